@@ -1,0 +1,133 @@
+"""Blocks, and the stage that tells them where to look.
+
+Shapes: B images, L* token axes (H W for images), C channels, S channels per share group, G = C / S, A token axes.
+"""
+
+from collections.abc import Sequence
+from typing import Optional
+
+import torch
+from timm.layers import DropPath, Mlp
+from timm.models import checkpoint
+from torch import Tensor, nn
+
+from atmnet.layers.atm import ATM, OffsetPredictor
+from atmnet.layers.embed import PositionEncoding
+
+
+def renewals(depth: int, interval: int) -> list[int]:
+    """Indices of the blocks of a stage before which offsets are predicted anew: every ``interval``, not the last.
+
+    Raises:
+        ValueError: If ``depth`` < 2 (the last block reuses offsets, so a lone block would have none) or
+            ``interval`` < 1.
+    """
+    if depth < 2:
+        raise ValueError(f"depth: got {depth}, expected at least 2: the last block of a stage reuses offsets")
+    if interval < 1:
+        raise ValueError(f"interval: got {interval}, expected at least 1")
+    return list(range(0, depth - 1, interval))
+
+
+class Block(nn.Module):
+    """Token mixing at given offsets, then channel mixing, each with LayerNorm before and a residual around.
+
+    Args:
+        dim: Channels C.
+        axes: Token axes A.
+        mlp_ratio: Hidden channels of the MLP as a multiple of C.
+        drop_path: Probability of dropping each residual branch per image in training (stochastic depth).
+
+    Shape:
+        x (B, L*, C), offset (B, L*, A * G), optional mask (B, L*) -> (B, L*, C); see :class:`ATM`.
+    """
+
+    def __init__(
+        self, dim: int, axes: int = 2, mlp_ratio: float = 4.0, drop_path: float = 0.0, device=None, dtype=None
+    ) -> None:
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        self.norm1 = nn.LayerNorm(dim, **dd)
+        self.atm = ATM(dim, axes, **dd)
+        self.norm2 = nn.LayerNorm(dim, **dd)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), **dd)
+        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
+
+    def forward(self, x: Tensor, offset: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        x = x + self.drop_path(self.atm(self.norm1(x), offset, mask))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class OffsetGroup(nn.Module):
+    """Consecutive blocks that look at the same places, and the predictor of these.
+
+    Shape:
+        x (B, L*, C), optional mask (B, L*) -> (B, L*, C)
+    """
+
+    def __init__(self, offset: OffsetPredictor, blocks: Sequence[Block]) -> None:
+        super().__init__()
+        self.offset = offset
+        self.blocks = nn.ModuleList(blocks)
+        self.grad_checkpointing = False
+
+    def forward(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        offset = self.offset(x)
+        for block in self.blocks:
+            if self.grad_checkpointing and not torch.jit.is_scripting():
+                x = checkpoint(block, x, offset, mask)
+            else:
+                x = block(x, offset, mask)
+        return x
+
+
+class Stage(nn.Module):
+    """All blocks at one resolution. Owns the position encoding, applied each time that offsets are renewed.
+
+    Args:
+        dim: Channels C.
+        depth: Blocks; at least 2.
+        axes: Token axes A.
+        share: Consecutive channels S that share an offset.
+        interval: Offsets are renewed every so many blocks, though never for the last alone.
+        mlp_ratio: Hidden channels of the MLPs as a multiple of C.
+        drop_path: Stochastic depth rate of each block; default none.
+        downsample: A module to apply to the tokens first, (B, L'*, C') -> (B, L*, C); default none.
+
+    Shape:
+        x (B, L*, C), optional mask (B, L*), bool, true where there is a token -> (B, L*, C). The mask has the
+        resolution after ``downsample``.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        *,
+        axes: int = 2,
+        share: int = 1,
+        interval: int = 2,
+        mlp_ratio: float = 4.0,
+        drop_path: Sequence[float] | None = None,
+        downsample: nn.Module | None = None,
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        rates = [0.0] * depth if drop_path is None else list(drop_path)
+        if len(rates) != depth:
+            raise ValueError(f"drop_path: got {len(rates)} rates, expected one for each of {depth} blocks")
+        starts = renewals(depth, interval)
+        self.downsample = downsample if downsample is not None else nn.Identity()
+        self.pos_embed = PositionEncoding(dim, axes, **dd)
+        self.groups = nn.ModuleList()
+        for start, end in zip(starts, [*starts[1:], depth], strict=True):
+            blocks = [Block(dim, axes, mlp_ratio, rate, **dd) for rate in rates[start:end]]
+            self.groups.append(OffsetGroup(OffsetPredictor(dim, share, axes, **dd), blocks))
+
+    def forward(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        x = self.downsample(x)
+        for group in self.groups:
+            x = group(self.pos_embed(x, mask), mask)
+        return x

@@ -1,0 +1,55 @@
+"""Convolutions around the blocks: patch embedding, downsampling, position encoding.
+
+Shapes: B images, L* token axes (H W for images), C channels. Tokens are channels last, pictures channels first.
+"""
+
+from typing import Optional
+
+from torch import Tensor, nn
+
+_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+class PatchEmbed(nn.Module):
+    """7x7 convolution of stride 4 and padding 2: (B, in_chans, H, W) -> (B, (H-3)//4+1, (W-3)//4+1, C)."""
+
+    def __init__(self, in_chans: int, dim: int, device=None, dtype=None) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_chans, dim, kernel_size=7, stride=4, padding=2, device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x).permute(0, 2, 3, 1)
+
+
+class Downsample(nn.Module):
+    """3x3 convolution of stride 2 between stages: (B, H, W, dim_in) -> (B, ceil(H/2), ceil(W/2), dim)."""
+
+    def __init__(self, dim_in: int, dim: int, device=None, dtype=None) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(dim_in, dim, kernel_size=3, stride=2, padding=1, device=device, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class PositionEncoding(nn.Module):
+    """Conditional position encoding (arXiv 2102.10882): a depthwise convolution of width 3 with a residual.
+
+    Args:
+        dim: Channels C.
+        axes: Token axes: 1, 2 or 3.
+
+    Shape:
+        x (B, L*, C), optional mask (B, L*), true where there is a token -> (B, L*, C). Masked tokens count as zero.
+    """
+
+    def __init__(self, dim: int, axes: int = 2, device=None, dtype=None) -> None:
+        super().__init__()
+        if axes not in _CONV:
+            raise ValueError(f"axes: got {axes}, expected 1, 2 or 3")
+        self.conv = _CONV[axes](dim, dim, kernel_size=3, padding=1, groups=dim, device=device, dtype=dtype)
+
+    def forward(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        if mask is not None:
+            x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
+        return x + self.conv(x.movedim(-1, 1)).movedim(1, -1)

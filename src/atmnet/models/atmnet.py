@@ -1,0 +1,316 @@
+"""ATMNet, the four-stage backbone of "Active Token Mixer" (AAAI 2023, arXiv 2203.06108), as a timm model.
+
+Shapes: B images, H x W pixels or tokens, C channels. Tokens are channels last inside.
+"""
+
+import math
+from typing import Any, Optional, Union
+
+import torch
+from timm.layers import ClassifierHead, calculate_drop_path_rates, get_device_dtype, trunc_normal_
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models._features import feature_take_indices
+from torch import Tensor, nn
+
+from atmnet.layers import Downsample, PatchEmbed, Stage
+from atmnet.models._checkpoint import OFFICIAL_WEIGHTS, convert, read_any_layout
+from atmnet.models._features import FeatureMaps
+
+
+class ATMNet(nn.Module):
+    """ATMNet. Build it by ``timm.create_model("atmnet_tiny")``; the arguments below pass through.
+
+    Args:
+        depths: Blocks of each stage; at least 2 each.
+        dims: Channels of each stage.
+        mlp_ratios: Hidden channels of the MLPs, as multiples of C, for each stage.
+        shares: Consecutive channels that share an offset, for each stage.
+        interval: Offsets are renewed every so many blocks of a stage, though never for its last block alone.
+        num_classes: Outputs of the classifier; 0 for none.
+        in_chans: Channels of the image.
+        global_pool: Pooling before the classifier, as timm's ``SelectAdaptivePool2d`` names it; '' for none.
+        drop_rate: Dropout before the classifier.
+        drop_path_rate: Stochastic depth rate of the last block; grows linearly from 0 over all blocks.
+        stage_norms: Give each stage's feature map a LayerNorm of its own, for dense prediction. Only
+            ``forward_intermediates(norm=True)`` and ``features_only`` use them; classification does not.
+
+    Shape:
+        Image (B, in_chans, H, W), any H, W >= 3 -> logits (B, num_classes).
+
+    Raises:
+        ValueError: For a stage of fewer than 2 blocks, or channels that the share does not divide.
+    """
+
+    output_fmt = "NHWC"
+
+    def __init__(
+        self,
+        depths: tuple[int, ...] = (2, 3, 10, 3),
+        dims: tuple[int, ...] = (64, 128, 320, 512),
+        mlp_ratios: tuple[float, ...] = (4, 4, 4, 4),
+        shares: tuple[int, ...] = (2, 4, 4, 8),
+        interval: int = 2,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        stage_norms: bool = False,
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__()
+        dd = {"device": device, "dtype": dtype}
+        self.num_classes = num_classes
+        self.in_chans = in_chans
+        self.interval = interval
+        self.num_features = self.head_hidden_size = dims[-1]
+
+        self.patch_embed = PatchEmbed(in_chans, dims[0], **dd)
+        rates = calculate_drop_path_rates(drop_path_rate, depths, stagewise=True)
+        stages = []
+        for i, dim in enumerate(dims):
+            stages.append(
+                Stage(
+                    dim,
+                    depths[i],
+                    share=shares[i],
+                    interval=interval,
+                    mlp_ratio=mlp_ratios[i],
+                    drop_path=rates[i],
+                    downsample=Downsample(dims[i - 1], dim, **dd) if i else None,
+                    **dd,
+                )
+            )
+        self.stages = nn.Sequential(*stages)
+        self.feature_info = [
+            {"num_chs": dim, "reduction": 4 * 2**i, "module": f"stages.{i}"} for i, dim in enumerate(dims)
+        ]
+        self.stage_norms = nn.ModuleList([nn.LayerNorm(dim, **dd) for dim in dims if stage_norms])
+        self.norm = nn.LayerNorm(dims[-1], **dd)
+        self.head = ClassifierHead(dims[-1], num_classes, global_pool, drop_rate, input_fmt="NHWC", **dd)
+
+        self.init_weights()
+        self.register_load_state_dict_pre_hook(read_any_layout)
+
+    @torch.jit.ignore
+    def init_weights(self) -> None:
+        """Initialise as published: Linear truncated normal 0.02, convolutions by fan-out, biases 0, norms 1 and 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                trunc_normal_(module.weight, std=0.02)
+            elif isinstance(module, nn.Conv2d):
+                fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+            elif isinstance(module, nn.LayerNorm):
+                nn.init.ones_(module.weight)
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.LayerNorm) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    @torch.jit.ignore
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters without weight decay beyond the 1-D ones: the position encodings."""
+        return {name for name, _ in self.named_parameters() if ".pos_embed." in name}
+
+    @torch.jit.ignore
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Layer groups for layer-wise decay: by stage if ``coarse``, else by block."""
+        if coarse:
+            return {"stem": r"^patch_embed", "blocks": [(r"^stages\.(\d+)", None), (r"^norm|^stage_norms", (99999,))]}
+        return {
+            "stem": r"^patch_embed",
+            "blocks": [
+                (r"^stages\.(\d+)\.(?:downsample|pos_embed)", (0,)),
+                (r"^stages\.(\d+)\.groups\.(\d+)\.offset", (0,)),
+                (r"^stages\.(\d+)\.groups\.(\d+)\.blocks\.(\d+)", None),
+                (r"^norm|^stage_norms", (99999,)),
+            ],
+        }
+
+    @torch.jit.ignore
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute blocks in the backward pass instead of storing what is inside them."""
+        for stage in self.stages:
+            for group in stage.groups:
+                group.grad_checkpointing = enable
+
+    @torch.jit.ignore
+    def get_classifier(self) -> nn.Module:
+        """The final Linear (Identity where there are no classes)."""
+        return self.head.fc
+
+    def reset_classifier(self, num_classes: int, global_pool: Optional[str] = None) -> None:
+        """Replace the classifier by a fresh one of ``num_classes``; keep the pooling unless given."""
+        self.num_classes = num_classes
+        self.head.reset(num_classes, global_pool, **get_device_dtype(self))
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: Optional[Union[int, list[int]]] = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> Union[list[Tensor], tuple[Tensor, list[Tensor]]]:
+        """Feature maps of the stages, at strides 4, 8, 16 and 32.
+
+        Args:
+            x: Image (B, in_chans, H, W).
+            indices: The last n stages if int, all if None, else those listed.
+            norm: Normalise the maps by the ``stage_norms``; without these, the last map by the final norm.
+            stop_early: Stop after the last stage asked for.
+            output_fmt: 'NCHW' or 'NHWC'.
+            intermediates_only: Return only the maps, not the final tokens before them.
+        """
+        if output_fmt not in ("NCHW", "NHWC"):
+            raise ValueError(f"output_fmt: got {output_fmt}, expected NCHW or NHWC")
+        take, last = feature_take_indices(len(self.stages), indices)
+
+        x = self.patch_embed(x)
+        maps = []
+        if torch.jit.is_scripting() or not stop_early:  # TorchScript cannot slice
+            stages = self.stages
+        else:
+            stages = self.stages[: last + 1]
+        for i, stage in enumerate(stages):
+            x = stage(x)
+            if i in take:
+                maps.append(self._normalised(x, i) if norm else x)
+        if output_fmt == "NCHW":
+            maps = [y.permute(0, 3, 1, 2) for y in maps]
+        if intermediates_only:
+            return maps
+        return self.norm(x), maps
+
+    def _normalised(self, x: Tensor, index: int) -> Tensor:
+        for i, layer in enumerate(self.stage_norms):
+            if i == index:
+                x = layer(x)
+        if len(self.stage_norms) == 0 and index == len(self.stages) - 1:
+            x = self.norm(x)
+        return x
+
+    def prune_intermediate_layers(
+        self, indices: Union[int, list[int]] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Drop what the feature maps at ``indices`` do not need; return these as non-negative numbers."""
+        take, last = feature_take_indices(len(self.stages), indices)
+        shortened = last < len(self.stages) - 1
+        self.stages = self.stages[: last + 1]
+        if shortened:
+            self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
+        if prune_norm or shortened or len(self.stage_norms):
+            self.norm = nn.Identity()
+        for i in range(len(self.stage_norms)):
+            if prune_norm or i not in take:
+                self.stage_norms[i] = nn.Identity()
+        if prune_head or shortened:
+            self.reset_classifier(0, "")
+        return take
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Image (B, in_chans, H, W) -> normalised tokens of the last stage (B, H/32, W/32, C)."""
+        return self.norm(self.stages(self.patch_embed(x)))
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Tokens (B, H, W, C) -> logits (B, num_classes), or the pooled features if ``pre_logits``."""
+        return self.head(x, pre_logits=pre_logits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(x))
+
+
+def _cfg(**kwargs) -> dict[str, Any]:
+    return {
+        "num_classes": 1000,
+        "input_size": (3, 224, 224),
+        "min_input_size": (3, 32, 32),
+        "pool_size": (7, 7),
+        "crop_pct": 0.875,
+        "interpolation": "bicubic",
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "first_conv": "patch_embed.proj",
+        "classifier": "head.fc",
+        "paper_ids": "arXiv:2203.06108",
+        "paper_name": "Active Token Mixer",
+        "origin_url": OFFICIAL_WEIGHTS,
+        **kwargs,
+    }
+
+
+_384 = {"input_size": (3, 384, 384), "pool_size": (12, 12), "crop_pct": 1.0}
+_VARIANTS = ("xtiny", "tiny", "small", "base", "large")
+
+default_cfgs = generate_default_cfgs(
+    {
+        "atmnet_nano.untrained": _cfg(input_size=(3, 32, 32), pool_size=(1, 1), crop_pct=1.0, num_classes=10),
+        **{f"atmnet_{variant}.in1k": _cfg() for variant in _VARIANTS},
+        **{f"atmnet_{variant}.in1k_384": _cfg(**_384) for variant in _VARIANTS},
+    }
+)
+
+
+def _create(variant: str, pretrained: bool = False, **kwargs) -> nn.Module:
+    if pretrained and not _has_source(kwargs):
+        raise RuntimeError(
+            f"pretrained=True: no weights of {variant} come with this package. Those that its authors published are at "
+            f"{OFFICIAL_WEIGHTS}; load a file of them by timm.create_model({variant!r}, checkpoint_path='FILE'), or "
+            f"with another head or as features by pretrained=True, pretrained_cfg_overlay=dict(file='FILE')."
+        )
+    features: dict[str, Any] = {"out_indices": (0, 1, 2, 3), "feature_cls": FeatureMaps}
+    if kwargs.get("stage_norms"):
+        features["norm"] = True
+    return build_model_with_cfg(
+        ATMNet, variant, pretrained, feature_cfg=features, pretrained_filter_fn=convert, **kwargs
+    )
+
+
+def _has_source(kwargs: dict[str, Any]) -> bool:
+    """Whether the caller said where weights are: no registered configuration of ours has any."""
+    given = kwargs.get("pretrained_cfg")
+    sources = [kwargs.get("pretrained_cfg_overlay") or {}, given if isinstance(given, dict) else vars(given or object)]
+    return any(source.get(key) for source in sources for key in ("file", "state_dict", "url", "hf_hub_id"))
+
+
+@register_model
+def atmnet_xtiny(pretrained: bool = False, **kwargs) -> nn.Module:
+    """15.3 M parameters, 2.2 GMACs at 224; 79.7 % ImageNet-1K top-1 as published."""
+    args = {"depths": (2, 2, 4, 2), "dims": (64, 128, 320, 512), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
+    return _create("atmnet_xtiny", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_tiny(pretrained: bool = False, **kwargs) -> nn.Module:
+    """27.2 M parameters, 4.0 GMACs at 224; 82.0 % ImageNet-1K top-1 as published."""
+    args = {"depths": (2, 3, 10, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
+    return _create("atmnet_tiny", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_small(pretrained: bool = False, **kwargs) -> nn.Module:
+    """38.6 M parameters, 6.9 GMACs at 224; 83.1 % ImageNet-1K top-1 as published."""
+    args = {"depths": (3, 4, 18, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (8, 8, 4, 4), "interval": 6}
+    return _create("atmnet_small", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_base(pretrained: bool = False, **kwargs) -> nn.Module:
+    """52.2 M parameters, 10.1 GMACs at 224; 83.5 % ImageNet-1K top-1 as published."""
+    args = {"depths": (3, 8, 27, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (8, 8, 4, 4), "interval": 6}
+    return _create("atmnet_base", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_large(pretrained: bool = False, **kwargs) -> nn.Module:
+    """76.2 M parameters, 12.3 GMACs at 224; 83.8 % ImageNet-1K top-1 as published."""
+    args = {"depths": (3, 4, 24, 3), "dims": (96, 192, 384, 768), "mlp_ratios": (4, 4, 4, 4), "interval": 6}
+    return _create("atmnet_large", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_nano(pretrained: bool = False, **kwargs) -> nn.Module:
+    """1.0 M parameters, for images of 32 to 64 pixels and for tests; ours, not the paper's."""
+    args = {"depths": (2, 2, 2, 2), "dims": (32, 64, 96, 128), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
+    return _create("atmnet_nano", pretrained, **{**args, **kwargs})

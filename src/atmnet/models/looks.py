@@ -1,0 +1,44 @@
+"""Where a network looks: the places that the branches of each stage sample."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from atmnet.layers import OffsetPredictor
+
+
+class Look(NamedTuple):
+    """The offsets that one group of blocks samples at.
+
+    Attributes:
+        name: Module that predicted them, e.g. ``stages.2.groups.0.offset``.
+        width: (B, H, W, G) displacements along the width, in tokens of this stage.
+        height: (B, H, W, G) displacements along the height.
+    """
+
+    name: str
+    width: Tensor
+    height: Tensor
+
+
+@torch.no_grad()
+def sampling_places(model: nn.Module, image: Tensor) -> list[Look]:
+    """Run ``model`` on ``image`` (B, in_chans, H, W) and return where it looked, first to last.
+
+    Works on an ATMNet and on any module that contains one; the model's mode is left as it is.
+    """
+    looks: list[Look] = []
+    hooks = [
+        module.register_forward_hook(
+            lambda _module, _args, offset, name=name: looks.append(Look(name, *offset.chunk(2, dim=-1)))
+        )
+        for name, module in model.named_modules()
+        if isinstance(module, OffsetPredictor)
+    ]
+    try:
+        model(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return looks

@@ -1,0 +1,93 @@
+"""The public operator: checks its arguments and hands them to one backend.
+
+Shapes: L tokens along the sampled axis, C channels, S channels per share group, G = C / S groups.
+"""
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple, Optional
+
+import torch
+from timm.models import register_notrace_function
+from torch import Tensor
+
+from atmnet.ops._reference import sample_along_reference
+
+
+class _Backend(NamedTuple):
+    run: Callable[[Tensor, Tensor, int], Tensor]
+    #: Why the backend cannot run on tensors like x, or None where it can.
+    obstacle: Callable[[Tensor], str | None]
+
+
+# Fastest first: without a request, the first backend that can run is taken.
+_BACKENDS = {
+    "reference": _Backend(sample_along_reference, lambda x: None),
+}
+
+
+def available_backends(x: Tensor) -> list[str]:
+    """Names of the backends that can run on tensors like ``x`` (device and dtype), fastest first."""
+    return [name for name, backend in _BACKENDS.items() if backend.obstacle(x) is None]
+
+
+@register_notrace_function
+def sample_along(x: Tensor, offset: Tensor, dim: int, backend: Optional[str] = None) -> Tensor:
+    """Read every token's channels from elsewhere along one axis.
+
+    ``out[.., i, .., c]`` is ``x`` at the real-valued position ``i + offset[.., i, .., c // S]`` of axis ``dim``,
+    linearly interpolated between its two neighbours; tokens outside ``0 .. L-1`` count as zero. A NaN offset gives
+    NaN at its outputs and adds nothing to the gradient of ``x``; infinite offsets give zero. The gradient with
+    respect to the offset is the right-hand difference, at whole positions too.
+
+    Args:
+        x: Tokens (.., L, .., C), channels last, floating point.
+        offset: Displacements in tokens, shaped like ``x`` with G in place of C: each value serves the C / G
+            consecutive channels of its share group. May be wider than ``x``; positions are computed in float32 or
+            wider. May be a strided slice.
+        dim: The axis to sample along: any but the last.
+        backend: Who computes it; see :func:`available_backends`. Default: the environment variable
+            ``ATMNET_BACKEND`` if set, else the fastest that can run.
+
+    Returns:
+        A tensor of ``x``'s shape and dtype.
+
+    Raises:
+        ValueError: On shapes, dtypes, devices or a backend that do not fit; names the argument and what was expected.
+    """
+    if torch.jit.is_scripting():
+        return sample_along_reference(x, offset, dim)
+    _check(x, offset, dim)
+    return _choose(x, backend).run(x, offset, dim)
+
+
+def _choose(x: Tensor, name: str | None) -> _Backend:
+    name = name or os.environ.get("ATMNET_BACKEND")
+    if not name:
+        name = available_backends(x)[0]
+    if name not in _BACKENDS:
+        raise ValueError(f"backend: got {name!r}, expected one of {', '.join(_BACKENDS)}")
+    obstacle = _BACKENDS[name].obstacle(x)
+    if obstacle is not None:
+        raise ValueError(f"backend: {name!r} cannot run here: {obstacle}")
+    return _BACKENDS[name]
+
+
+def _check(x: Tensor, offset: Tensor, dim: int) -> None:
+    for name, tensor in (("x", x), ("offset", offset)):
+        if not tensor.is_floating_point():
+            raise ValueError(f"{name}: got dtype {tensor.dtype}, expected a floating point type")
+    if x.dim() < 2:
+        raise ValueError(f"x: got shape {tuple(x.shape)}, expected at least two axes (.., L, .., C)")
+    if not -x.dim() <= dim < x.dim() or dim % x.dim() == x.dim() - 1:
+        raise ValueError(f"dim: got {dim}, expected an axis of x {tuple(x.shape)} other than the last (channels)")
+    if offset.shape[:-1] != x.shape[:-1]:
+        raise ValueError(
+            f"offset: got shape {tuple(offset.shape)}, expected {tuple(x.shape[:-1])} + (G,): x's shape up to channels"
+        )
+    if offset.shape[-1] == 0 or x.shape[-1] % offset.shape[-1]:
+        raise ValueError(
+            f"offset: got {offset.shape[-1]} share groups, expected a divisor of x's {x.shape[-1]} channels"
+        )
+    if offset.device != x.device:
+        raise ValueError(f"offset: got device {offset.device}, expected x's device {x.device}")
