@@ -115,10 +115,10 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         dd = {"device": device, "dtype": dtype}
+        starts = renewals(depth, interval)
         rates = [0.0] * depth if drop_path is None else list(drop_path)
         if len(rates) != depth:
             raise ValueError(f"drop_path: got {len(rates)} rates, expected one for each of {depth} blocks")
-        starts = renewals(depth, interval)
         self.downsample = downsample if downsample is not None else nn.Identity()
         self.pos_embed = PositionEncoding(dim, axes, **dd)
         self.groups = nn.ModuleList()

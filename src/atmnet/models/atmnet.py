@@ -169,10 +169,8 @@ class ATMNet(nn.Module):
 
         x = self.patch_embed(x)
         maps = []
-        if torch.jit.is_scripting() or not stop_early:  # TorchScript cannot slice
-            stages = self.stages
-        else:
-            stages = self.stages[: last + 1]
+        # TorchScript cannot slice.
+        stages = self.stages if torch.jit.is_scripting() or not stop_early else self.stages[: last + 1]
         for i, stage in enumerate(stages):
             x = stage(x)
             if i in take:

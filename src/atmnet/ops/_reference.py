@@ -15,8 +15,9 @@ def sample_along_reference(x: Tensor, offset: Tensor, dim: int) -> Tensor:
     here = torch.arange(length, device=x.device, dtype=wide)
     here = here.view([length] + [1] * (x.dim() - 1 - dim))
 
-    # Beyond (-1, L) both taps are outside, so clamping changes no value and turns infinities into numbers.
-    position = (here + offset.to(wide)).clamp(-1, length)
+    # Below -1 and from L on both taps are outside, so clamping changes no value and turns infinities into numbers. Not
+    # at -1: there the right-hand difference is not zero, and clamp may pass no gradient at its bounds.
+    position = (here + offset.to(wide)).clamp(-2, length)
     left = position.floor()
     fraction = (position - left).unsqueeze(-1)
 

@@ -1,0 +1,34 @@
+"""``atmnet check-data``"""
+
+from atmnet.data import SplitCheck, check_split, same_images
+from atmnet_options import CheckDataOptions
+
+
+def run(options: CheckDataOptions) -> int:
+    """Print what each split holds and what is wrong with it; 1 where there are errors."""
+    data = options.data
+    train = check_split(data, data.train)
+    _print(data.train, train, options.show)
+    val = check_split(data, data.val, train.source.classes)
+    if seen := same_images(train, val):
+        val.notes["same pixels as a training image"] += seen
+    _print(data.val, val, options.show)
+    errors = sum(len(names) for check in (train, val) for names in check.errors.values())
+    print(f"{errors} errors" if errors else "no errors")
+    return 1 if errors else 0
+
+
+def _print(split: str, check: SplitCheck, show: int) -> None:
+    print(f"{split}: {len(check.source)} images, {len(check.source.classes)} classes")
+    if check.sizes:
+        sides = sorted(min(size) for size in check.sizes)
+        counts = sorted(check.labels.values())
+        print(f"  shorter side {sides[0]} to {sides[-1]} pixels, median {sides[len(sides) // 2]}")
+        print(f"  images per class {counts[0]} to {counts[-1]}, median {counts[len(counts) // 2]}")
+    for sort, problems in (("error", check.errors), ("note", check.notes)):
+        for kind, names in sorted(problems.items()):
+            print(f"  {sort}: {kind}: {len(names)}")
+            for name in names[:show]:
+                print(f"    {name}")
+            if len(names) > show:
+                print(f"    ... and {len(names) - show} more")

@@ -1,0 +1,111 @@
+"""``atmnet evaluate``"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from atmnet.data import Source, eval_transform, image_mode, open_source
+from atmnet.engine import evaluate, read_metrics, read_options
+from atmnet.report import Example, Report, write_report
+from atmnet.tasks import ClassificationResult, Classifier, Mistake, load_classifier
+from atmnet_options import DataOptions, EvaluateOptions, UserError
+
+_WORST, _EXAMPLES = 24, 10
+
+
+def run(options: EvaluateOptions) -> int:
+    """Print the metrics as one JSON line, and write the report where asked."""
+    classifier = load_classifier(options.model, options.weights)
+    recorded = read_options(Path(options.model))
+    data = options.data or _recorded_data(recorded)
+    result = evaluate(options, classifier, data, keep_mistakes=_WORST if options.report else 0)
+    metrics = {"loss": result.loss, "top1": result.top1, "top5": result.top5, "images": result.images}
+    print(json.dumps(metrics), flush=True)
+    if options.report:
+        source = open_source(data, data.val, classifier.classes)
+        report = _report(options, classifier, result, source, recorded)
+        write_report(report, Path(options.report))
+        print(f"report in {options.report}", file=sys.stderr)
+    return 0
+
+
+def _recorded_data(recorded: dict[str, Any] | None) -> DataOptions:
+    if recorded is None:
+        raise UserError("data.root: the model carries no record of its data; say which to evaluate on")
+    return DataOptions(**recorded["data"])
+
+
+def _report(
+    options: EvaluateOptions,
+    classifier: Classifier,
+    result: ClassificationResult,
+    source: Source,
+    recorded: dict[str, Any] | None,
+) -> Report:
+    run_folder = Path(options.model)
+    metrics = next((lines for folder in _ancestors(run_folder) if (lines := read_metrics(folder))), [])
+    mode = image_mode(classifier.config)
+    architecture = classifier.model.pretrained_cfg["architecture"]
+    parameters = sum(p.numel() for p in classifier.model.parameters())
+    facts = {
+        "Model": architecture,
+        "Parameters": f"{parameters:,}",
+        "Top-1 accuracy": f"{result.top1:.2f} %",
+        "Held-out images": f"{result.images:,}",
+        "Wrong": f"{round(result.images * (1 - result.top1 / 100))}",
+    }
+    if recorded is not None:
+        facts["Epochs"] = str(recorded["epochs"])
+    if metrics:
+        facts["Training time"] = f"{metrics[-1]['seconds']:.0f} s"
+    facts["Command"] = shlex.join(["atmnet", *sys.argv[1:]])
+    return Report(
+        title=f"{architecture} on {source_name(options, recorded)}",
+        model=classifier.model.cpu().eval(),
+        preprocess=eval_transform(classifier.config),
+        mean=tuple(classifier.config["mean"]),
+        std=tuple(classifier.config["std"]),
+        classes=classifier.classes,
+        metrics=metrics,
+        confusion=result.confusion,
+        mistakes=[_example(source, mode, mistake) for mistake in result.mistakes],
+        examples=_examples(classifier, source, mode),
+        facts=facts,
+    )
+
+
+def source_name(options: EvaluateOptions, recorded: dict[str, Any] | None) -> str:
+    """What the data set is called in the report's title."""
+    data = options.data or _recorded_data(recorded)
+    return Path(data.root).name if data.root else data.source
+
+
+def _ancestors(folder: Path) -> list[Path]:
+    return [folder, *folder.resolve().parents[:2]]
+
+
+def _example(source: Source, mode: str, mistake: Mistake) -> Example:
+    image, _ = source.load(mistake.index, mode)
+    return Example(source.name(mistake.index), image, mistake.target, mistake.predicted, mistake.confidence)
+
+
+def _examples(classifier: Classifier, source: Source, mode: str) -> list[Example]:
+    """The first image of each class, up to a number of them, with what the model says."""
+    chosen: dict[int, tuple[str, Image.Image]] = {}
+    wanted = min(_EXAMPLES, len(classifier.classes))
+    for index in range(len(source)):
+        image, target = source.load(index, mode)
+        chosen.setdefault(target, (source.name(index), image))
+        if len(chosen) == wanted:
+            break
+    transform = eval_transform(classifier.config)
+    examples = []
+    for target, (name, image) in sorted(chosen.items()):
+        scores = classifier.model(transform(image)[None]).detach().softmax(1)[0]
+        predicted = int(scores.argmax())
+        examples.append(Example(name, image, target, predicted, float(scores[predicted])))
+    return examples

@@ -1,0 +1,31 @@
+"""``atmnet models``"""
+
+import timm
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from atmnet_options import ModelsOptions, UserError
+
+#: ImageNet-1K top-1 at 224, as the paper gives it.
+_PUBLISHED = {"xtiny": 79.7, "tiny": 82.0, "small": 83.1, "base": 83.5, "large": 83.8}
+
+
+def run(options: ModelsOptions) -> int:
+    """Print a table; parameters and multiply-accumulates are counted on the spot."""
+    if options.size < 32:
+        raise UserError(f"size: got {options.size}, expected at least 32")
+    print(f"{'model':14} {'parameters':>12} {f'GMACs at {options.size}':>13}  published top-1 (ImageNet-1K, 224)")
+    rows = []
+    for name in timm.list_models("atmnet_*"):
+        with torch.device("meta"):
+            model = timm.create_model(name).eval()
+            image = torch.empty(1, 3, options.size, options.size)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(image)
+        parameters = sum(p.numel() for p in model.parameters())
+        top1 = _PUBLISHED.get(name.removeprefix("atmnet_"))
+        published = f"{top1} %" if top1 else "none: for small pictures and tests"
+        rows.append((parameters, f"{name:14} {parameters:12,} {counter.get_total_flops() / 2e9:13.3f}  {published}"))
+    print("\n".join(row for _, row in sorted(rows)))
+    print("\ntimm.create_model(NAME) builds one; the authors' weights load by checkpoint_path=FILE (docs/models.md).")
+    return 0

@@ -1,0 +1,14 @@
+"""``atmnet train``"""
+
+import time
+
+from atmnet.engine import train
+from atmnet_options import TrainOptions
+
+
+def run(options: TrainOptions) -> int:
+    """Train, and say what it cost."""
+    before = time.process_time()
+    folder = train(options)
+    print(f"process time {time.process_time() - before:.1f} s; metrics in {folder / 'metrics.jsonl'}")
+    return 0

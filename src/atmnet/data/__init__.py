@@ -1,0 +1,35 @@
+"""Readers, transforms and loaders that are a function of counters, and the embedded digits."""
+
+from atmnet.data.check import SplitCheck, check_split, same_images
+from atmnet.data.dataset import Batch, Sample
+from atmnet.data.digits import DigitsReader
+from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.loader import Transform, eval_loader, eval_transform, image_mode, train_loader, train_transform
+from atmnet.data.sampler import Key, StepSampler
+from atmnet.data.seeding import derive, reseed
+from atmnet.data.source import Source, open_source, read_class_file
+
+__all__ = [
+    "EXTENSIONS",
+    "Batch",
+    "DigitsReader",
+    "Key",
+    "Sample",
+    "Source",
+    "SplitCheck",
+    "StepSampler",
+    "Transform",
+    "UnreadableImage",
+    "check_split",
+    "derive",
+    "eval_loader",
+    "eval_transform",
+    "image_mode",
+    "open_source",
+    "read_class_file",
+    "read_image",
+    "reseed",
+    "same_images",
+    "train_loader",
+    "train_transform",
+]

@@ -1,0 +1,43 @@
+"""scikit-learn's 1,797 real handwritten digits: an embedded data set that needs no download."""
+
+from typing import ClassVar
+
+import numpy as np
+from PIL import Image
+
+from atmnet_options import UserError
+
+
+class DigitsReader:
+    """A timm-style reader of 8x8 grey pictures; 1,347 for 'train', 450 held out for 'val', stratified."""
+
+    class_to_idx: ClassVar[dict[str, int]] = {str(digit): digit for digit in range(10)}
+
+    def __init__(self, split: str) -> None:
+        try:
+            from sklearn.datasets import load_digits
+            from sklearn.model_selection import train_test_split
+        except ImportError as error:
+            raise UserError("data.source: 'digits' needs scikit-learn: pip install 'atmnet[demo]'") from error
+        digits = load_digits()
+        names = np.arange(len(digits.target))
+        parts = dict(
+            zip(("train", "val"), train_test_split(names, test_size=450, random_state=0, stratify=digits.target),
+                strict=True)
+        )  # fmt: skip
+        if split not in parts:
+            raise UserError(f"data.train, data.val: 'digits' has the splits train and val, not {split!r}")
+        self._numbers = np.sort(parts[split])
+        self._images, self._targets = digits.images, digits.target
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        number = self._numbers[index]
+        grey = np.rint(self._images[number] / 16 * 255).astype(np.uint8)
+        return Image.fromarray(grey), int(self._targets[number])
+
+    def filename(self, index: int, **_: bool) -> str:
+        """The digit's number in scikit-learn's order."""
+        return f"digit-{self._numbers[index]:04d}"

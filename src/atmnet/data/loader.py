@@ -1,0 +1,99 @@
+"""Loaders over sources: timm's transforms, our order and seeds."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from timm.data import create_transform
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from atmnet.data.dataset import EvalSet, Sample, TrainSet, collate, worker_init
+from atmnet.data.sampler import StepSampler
+from atmnet.data.source import Source
+from atmnet_options import AugmentOptions, UserError
+
+Transform = Callable[[Image.Image], Tensor]
+
+
+def image_mode(config: dict[str, Any]) -> str:
+    """Pillow's mode for a model's number of channels.
+
+    Raises:
+        UserError: For other than 1 (grey) or 3 (RGB) channels.
+    """
+    channels = config["input_size"][0]
+    modes = {1: "L", 3: "RGB"}
+    if channels not in modes:
+        raise UserError(f"model.kwargs: in_chans={channels}: picture files are read as 1 (grey) or 3 (RGB) channels")
+    return modes[channels]
+
+
+def train_transform(augment: AugmentOptions, config: dict[str, Any]) -> Transform:
+    """timm's training transform to a normalised tensor (C, h, w); ``config`` is timm's data configuration."""
+    return create_transform(
+        config["input_size"],
+        is_training=True,
+        scale=augment.scale,
+        ratio=augment.ratio,
+        hflip=augment.hflip,
+        vflip=augment.vflip,
+        color_jitter=augment.color_jitter,
+        auto_augment=augment.auto_augment,
+        interpolation=augment.interpolation,
+        re_prob=augment.erase,
+        re_mode=augment.erase_mode,
+        mean=config["mean"],
+        std=config["std"],
+    )
+
+
+def eval_transform(config: dict[str, Any]) -> Transform:
+    """timm's evaluation transform to a normalised tensor (C, h, w)."""
+    return create_transform(
+        config["input_size"],
+        interpolation=config["interpolation"],
+        mean=config["mean"],
+        std=config["std"],
+        crop_pct=config["crop_pct"],
+        crop_mode=config["crop_mode"],
+    )
+
+
+def train_loader(
+    source: Source, transform: Transform, mode: str, sampler: StepSampler, workers: int, pin: bool = False
+) -> DataLoader[Sample]:
+    """Batches of augmented images in the sampler's order."""
+    data = TrainSet(source, transform, mode, sampler.seed)
+    return _loader(data, workers, pin, batch_sampler=sampler)
+
+
+def eval_loader(
+    source: Source,
+    transform: Transform,
+    mode: str,
+    batch_size: int,
+    workers: int,
+    *,
+    world: int = 1,
+    rank: int = 0,
+    pin: bool = False,
+) -> DataLoader[Sample]:
+    """Batches of this process's share of the images: every ``world``-th, from ``rank`` on. None twice, none missing."""
+    share = list(range(rank, len(source), world))
+    batches: Sequence[list[int]] = [share[i : i + batch_size] for i in range(0, len(share), batch_size)]
+    return _loader(EvalSet(source, transform, mode), workers, pin, batch_sampler=batches)
+
+
+def _loader(data: Dataset[Sample], workers: int, pin: bool, batch_sampler: Iterable[Any]) -> DataLoader[Sample]:
+    return DataLoader(
+        data,
+        batch_sampler=batch_sampler,  # type: ignore[arg-type]
+        collate_fn=collate,
+        num_workers=workers,
+        worker_init_fn=worker_init,
+        pin_memory=pin,
+        # A generator of its own: the loader must not draw from the one that training uses.
+        generator=torch.Generator(),
+    )

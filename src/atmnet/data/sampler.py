@@ -1,0 +1,82 @@
+"""The global order of training images, and each process's share of it. Everything is a function of counters.
+
+A run is a sequence of steps; a step is a batch of ``batch_size`` consecutive positions of an epoch's order. A step's
+positions are cut, in order, into parts: part a of process r holds positions ``(a * world + r) * local ..``.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import Sampler
+
+from atmnet.data.seeding import derive
+
+
+class Key(NamedTuple):
+    """Which image stands where in a run."""
+
+    epoch: int
+    position: int
+    index: int
+
+
+class StepSampler(Sampler[list[Key]]):
+    """Batches of keys for one process, from ``start_step`` to ``total_steps``, across epochs.
+
+    Args:
+        length: Images in the data set.
+        batch_size: Images in a step, over all processes and parts.
+        parts: Parts that each process cuts its share into (gradient accumulation).
+        seed: Seed of the order.
+        repeats: Times that an image enters a step (repeated augmentation); an epoch then sees length / repeats images.
+        start_step, total_steps: The steps to yield batches for; each step yields ``parts`` batches.
+        world, rank: Number of processes, and which one this is.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        *,
+        batch_size: int,
+        parts: int = 1,
+        seed: int = 0,
+        repeats: int = 1,
+        start_step: int = 0,
+        total_steps: int,
+        world: int = 1,
+        rank: int = 0,
+    ) -> None:
+        self.length, self.batch_size, self.parts, self.seed, self.repeats = length, batch_size, parts, seed, repeats
+        self.start_step, self.total_steps, self.world, self.rank = start_step, total_steps, world, rank
+        self.steps_per_epoch = length // batch_size
+        self.local = batch_size // (world * parts)
+
+    def __len__(self) -> int:
+        return (self.total_steps - self.start_step) * self.parts
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        epoch, order = -1, torch.empty(0)
+        for step in range(self.start_step, self.total_steps):
+            if step // self.steps_per_epoch != epoch:
+                epoch = step // self.steps_per_epoch
+                order = self.order(epoch)
+            start = (step % self.steps_per_epoch) * self.batch_size
+            batch = order[start : start + self.batch_size]
+            if self.repeats > 1:
+                # Apart, so that Mixup of neighbours does not mix an image with itself.
+                batch = torch.cat([batch[k :: self.repeats] for k in range(self.repeats)])
+            for part in range(self.parts):
+                first = self.first_position(part)
+                share = batch[first : first + self.local].tolist()
+                yield [Key(epoch, start + first + i, index) for i, index in enumerate(share)]
+
+    def first_position(self, part: int) -> int:
+        """Position within the step of the first image of this process's part."""
+        return (part * self.world + self.rank) * self.local
+
+    def order(self, epoch: int) -> torch.Tensor:
+        """Indices of the data set in the order of an epoch."""
+        generator = torch.Generator().manual_seed(derive(self.seed, epoch) % 2**63)
+        order = torch.randperm(self.length, generator=generator)
+        return order.repeat_interleave(self.repeats)[: self.length]

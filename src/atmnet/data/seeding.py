@@ -1,0 +1,22 @@
+"""All randomness of training is a function of counters, so that a run can go on from any step with the same bits."""
+
+import hashlib
+import random
+import struct
+
+import numpy as np
+import torch
+
+
+def derive(*counters: int) -> int:
+    """A 64-bit seed from counters (seed, epoch, position, ...): equal counters, equal seed, else unrelated ones."""
+    packed = struct.pack(f"<{len(counters)}q", *counters)
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little")
+
+
+def reseed(*counters: int) -> None:
+    """Seed Python's, NumPy's and PyTorch's global generators from counters."""
+    seed = derive(*counters)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - timm draws from the global generator
+    torch.manual_seed(seed % 2**63)

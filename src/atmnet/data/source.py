@@ -1,0 +1,129 @@
+"""Labelled images by number, whatever they lie in: folders, tar files, hub data sets, the embedded digits."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from timm.data.readers.reader_factory import create_reader
+from timm.data.readers.reader_image_in_tar import ReaderImageInTar
+
+from atmnet.data.digits import DigitsReader
+from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
+from atmnet_options import DataOptions, UserError
+
+
+@dataclass
+class Source:
+    """Labelled images by number.
+
+    Attributes:
+        reader: What timm reads with: ``reader[i]`` is (file or picture, label), ``reader.filename(i)`` its name.
+        classes: Class names; a label is an index into them.
+        labels: The reader's own label -> ours.
+    """
+
+    reader: Any
+    classes: list[str]
+    labels: dict[int, int]
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def load(self, index: int, mode: str) -> tuple[Image.Image, int]:
+        """The picture in 'RGB' or 'L', and its label.
+
+        Raises:
+            UnreadableImage: Where the picture cannot be decoded.
+        """
+        try:
+            file, label = self.reader[index]
+        except OSError as error:
+            raise UnreadableImage(str(error)) from error
+        try:
+            return read_image(file, mode), self.labels[int(label)]
+        finally:
+            file.close()
+
+    def name(self, index: int) -> str:
+        """The image's file name, relative to its split."""
+        return str(self.reader.filename(index))
+
+
+def open_source(options: DataOptions, split: str, classes: list[str] | None = None) -> Source:
+    """Open a split of a data set.
+
+    Args:
+        options: Where it is.
+        split: Which part: the value of ``options.train`` or ``options.val``.
+        classes: Class names fixed by the training split; default: ``options.classes``, else those found here.
+
+    Raises:
+        UserError: Where there is no such split, it is empty, or it has classes beyond ``classes``.
+    """
+    reader = _open_reader(options, split)
+    where = f"{options.root}/{split}" if options.root else f"{options.source} {split}"
+    found: dict[str, int] = getattr(reader, "class_to_idx", None) or reader.class_name_to_idx
+    if "" in found or "." in found:
+        raise UserError(f"{where}: some images lie directly in it; expected one folder per class")
+    if len(reader) == 0:
+        raise UserError(f"{where}: no images found")
+    if classes is None:
+        classes = read_class_file(options.classes) if options.classes else list(found)
+    unknown = sorted(set(found) - set(classes))
+    if unknown:
+        raise UserError(
+            f"{where}: {len(unknown)} of its classes are not among the training classes: {', '.join(unknown[:5])}"
+            + (f" (is {unknown[0]!r} {near[0]!r}?)" if (near := difflib.get_close_matches(unknown[0], classes)) else "")
+        )
+    number = {name: index for index, name in enumerate(classes)}
+    return Source(reader, classes, {label: number[name] for name, label in found.items()})
+
+
+def read_class_file(path: str) -> list[str]:
+    """Class names from a text file, one a line.
+
+    Raises:
+        UserError: Where it is missing, empty or repeats a name.
+    """
+    try:
+        names = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise UserError(f"data.classes: {path}: {error.strerror}") from error
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"data.classes: {path}: expected one class name per line, each once; got {len(names)} lines")
+    return names
+
+
+def _open_reader(options: DataOptions, split: str) -> Any:
+    kind = options.source.partition("/")[0]
+    if kind == "digits":
+        return DigitsReader(split)
+    if kind == "hfds":
+        try:
+            return create_reader(options.source, root=options.root or None, split=split)
+        except ImportError as error:
+            raise UserError("data.source: 'hfds/' needs Hugging Face datasets: pip install 'atmnet[hfds]'") from error
+    if kind not in ("folder", "tar"):
+        raise UserError(f"data.source: got {options.source!r}, expected folder, tar, digits, hfds/NAME or wds/NAME")
+    if not options.root:
+        raise UserError("data.root: expected the folder that holds the splits; none given")
+    path = _find_split(Path(options.root), split)
+    try:
+        if kind == "tar":
+            return ReaderImageInTar(str(path))
+        return create_reader("", root=str(path), input_key=";".join(EXTENSIONS))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        # timm says "found 0 images", "no .tar files found" or fails to unpack an empty list.
+        raise UserError(f"{path}: no images found; expected one folder per class, {' '.join(EXTENSIONS)}") from error
+
+
+def _find_split(root: Path, split: str) -> Path:
+    if not root.is_dir():
+        raise UserError(f"data.root: {root}: no such folder")
+    for path in (root / split, root / f"{split}.tar"):
+        if path.exists():
+            return path
+    present = ", ".join(sorted(p.name for p in root.iterdir())[:8]) or "nothing"
+    raise UserError(f"{root / split}: no such folder; {root} holds {present} (see data.train, data.val)")

@@ -1,0 +1,72 @@
+"""The folder of a run: whose it is, and the lock that keeps a second process out."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from atmnet.engine.checkpoint import latest_checkpoint
+from atmnet.engine.files import write_json
+from atmnet_options import TrainOptions, UserError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there, two runs in one folder are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+#: Options that change how fast or where a run goes, but not what comes out.
+_FREE = {"output", "data.workers", "eval_batch_size", "device", "threads", "checkpoint_every", "keep"}
+
+
+@contextmanager
+def run_folder(options: TrainOptions) -> Iterator[None]:
+    """Create the run's folder, or come back to it, and hold its lock. Writes nothing else yet.
+
+    Raises:
+        UserError: Where it belongs to a run with other options, holds foreign files, or is in use.
+    """
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "options.json"
+    ours = json.loads(json.dumps(asdict(options)))
+    if latest_checkpoint(folder) is not None:
+        theirs = json.loads(record.read_text(encoding="utf-8"))
+        differences = sorted(_differences(theirs, ours))
+        if differences:
+            raise UserError(
+                f"output: {folder} holds another run: {'; '.join(differences[:4])}"
+                f"{' ...' if len(differences) > 4 else ''}. Choose another folder, or the same options to go on"
+            )
+    elif not record.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise UserError(f"output: {folder} holds files that are not a run's; choose another folder")
+    with (folder / ".lock").open("w") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"output: {folder} is in use by another process") from error
+        yield
+
+
+def record_options(folder: Path, options: TrainOptions) -> None:
+    """Make the folder that of a run with ``options``; once there is a checkpoint, it stays that."""
+    if latest_checkpoint(folder) is None:
+        write_json(folder / "options.json", asdict(options))
+
+
+def read_options(run: Path) -> dict[str, Any] | None:
+    """The options of the run that a run or checkpoint folder belongs to, None where it belongs to none."""
+    for folder in (run, *run.resolve().parents[:2]):
+        if (folder / "options.json").is_file():
+            return json.loads((folder / "options.json").read_text(encoding="utf-8"))
+    return None
+
+
+def _differences(theirs: Any, ours: Any, name: str = "") -> Iterator[str]:
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in theirs.keys() | ours.keys():
+            yield from _differences(theirs.get(key), ours.get(key), f"{name}.{key}" if name else key)
+    elif theirs != ours and name not in _FREE:
+        yield f"{name} was {theirs!r}, is {ours!r}"

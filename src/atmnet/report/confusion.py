@@ -1,0 +1,94 @@
+"""The section with the confusion matrix, or with its worst parts where the classes are many. K classes."""
+
+from html import escape
+
+from torch import Tensor
+
+from atmnet.report.content import percent
+
+_MOST_CLASSES = 40
+_ROWS = 20
+
+
+def confusion_section(confusion: Tensor, classes: list[str]) -> str:
+    """HTML of the section for ``confusion`` (K, K), rows the true class; empty where nothing was counted."""
+    counts = confusion.tolist()
+    total = int(confusion.sum())
+    if total == 0:
+        return ""
+    right = int(confusion.diagonal().sum())
+    body = _matrix(counts, classes) if len(classes) <= _MOST_CLASSES else _worst(counts, classes)
+    return (
+        f'<section id="confusion"><h2>What it confuses</h2><p class="lead">{right:,} of {total:,} images were '
+        f"recognised ({percent(right / total, 1)}). {_commonest(counts, classes)}</p>{body}</section>"
+    )
+
+
+def _pairs(counts: list[list[int]]) -> list[tuple[int, int, int]]:
+    """(count, true, predicted) of every error, the most frequent first."""
+    errors = [(n, i, j) for i, row in enumerate(counts) for j, n in enumerate(row) if n and i != j]
+    return sorted(errors, key=lambda error: (-error[0], error[1:]))
+
+
+def _commonest(counts: list[list[int]], classes: list[str]) -> str:
+    errors = _pairs(counts)
+    if not errors:
+        return "There was no error."
+    n, i, j = errors[0]
+    if n == 1:
+        return "No error happened twice."
+    return f"The most frequent error, {n:,} times: <b>{escape(classes[i])}</b> taken for <b>{escape(classes[j])}</b>."
+
+
+def _matrix(counts: list[list[int]], classes: list[str]) -> str:
+    names = [escape(name) for name in classes]
+    slanted = " slanted" if max(map(len, classes)) > 3 else ""
+    head = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
+    rows = []
+    for i, row in enumerate(counts):
+        of = sum(row)
+        cells = []
+        for j, n in enumerate(row):
+            kind = "right" if i == j else "wrong"
+            if n == 0:
+                cells.append(f'<td class="{kind}"></td>' if i == j else "<td></td>")
+                continue
+            share = n / of
+            # Square root: one error in fifty should be seen.
+            cells.append(
+                f'<td class="{kind}{" strong" if share > 0.45 else ""}" style="--v:{100 * share**0.5:.0f}%" '
+                f'title="true {names[i]}, predicted {names[j]}: {n} of {of}">{n}</td>'
+            )
+        recall = percent(row[i] / of) if of else "–"
+        rows.append(f'<tr><th scope="row">{names[i]}</th>{"".join(cells)}<td class="recall">{recall}</td></tr>')
+    return (
+        f'<div class="scroll"><table class="matrix{slanted}{" many" if len(classes) > 16 else ""}"><caption>'
+        '<i class="right"></i> right <i class="wrong"></i> wrong, darker for a larger share of the row</caption>'
+        f'<thead><tr><th class="corner"><span>true \\ predicted</span></th>{head}<th class="recall">recall</th></tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _worst(counts: list[list[int]], classes: list[str]) -> str:
+    """Two tables: the most frequent errors and the classes of the lowest recall."""
+    pairs = "".join(
+        f'<tr><td class="n">{n:,}</td><td>{escape(classes[i])}</td><td>{escape(classes[j])}</td>'
+        f"<td>{_bar(n / sum(counts[i]), 'wrong')}</td></tr>"
+        for n, i, j in _pairs(counts)[:_ROWS]
+    )
+    recalls = sorted((row[i] / sum(row), i, sum(row)) for i, row in enumerate(counts) if sum(row))
+    worst = "".join(
+        f'<tr><td>{escape(classes[i])}</td><td class="n">{of:,}</td><td>{_bar(share, "right")}</td></tr>'
+        for share, i, of in recalls[:_ROWS]
+    )
+    return (
+        '<div class="tables"><div class="scroll"><table class="worst"><caption>The most frequent errors</caption>'
+        "<thead><tr><th>times</th><th>true</th><th>predicted</th><th>share of the class</th></tr></thead>"
+        f'<tbody>{pairs}</tbody></table></div><div class="scroll"><table class="worst">'
+        "<caption>The classes recognised least</caption><thead><tr><th>class</th><th>images</th><th>recall</th></tr>"
+        f"</thead><tbody>{worst}</tbody></table></div></div>"
+    )
+
+
+def _bar(share: float, kind: str) -> str:
+    return f'<span class="bar {kind}" style="--v:{100 * share:.0f}%"><i></i>{percent(share)}</span>'

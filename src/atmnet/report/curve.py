@@ -1,0 +1,132 @@
+"""The section with the learning curves: training loss and accuracy over epochs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+_MOST_POINTS = 400
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One panel. ``raw``: (epoch, value) pairs; ``line``: what is drawn strongly, which the pointer reads."""
+
+    title: str
+    unit: str
+    raw: list[tuple[float, float]]
+    line: list[tuple[float, float]]
+    low: float
+    high: float
+    dots: bool
+
+
+def curve_section(metrics: Sequence[dict[str, Any]]) -> tuple[str, list[list[list[Any]]]]:
+    """HTML of the section, and for each panel the points [x, y, text] (x, y in 0..1) to read off; empty without any."""
+    loss = _series(metrics, "train", "loss")
+    top1 = _series(metrics, "evaluate", "top1")
+    curves = []
+    if loss:
+        thin = _thinned(loss)
+        values = [value for _, value in thin]
+        curves.append(_Curve("Training loss", "", thin, _smoothed(thin), min(0.0, *values), max(values), False))
+    if top1:
+        values = [value for _, value in top1]
+        low = min(values) - 0.06 * max(max(values) - min(values), 2.0)
+        curves.append(_Curve("Accuracy on the evaluation images", "\u202f%", [], top1, max(low, 0.0), 100.0, True))
+    if not curves:
+        return "", []
+    end = max(curve.line[-1][0] for curve in curves)
+    panels = [_panel(i, curve, end) for i, curve in enumerate(curves)]
+    html = (
+        f'<section id="curve"><h2>How it learned</h2><p class="lead">{escape(_summary(loss, top1))}</p>'
+        f'<div class="curves">{"".join(html for html, _ in panels)}</div></section>'
+    )
+    return html, [points for _, points in panels]
+
+
+def _series(metrics: Sequence[dict[str, Any]], kind: str, key: str) -> list[tuple[float, float]]:
+    pairs = [(line.get("epoch"), line.get(key)) for line in metrics if line.get("kind") == kind]
+    return [(float(x), float(y)) for x, y in pairs if _finite(x) and _finite(y)]
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _thinned(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most ``_MOST_POINTS``: means of consecutive pairs."""
+    size = -(-len(pairs) // _MOST_POINTS)
+    parts = [pairs[i : i + size] for i in range(0, len(pairs), size)]
+    return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]
+
+
+def _smoothed(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Mean over a window of about a fifteenth of the curve, narrower at its ends."""
+    half = len(pairs) // 30
+    smooth = []
+    for i, (x, _) in enumerate(pairs):
+        reach = min(half, i, len(pairs) - 1 - i)
+        window = pairs[i - reach : i + reach + 1]
+        smooth.append((x, sum(y for _, y in window) / len(window)))
+    return smooth
+
+
+def _summary(loss: list[tuple[float, float]], top1: list[tuple[float, float]]) -> str:
+    sentences = []
+    if len(loss) > 1:
+        sentences.append(f"The training loss went from {loss[0][1]:.2f} to {_smoothed(_thinned(loss))[-1][1]:.2f}.")
+    if top1:
+        epoch, best = max(top1, key=lambda pair: pair[1])
+        last = top1[-1][1]
+        text = f"Top-1 accuracy ended at {last:.1f}\u202f%"
+        sentences.append(
+            f"{text}, its best." if last == best else f"{text}; its best was {best:.1f}\u202f% at epoch {epoch:g}."
+        )
+    return " ".join(sentences)
+
+
+def _panel(index: int, curve: _Curve, end: float) -> tuple[str, list[list[Any]]]:
+    ticks = _ticks(curve.low, curve.high)
+    low, high = min(curve.low, ticks[0]), max(curve.high, ticks[-1])
+    span = max(high - low, 1e-9)
+    end = max(end, 1e-9)
+
+    def place(pair: tuple[float, float]) -> tuple[float, float]:
+        return pair[0] / end, 1 - (pair[1] - low) / span
+
+    grid = "".join(f'<path class="rule" d="M0 {100 * place((0, t))[1]:.2f}h100"/>' for t in ticks)
+    labels = "".join(
+        f'<span class="y" style="top:{100 * place((0, t))[1]:.2f}%">{t:g}</span>' for t in ticks
+    ) + "".join(f'<span class="x" style="left:{100 * t / end:.2f}%">{t:g}</span>' for t in _ticks(0, end) if t <= end)
+    line = _path([place(pair) for pair in curve.line])
+    dots = "".join(f'<path class="mark" d="M{100 * x:.2f} {100 * y:.2f}h.001"/>' for x, y in map(place, curve.line))
+    points = [
+        [round(x, 4), round(y, 4), f"{value:.{1 if curve.unit else 3}f}{curve.unit} at epoch {epoch:.4g}"]
+        for (epoch, value), (x, y) in ((pair, place(pair)) for pair in curve.line)
+    ]
+    x, y, text = points[-1]
+    lone = curve.dots and len(curve.line) <= 60 or len(curve.line) == 1
+    html = (
+        f'<figure class="curve" data-curve="{index}"><figcaption><b>{escape(curve.title)}</b>'
+        f'<output>{text}</output></figcaption><div class="area">'
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(curve.title)}">'
+        f'{grid}<path class="raw" d="{_path([place(pair) for pair in curve.raw])}"/><path class="line" d="{line}"/>'
+        f'{dots if lone else ""}<path class="cursor" d="M{100 * x:.2f} 0v100"/>'
+        f'<path class="point" d="M{100 * x:.2f} {100 * y:.2f}h.001"/></svg>{labels}</div>'
+        f'<p class="axis">epochs</p></figure>'
+    )
+    return html, points
+
+
+def _path(points: list[tuple[float, float]]) -> str:
+    return "".join(f"{'L' if i else 'M'}{100 * x:.2f} {100 * y:.2f}" for i, (x, y) in enumerate(points))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Three to six round numbers from ``low`` or a little more to ``high`` or a little less."""
+    span = max(high - low, 1e-9)
+    power = 10.0 ** math.floor(math.log10(span / 3))
+    step = next(power * m for m in (10, 5, 2, 1) if span / (power * m) >= 3)
+    return [round(i * step, 10) for i in range(math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6) + 1)]

@@ -1,0 +1,40 @@
+"""The section with the images that the network got most confidently wrong."""
+
+from html import escape
+
+from PIL import Image
+
+from atmnet.report.content import Example, percent
+from atmnet.report.pictures import TINY, data_uri, displayable
+
+_MOST = 24
+_SIDE = 176
+
+
+def mistakes_section(mistakes: list[Example], classes: list[str], wrong: int, total: int) -> str:
+    """HTML of the section. ``wrong`` of ``total`` evaluated images were mistaken; empty if there is nothing to say."""
+    if not mistakes and (wrong or not total):
+        return ""
+    if not mistakes:
+        lead, body = f"There are none: all {total:,} images were recognised.", ""
+    else:
+        shown = mistakes[:_MOST]
+        which = f"{wrong:,} of {total:,} images were mistaken. " if wrong else ""
+        which += "All of them" if len(shown) == wrong else f"The {len(shown)} shown"
+        lead = f"{which}, those first of which the network was surest."
+        body = f'<div class="mistakes">{"".join(_mistake(example, classes) for example in shown)}</div>'
+    return f'<section id="mistakes"><h2>Its surest mistakes</h2><p class="lead">{lead}</p>{body}</section>'
+
+
+def _mistake(example: Example, classes: list[str]) -> str:
+    image = displayable(example.image)
+    tiny = ' class="tiny"' if max(image.size) <= TINY else ""
+    image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    name = escape(example.name)
+    true = "" if example.target is None else f"<span>true</span> <b>{escape(classes[example.target])}</b>"
+    return (
+        f'<figure title="{name}"><div><img{tiny} src="{data_uri(image)}" alt="{name}"></div><figcaption>'
+        f"<p>{true}</p><p><span>predicted</span> <b class=wrong>{escape(classes[example.predicted])}</b></p>"
+        f'<p class="sure" style="--v:{100 * example.confidence:.0f}%"><i></i>{percent(example.confidence)}</p>'
+        "</figcaption></figure>"
+    )

@@ -1,0 +1,57 @@
+"""Images for a page: what the network saw, and data URIs. C channels, h x w pixels."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+TINY = 64
+"""Longest side up to which an image is pixel art: enlarged without smoothing."""
+
+_LOSSLESS_BYTES = 12_000
+
+
+def displayable(image: Image.Image) -> Image.Image:
+    """``image`` as RGB: transparency on white, more than 8 bits stretched from the darkest to the lightest."""
+    if image.mode in ("F", "I", "I;16", "I;16B", "I;16L", "I;16N"):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        low, high = values.min(), values.max()
+        image = Image.fromarray(((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def seen(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Image.Image:
+    """The network's input ``x`` (C, h, w), un-normalised, as RGB. Of other than 1 or 3 channels, the first is shown.
+
+    Raises:
+        ValueError: If ``mean`` has neither one value nor C.
+    """
+    if len(mean) not in (1, x.size(0)):
+        raise ValueError(f"mean: got {len(mean)} values, expected 1 or {x.size(0)}, the channels that preprocess gives")
+    pixels = x.detach().float() * torch.tensor(std).view(-1, 1, 1) + torch.tensor(mean).view(-1, 1, 1)
+    if x.size(0) != 3:
+        pixels = pixels[:1].expand(3, -1, -1)
+    pixels = pixels.nan_to_num().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+
+
+def data_uri(image: Image.Image) -> str:
+    """The RGB ``image`` as a data URI: PNG, but JPEG where that of a photograph would be large."""
+    pixels = np.asarray(image)
+    if (pixels == pixels[..., :1]).all():
+        image = image.convert("L")
+    png = io.BytesIO()
+    image.save(png, "PNG", optimize=True)
+    if png.tell() <= _LOSSLESS_BYTES:
+        return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=85, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

@@ -1,0 +1,178 @@
+"use strict";
+(() => {
+  const { looks, curves } = JSON.parse(document.getElementById("data").textContent);
+  const short = (v) => +v.toFixed(3);
+
+  // Offsets of one query token: (axis, group) -> tokens, NaN where there is none. See Field.packed in looks.py.
+  function reader(field) {
+    if (!field.bytes) field.bytes = Int8Array.from(atob(field.offsets), (c) => c.charCodeAt(0));
+    return (row, column, axis) => {
+      const start = ((row * field.columns + column) * 2 + axis) * field.n;
+      return Array.from(field.bytes.subarray(start, start + field.n), (q) =>
+        q === -128 ? NaN : (Math.sign(q) * q * q * field.scale) / 16129);
+    };
+  }
+
+  const token = (index, field, length) => Math.min(index * field.step + (field.step >> 1), length - 1);
+
+  // The same picture as query() in arcs.py.
+  function query(field, row, column) {
+    if (field.w === 1 && field.h === 1) return "";
+    const read = reader(field);
+    const i = token(row, field, field.h), j = token(column, field, field.w);
+    const centre = [j + 0.5, i + 0.5];
+    let svg = `<path class="w band" d="M0 ${i}h${field.w}v1H0z"/><path class="h band" d="M${j} 0v${field.h}h1V0z"/>` +
+      `<path class="token" d="M${j} ${i}h1v1h-1z"/>`;
+    [field.w, field.h].forEach((length, axis) => {
+      const point = (along, aside) => (axis ? [aside, along] : [along, aside]).map(short).join(" ");
+      const from = centre[axis], line = centre[1 - axis];
+      read(row, column, axis).forEach((offset, n, all) => {
+        if (Number.isNaN(offset)) return;
+        const end = Math.min(Math.max(from + offset, -looks.margin * length), (1 + looks.margin) * length);
+        const bulge = ((2 * n + 1) / all.length - 1) * 0.95 * Math.abs(end - from);
+        const out = end < 0 || end > length;
+        const kind = "wh"[axis] + (out ? " out" : "");
+        const dot = `d="M${point(end, line)}h.001"/>`;
+        svg += `<path class="${kind}" d="M${point(from, line)}Q${point((from + end) / 2, line + bulge)} ${point(end, line)}"/>` +
+          `<path class="${kind} dot" ${dot}` + (out ? `<path class="hole" ${dot}` : "");
+      });
+    });
+    return svg;
+  }
+
+  // Shares of the samples that come from each token along an axis; see readings() in arcs.py.
+  function readings(field, row, column, axis) {
+    const length = axis ? field.h : field.w;
+    const at = token(axis ? row : column, field, length);
+    const shares = new Array(length).fill(0);
+    for (const offset of reader(field)(row, column, axis)) {
+      const low = Math.floor(at + offset), part = at + offset - low;
+      if (low >= 0 && low < length) shares[low] += (1 - part) / field.n;
+      if (low + 1 >= 0 && low + 1 < length) shares[low + 1] += part / field.n;
+    }
+    return shares;
+  }
+
+  function outside(field, row, column) {
+    let count = 0;
+    [field.w, field.h].forEach((length, axis) => {
+      const at = token(axis ? row : column, field, length);
+      for (const o of reader(field)(row, column, axis)) count += at + o < -0.5 || at + o > length - 0.5;
+    });
+    return count;
+  }
+
+  function viewer() {
+    const $ = (id) => document.getElementById(id);
+    const large = $("large"), scene = $("large-scene"), close = $("close");
+    const panels = [...document.querySelectorAll(".strip .scene")];
+    const field = (panel) => looks.examples[panel.dataset.example].fields[panel.dataset.look];
+
+    function draw(panel, x, y) {
+      const f = field(panel);
+      const row = Math.min(Math.floor(Math.floor(y * f.h) / f.step), f.rows - 1);
+      const column = Math.min(Math.floor(Math.floor(x * f.w) / f.step), f.columns - 1);
+      if (+panel.dataset.row === row && +panel.dataset.column === column && !panel.stale) return;
+      panel.stale = false;
+      Object.assign(panel.dataset, { row, column });
+      panel.querySelector(".query").innerHTML = query(f, row, column);
+      if (panel === large) surroundings(f, row, column);
+    }
+
+    function surroundings(f, row, column) {
+      const i = token(row, f, f.h), j = token(column, f, f.w);
+      const across = readings(f, row, column, 0), down = readings(f, row, column, 1);
+      const most = Math.max(1e-6, ...across, ...down);
+      const alone = f.w === 1 && f.h === 1;
+      const bars = (shares, bar) => (alone ? "" : shares.map((s, k) => (s / most > 0.002 ? bar(k + 0.08, short(s / most)) : "")).join(""));
+      $("across").setAttribute("viewBox", `0 0 ${f.w} 1`);
+      $("across").innerHTML = `<path class="w" d="${bars(across, (k, s) => `M${k} 0h.84v${s}h-.84z`)}"/>`;
+      $("down").setAttribute("viewBox", `0 0 1 ${f.h}`);
+      $("down").innerHTML = `<path class="h" d="${bars(down, (k, s) => `M0 ${k}v.84h${s}v-.84z`)}"/>`;
+      const out = outside(f, row, column);
+      $("readout").textContent = alone
+        ? "A single token: there is nowhere else to look."
+        : `Token in row ${i + 1} of ${f.h}, column ${j + 1} of ${f.w}: ` +
+          (out ? `${out} of its ${2 * f.n} places are outside.` : "none of its places is outside.");
+      close.hidden = !f.close;
+      close.firstElementChild.setAttribute("viewBox", `${j - f.close} ${i - f.close} ${2 * f.close + 1} ${2 * f.close + 1}`);
+    }
+
+    function point(example, x, y) {
+      looks.examples[example].at = [x, y];
+      for (const panel of [large, ...panels]) if (+panel.dataset.example === example) draw(panel, x, y);
+    }
+
+    // The large picture takes its layers from the small one of the same example and stage.
+    function choose(example, look) {
+      const small = panels.find((p) => +p.dataset.example === example && +p.dataset.look === look);
+      const chosen = looks.examples[example];
+      Object.assign(large.dataset, { example, look });
+      large.setAttribute("viewBox", small.getAttribute("viewBox"));
+      large.closest(".viewer").style.setProperty("--ratio", chosen.ratio);
+      scene.innerHTML = small.innerHTML;
+      large.stale = true;
+      $("who").innerHTML = chosen.who;
+      for (const button of document.querySelectorAll(".stages button")) {
+        const on = +button.dataset.look === look;
+        button.setAttribute("aria-pressed", on);
+        button.closest("tr").classList.toggle("chosen", on);
+      }
+      for (const p of panels) p.classList.toggle("chosen", p === small);
+      point(example, ...chosen.at);
+    }
+
+    for (const panel of [large, ...panels]) {
+      const follow = (event) => {
+        const box = panel.getBoundingClientRect();
+        const inside = (v) => Math.min(Math.max(v, 0), 0.9999);
+        point(+panel.dataset.example, inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height));
+      };
+      panel.addEventListener("pointermove", follow);
+      panel.addEventListener("pointerdown", follow);
+    }
+    for (const panel of panels) {
+      panel.addEventListener("click", () => {
+        choose(+panel.dataset.example, +panel.dataset.look);
+        large.closest(".viewer").scrollIntoView({ block: "nearest", behavior: "smooth" });
+      });
+    }
+    for (const button of document.querySelectorAll(".stages button")) {
+      button.addEventListener("click", () => choose(+large.dataset.example, +button.dataset.look));
+    }
+    large.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      if (!move) return;
+      event.preventDefault();
+      const f = field(large);
+      const to = (index, by, count, length) =>
+        (token(Math.min(Math.max(+index + by, 0), count - 1), f, length) + 0.5) / length;
+      point(+large.dataset.example, to(large.dataset.column, move[0], f.columns, f.w), to(large.dataset.row, move[1], f.rows, f.h));
+    });
+  }
+
+  function curve(figure) {
+    const points = curves[figure.dataset.curve];
+    const area = figure.querySelector(".area"), output = figure.querySelector("output");
+    const show = ([x, y, text]) => {
+      figure.querySelector(".cursor").setAttribute("d", `M${100 * x} 0v100`);
+      figure.querySelector(".point").setAttribute("d", `M${100 * x} ${100 * y}h.001`);
+      output.textContent = text;
+    };
+    const follow = (event) => {
+      const box = area.getBoundingClientRect();
+      const x = (event.clientX - box.left) / box.width;
+      area.classList.add("live");
+      show(points.reduce((best, p) => (Math.abs(p[0] - x) < Math.abs(best[0] - x) ? p : best)));
+    };
+    area.addEventListener("pointermove", follow);
+    area.addEventListener("pointerdown", follow);
+    area.addEventListener("pointerleave", () => {
+      area.classList.remove("live");
+      show(points[points.length - 1]);
+    });
+  }
+
+  if (looks.examples) viewer();
+  document.querySelectorAll(".curve").forEach(curve);
+})();

@@ -1,0 +1,156 @@
+"""A classifier: a timm model with its class names and preprocessing, built anew or loaded with all it carries."""
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+from safetensors import SafetensorError
+from timm.data import ImageNetInfo, resolve_data_config
+from timm.models import load_pretrained, load_state_dict
+from torch import Tensor, nn
+
+from atmnet.models import ATMNet
+from atmnet.models._checkpoint import convert
+from atmnet_options import ModelOptions, UserError
+
+
+@dataclass
+class Classifier:
+    """A model, its class names, and timm's data configuration (input size, mean, std, interpolation, crop)."""
+
+    model: nn.Module
+    classes: list[str]
+    config: dict[str, Any]
+
+
+def build_classifier(options: ModelOptions, classes: list[str], img_size: int | None) -> Classifier:
+    """A model for ``classes``, initialised or from ``options.checkpoint``.
+
+    Raises:
+        UserError: For an unknown model, or a checkpoint that is missing, unreadable or of another model.
+    """
+    _check_name(options.name)
+    kwargs: dict[str, Any] = {**options.kwargs, "num_classes": len(classes)}
+    if options.drop_path:
+        kwargs["drop_path_rate"] = options.drop_path
+    if options.checkpoint:
+        weights, names = _read_weights(options.checkpoint)
+        model = _create_with(options.name, weights, options.checkpoint, classes, names, kwargs)
+    else:
+        model = _create(options.name, **kwargs)
+    if options.grad_checkpointing:
+        model.set_grad_checkpointing(True)  # type: ignore[operator]
+    return Classifier(model, classes, _data_config(model, img_size))
+
+
+def load_classifier(model: str, weights: str = "") -> Classifier:
+    """A trained classifier from a run or checkpoint folder, or from a model's name and a weights file.
+
+    Raises:
+        UserError: Where there is none, or model and weights do not fit.
+    """
+    folder = find_checkpoint(Path(model))
+    if folder is not None:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        network = _create(f"local-dir:{folder}", pretrained=True)
+        return Classifier(network.eval(), config["label_names"], _data_config(network, None))
+    _check_name(model)
+    if not weights:
+        raise UserError(f"weights: {model} is a model's name; give the file or folder of its weights, too")
+    state, names = _read_weights(weights)
+    num_classes = _num_classes(state)
+    names = names or (_imagenet_names() if num_classes == 1000 else [str(k) for k in range(num_classes)])
+    network = _create_with(model, state, weights, names, names, {"num_classes": num_classes})
+    return Classifier(network.eval(), names, _data_config(network, None))
+
+
+def find_checkpoint(path: Path) -> Path | None:
+    """The checkpoint folder that a run or checkpoint folder stands for: itself, its best, or its last."""
+    for folder in (path, path / "best", path / "last"):
+        if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+            return folder
+    if path.is_dir():
+        raise UserError(f"{path}: holds no checkpoint (config.json with model.safetensors, or best/, last/)")
+    return None
+
+
+def _check_name(name: str) -> None:
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3) or timm.list_models("atmnet_*")
+        raise UserError(f"model: unknown model or no such folder: {name!r}; do you mean {' or '.join(near)}?")
+
+
+def _create(name: str, **kwargs: Any) -> nn.Module:
+    try:
+        return timm.create_model(name, **kwargs)
+    except TypeError as error:
+        raise UserError(f"model.kwargs: {name}: {error}") from error
+    except (RuntimeError, ValueError, SafetensorError) as error:
+        raise UserError(f"model: {name}: {_first_line(error)}") from error
+
+
+def _create_with(
+    name: str, weights: dict[str, Tensor], path: str, classes: list[str], names: list[str], kwargs: dict[str, Any]
+) -> nn.Module:
+    """A model with given weights; a fresh head where these are for other classes."""
+    model = _create(name, **kwargs)
+    config = model.pretrained_cfg
+    num_classes = _num_classes(weights)
+    same = num_classes == len(classes) and (not names or names == classes)
+    source = {**config, "state_dict": dict(weights), "num_classes": num_classes if same else -1}
+    try:
+        if isinstance(model, ATMNet):
+            source["state_dict"] = weights = convert(weights, model)
+        # timm ignores what is missing where the head is new; a foreign file must not pass for that.
+        optional = (config["classifier"], "norm.")
+        missing = [key for key in model.state_dict() if key not in weights and not key.startswith(optional)]
+        if missing:
+            raise ValueError(f"{len(missing)} parameters are missing, e.g. {missing[0]}")
+        load_pretrained(model, source, num_classes=len(classes), in_chans=model.in_chans)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{path}: not weights of {name}: {_first_line(error)}") from error
+    return model
+
+
+def _read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
+    """Weights and, where they are known, class names of a file or folder."""
+    names: list[str] = []
+    folder = find_checkpoint(Path(path))
+    if folder is not None:
+        names = json.loads((folder / "config.json").read_text(encoding="utf-8"))["label_names"]
+        path = str(folder / "model.safetensors")
+    try:
+        return load_state_dict(path), names
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file or folder") from error
+    except (RuntimeError, SafetensorError, EOFError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a readable checkpoint: {_first_line(error)}") from error
+
+
+def _num_classes(weights: dict[str, Tensor]) -> int:
+    for key in ("head.fc.bias", "head.bias", "fc.bias", "classifier.bias"):
+        if key in weights:
+            return len(weights[key])
+    return 0
+
+
+def _imagenet_names() -> list[str]:
+    info = ImageNetInfo()
+    return [info.index_to_description(i).partition(",")[0] for i in range(1000)]
+
+
+def _data_config(model: nn.Module, img_size: int | None) -> dict[str, Any]:
+    return resolve_data_config({"img_size": img_size} if img_size else {}, model=model)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(p.numel() for p in model.parameters())

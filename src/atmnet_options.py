@@ -1,0 +1,212 @@
+"""What can be chosen: the options of every command, as dataclasses. Imports nothing heavy, so that help is instant."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+class UserError(ValueError):
+    """Something that the user can mend; its message is one line that says what, and how."""
+
+
+@dataclass
+class DataOptions:
+    """Where images come from and how they are read."""
+
+    source: str = "folder"
+    """'folder' (one folder per class), 'tar', 'digits' (embedded), 'hfds/NAME' or 'wds/NAME' (see docs/data.md)."""
+    root: str = ""
+    """Folder that holds the splits; cache folder for 'hfds/NAME'."""
+    train: str = "train"
+    """Training split: a sub-folder or tar file of root, or a split's name."""
+    val: str = "val"
+    """Validation split, likewise."""
+    classes: str = ""
+    """Text file with one class name per line. Default: read from the training split; required for 'wds'."""
+    img_size: int | None = None
+    """Side of the square that images are resized to, in pixels. Default: the model's."""
+    max_unreadable: float = 0.05
+    """Share of training images that may be unreadable before training stops. Evaluation accepts none."""
+    workers: int = 4
+    """Loader processes for each training process; 0 reads in the training process itself."""
+
+
+@dataclass
+class ModelOptions:
+    """Which network, and which weights it starts from."""
+
+    name: str = "atmnet_tiny"
+    """Any model that timm knows; `atmnet models` lists ours."""
+    checkpoint: str = ""
+    """Weights to start from: an official file, a timm file, or a folder of ours. Another number of classes gives a
+    new head. Default: initialise."""
+    drop_path: float = 0.0
+    """Stochastic depth rate of the last block."""
+    grad_checkpointing: bool = False
+    """Recompute blocks in the backward pass: less memory, about a third more time."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the model, e.g. {"drop_rate": 0.1}."""
+
+
+@dataclass
+class AugmentOptions:
+    """Random changes to training images, all by timm."""
+
+    scale: tuple[float, float] = (0.08, 1.0)
+    """Area of the random crop, as shares of the image."""
+    ratio: tuple[float, float] = (0.75, 1.3333333333333333)
+    """Aspect ratio of the random crop."""
+    hflip: float = 0.5
+    """Probability of a horizontal flip."""
+    vflip: float = 0.0
+    """Probability of a vertical flip."""
+    color_jitter: float = 0.4
+    """Strength of colour jitter; ignored where auto_augment is set, as in timm."""
+    auto_augment: str | None = None
+    """RandAugment or AutoAugment policy in timm's notation, e.g. 'rand-m9-mstd0.5-inc1'."""
+    interpolation: str = "random"
+    """Resampling of the random crop: 'bilinear', 'bicubic' or 'random' between the two."""
+    erase: float = 0.0
+    """Probability of random erasing."""
+    erase_mode: Literal["const", "rand", "pixel"] = "pixel"
+    """What erased rectangles are filled with."""
+    mixup: float = 0.0
+    """Mixup's alpha; 0 for none."""
+    cutmix: float = 0.0
+    """CutMix's alpha; 0 for none."""
+    mix_prob: float = 1.0
+    """Probability of Mixup or CutMix for a batch."""
+    switch_prob: float = 0.5
+    """Probability of CutMix rather than Mixup, where both are on."""
+    label_smoothing: float = 0.0
+    """Share of the target spread over all classes."""
+    repeats: int = 1
+    """Repeated augmentation: times that an image enters a batch, each time augmented anew."""
+
+
+@dataclass
+class OptimOptions:
+    """Optimiser and learning-rate schedule, by timm."""
+
+    opt: str = "adamw"
+    """Name in timm's optimiser registry."""
+    lr: float = 5e-4
+    """Peak learning rate for the whole batch (never scaled behind your back)."""
+    weight_decay: float = 0.05
+    """Weight decay of matrices and kernels; none on 1-D parameters and position encodings."""
+    layer_decay: float | None = None
+    """Factor by which the learning rate falls from layer group to layer group, from the head down."""
+    clip_grad: float | None = None
+    """Largest norm of the gradient."""
+    sched: str = "cosine"
+    """Name of timm's schedule, updated every step."""
+    warmup_epochs: int = 5
+    """Epochs of linear warm-up."""
+    warmup_lr: float = 1e-6
+    """Learning rate at the first step of the warm-up."""
+    min_lr: float = 1e-5
+    """Learning rate at the end."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the optimiser, e.g. {"betas": [0.9, 0.98]}."""
+
+
+@dataclass
+class TrainOptions:
+    """Train a classifier, or go on with a run that was stopped: run the same command again."""
+
+    output: str
+    """Folder of the run: options, metrics and checkpoints."""
+    data: DataOptions = field(default_factory=DataOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    optim: OptimOptions = field(default_factory=OptimOptions)
+    epochs: int = 300
+    """Passes over the training split."""
+    batch_size: int = 1024
+    """Images in a step, over all processes and accumulated parts together."""
+    eval_batch_size: int = 256
+    """Images in a forward pass of an evaluation, per process."""
+    accumulate: int = 1
+    """Parts into which each process cuts its share of a step, to save memory."""
+    amp: Literal["none", "bf16", "fp16"] = "none"
+    """Automatic mixed precision."""
+    channels_last: bool = False
+    """Lay images out channels last in memory; often faster on GPUs."""
+    compile: bool = False
+    """Compile the model by torch.compile."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, then evaluated and saved; 0 for none."""
+    seed: int = 0
+    """All randomness is a function of this and of counters."""
+    device: str = "auto"
+    """'auto' (CUDA where there is one, else CPU), 'cpu', 'cuda', 'cuda:1', 'mps', ..."""
+    threads: int | None = None
+    """CPU threads of each training process. Default: PyTorch's choice."""
+    evaluate_every: int = 1
+    """Epochs between evaluations; the last epoch is always followed by one."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; each evaluation and a Ctrl-C are followed by one, too."""
+    keep: int = 2
+    """Latest checkpoints to keep, besides the best."""
+    log_every: int = 50
+    """Steps between lines of metrics.jsonl."""
+
+
+@dataclass
+class EvaluateOptions:
+    """Evaluate a classifier: accuracy, confusions, and a report with where it looks."""
+
+    model: str
+    """Run or checkpoint folder; or the name of a model, with weights."""
+    weights: str = ""
+    """Weights file, where model is a name."""
+    data: DataOptions | None = None
+    """Default: the data that the run was trained with."""
+    batch_size: int = 256
+    """Images in a forward pass, per process."""
+    device: str = "auto"
+    """'auto', 'cpu', 'cuda', ..."""
+    amp: Literal["none", "bf16", "fp16"] = "none"
+    """Automatic mixed precision."""
+    threads: int | None = None
+    """CPU threads. Default: PyTorch's choice."""
+    report: str = ""
+    """HTML file to write: learning curve, confusions, worst mistakes, where the network looks."""
+
+
+@dataclass
+class PredictOptions:
+    """Classify images: a table or JSON lines, and a contact sheet."""
+
+    model: str
+    """Run or checkpoint folder; or the name of a model, with weights."""
+    images: list[str]
+    """Images and folders of images."""
+    weights: str = ""
+    """Weights file, where model is a name."""
+    top: int = 3
+    """Classes to print for each image."""
+    format: Literal["table", "jsonl"] = "table"
+    """How to print: for people or for programs."""
+    sheet: str = ""
+    """Picture file to write: every image with its prediction."""
+    batch_size: int = 32
+    """Images in a forward pass."""
+    device: str = "auto"
+    """'auto', 'cpu', 'cuda', ..."""
+
+
+@dataclass
+class ModelsOptions:
+    """List the models with their published and measured facts."""
+
+    size: int = 224
+    """Side of the image that multiply-accumulates are counted for, in pixels."""
+
+
+@dataclass
+class CheckDataOptions:
+    """Read every image of a data set and say what is wrong with it."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    show: int = 10
+    """Problems of each kind to name; all are counted."""
