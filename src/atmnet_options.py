@@ -13,15 +13,15 @@ class DataOptions:
     """Where images come from and how they are read."""
 
     source: str = "folder"
-    """'folder' (one folder per class), 'tar', 'digits' (embedded), 'hfds/NAME' or 'wds/NAME' (see docs/data.md)."""
+    """'folder' (one folder per class), 'tar', 'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; see docs/data.md."""
     root: str = ""
     """Folder that holds the splits; cache folder for 'hfds/NAME'."""
     train: str = "train"
-    """Training split: a sub-folder or tar file of root, or a split's name."""
+    """Training split: a sub-folder or tar file of root, a pattern of shards, or a split's name."""
     val: str = "val"
     """Validation split, likewise."""
     classes: str = ""
-    """Text file with one class name per line. Default: read from the training split; required for 'wds'."""
+    """Text file with one class name per line. Default: the training split's."""
     img_size: int | None = None
     """Side of the square that images are resized to, in pixels. Default: the model's."""
     max_unreadable: float = 0.05

@@ -49,8 +49,9 @@ def _report(
     run_folder = Path(options.model)
     metrics = next((lines for folder in _ancestors(run_folder) if (lines := read_metrics(folder))), [])
     mode = image_mode(classifier.config)
-    architecture = classifier.model.pretrained_cfg["architecture"]
-    parameters = sum(p.numel() for p in classifier.model.parameters())
+    model: Any = classifier.model
+    architecture = model.pretrained_cfg["architecture"]
+    parameters = sum(p.numel() for p in model.parameters())
     facts = {
         "Model": architecture,
         "Parameters": f"{parameters:,}",
@@ -65,7 +66,7 @@ def _report(
     facts["Command"] = shlex.join(["atmnet", *sys.argv[1:]])
     return Report(
         title=f"{architecture} on {source_name(options, recorded)}",
-        model=classifier.model.cpu().eval(),
+        model=model.cpu().eval(),
         preprocess=eval_transform(classifier.config),
         mean=tuple(classifier.config["mean"]),
         std=tuple(classifier.config["std"]),

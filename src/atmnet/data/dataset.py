@@ -54,7 +54,8 @@ class TrainSet(Dataset[Sample]):
 
     def __getitem__(self, key: Key) -> Sample:
         reseed(self.seed, key.epoch, key.position)
-        index, unreadable = key.index, []
+        index = key.index
+        unreadable: list[str] = []
         for _ in range(_TRIES):
             try:
                 image, target = self.source.load(index, self.mode)

@@ -89,7 +89,7 @@ def eval_loader(
 def _loader(data: Dataset[Sample], workers: int, pin: bool, batch_sampler: Iterable[Any]) -> DataLoader[Sample]:
     return DataLoader(
         data,
-        batch_sampler=batch_sampler,  # type: ignore[arg-type]
+        batch_sampler=batch_sampler,
         collate_fn=collate,
         num_workers=workers,
         worker_init_fn=worker_init,

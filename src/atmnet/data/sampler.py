@@ -5,7 +5,7 @@ positions are cut, in order, into parts: part a of process r holds positions ``(
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch.utils.data import Sampler
@@ -13,7 +13,8 @@ from torch.utils.data import Sampler
 from atmnet.data.seeding import derive
 
 
-class Key(NamedTuple):
+@dataclass(frozen=True)
+class Key:
     """Which image stands where in a run."""
 
     epoch: int

@@ -11,6 +11,7 @@ from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.shards import ShardReader
 from atmnet_options import DataOptions, UserError
 
 
@@ -62,7 +63,8 @@ def open_source(options: DataOptions, split: str, classes: list[str] | None = No
     Raises:
         UserError: Where there is no such split, it is empty, or it has classes beyond ``classes``.
     """
-    reader = _open_reader(options, split)
+    names = read_class_file(options.classes) if options.classes else None
+    reader = _open_reader(options, split, names)
     where = f"{options.root}/{split}" if options.root else f"{options.source} {split}"
     found: dict[str, int] = getattr(reader, "class_to_idx", None) or reader.class_name_to_idx
     if "" in found or "." in found:
@@ -70,7 +72,7 @@ def open_source(options: DataOptions, split: str, classes: list[str] | None = No
     if len(reader) == 0:
         raise UserError(f"{where}: no images found")
     if classes is None:
-        classes = read_class_file(options.classes) if options.classes else list(found)
+        classes = names or list(found)
     unknown = sorted(set(found) - set(classes))
     if unknown:
         raise UserError(
@@ -96,7 +98,7 @@ def read_class_file(path: str) -> list[str]:
     return names
 
 
-def _open_reader(options: DataOptions, split: str) -> Any:
+def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> Any:
     kind = options.source.partition("/")[0]
     if kind == "digits":
         return DigitsReader(split)
@@ -105,10 +107,12 @@ def _open_reader(options: DataOptions, split: str) -> Any:
             return create_reader(options.source, root=options.root or None, split=split)
         except ImportError as error:
             raise UserError("data.source: 'hfds/' needs Hugging Face datasets: pip install 'atmnet[hfds]'") from error
-    if kind not in ("folder", "tar"):
-        raise UserError(f"data.source: got {options.source!r}, expected folder, tar, digits, hfds/NAME or wds/NAME")
+    if kind not in ("folder", "tar", "wds"):
+        raise UserError(f"data.source: got {options.source!r}, expected folder, tar, wds, digits or hfds/NAME")
     if not options.root:
         raise UserError("data.root: expected the folder that holds the splits; none given")
+    if kind == "wds":
+        return ShardReader(Path(options.root) / options.source.partition("/")[2], split, names)
     path = _find_split(Path(options.root), split)
     try:
         if kind == "tar":

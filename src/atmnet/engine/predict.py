@@ -57,7 +57,7 @@ def predict(
             except UnreadableImage as error:
                 read.append(str(error))
         images = [image for image in read if isinstance(image, Image.Image)]
-        scores = iter(())
+        scores: Iterator[torch.Tensor] = iter(())
         if images:
             logits = model(torch.stack([transform(image) for image in images]).to(device))
             scores = iter(logits.float().softmax(1).cpu())
@@ -65,6 +65,6 @@ def predict(
             if isinstance(image, str):
                 yield Prediction(path, None, [], image)
                 continue
-            values, indices = next(scores).topk(min(top, len(classifier.classes)))
-            names = [classifier.classes[i] for i in indices.tolist()]
-            yield Prediction(path, image, list(zip(names, values.tolist(), strict=True)))
+            best = next(scores).topk(min(top, len(classifier.classes)))
+            names = [classifier.classes[i] for i in best.indices.tolist()]
+            yield Prediction(path, image, list(zip(names, best.values.tolist(), strict=True)))

@@ -31,21 +31,13 @@ from atmnet.data import (
     train_transform,
 )
 from atmnet.engine.checkpoint import latest_checkpoint, load_checkpoint, prune_checkpoints, save_checkpoint
-from atmnet.engine.distributed import (
-    Group,
-    any_process,
-    barrier,
-    mean_over_processes,
-    process_group,
-    union_over_processes,
-)
+from atmnet.engine.distributed import Group, any_process, barrier, process_group, union_over_processes
 from atmnet.engine.evaluate import autocast, evaluate_model
 from atmnet.engine.folder import record_options, run_folder
 from atmnet.engine.interrupt import Interrupted, StopRequest
-from atmnet.engine.metrics import MetricsFile
-from atmnet.engine.progress import Progress
+from atmnet.engine.log import TrainingLog
 from atmnet.tasks import Mixer, build_classifier, classification_loss
-from atmnet_options import TrainOptions, UserError
+from atmnet_options import OptimOptions, TrainOptions, UserError
 
 # Streams of random numbers of a step, apart from those of samples.
 _MIXING, _MODEL = -1, -2
@@ -87,45 +79,35 @@ class Trainer:
         reseed(options.seed)
         self.classifier = build_classifier(options.model, classes, options.data.img_size)
         self.mode = image_mode(self.classifier.config)
-        layout = torch.channels_last if options.channels_last else torch.preserve_format
-        self.model = self.classifier.model.to(group.device, memory_format=layout)  # type: ignore[call-overload]
+        self.model = self.classifier.model.to(group.device)
+        if options.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = ModelEmaV3(self.model, decay=options.ema) if options.ema else None
-        optim = options.optim
-        self.optimizer = create_optimizer_v2(
-            self.model,
-            opt=optim.opt,
-            lr=optim.lr,
-            weight_decay=optim.weight_decay,
-            layer_decay=optim.layer_decay,
-            **optim.kwargs,
-        )
+        self.optimizer = _optimizer(options.optim, self.model)
         self.scheduler, _ = create_scheduler_v2(
             self.optimizer,
-            sched=optim.sched,
+            sched=options.optim.sched,
             num_epochs=options.epochs,
-            min_lr=optim.min_lr,
-            warmup_lr=optim.warmup_lr,
-            warmup_epochs=optim.warmup_epochs,
+            min_lr=options.optim.min_lr,
+            warmup_lr=options.optim.warmup_lr,
+            warmup_epochs=options.optim.warmup_epochs,
             step_on_epochs=False,
             updates_per_epoch=self.steps_per_epoch,
         )
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.amp == "fp16")
+        self.log = TrainingLog(options, group, self.steps_per_epoch)
 
         self.step = 0
         self.best: dict[str, float] = {}
-        self.seconds = 0.0
         self.unreadable: list[str] = []
-        self._window_loss, self._window_steps = torch.zeros((), device=group.device), 0
-        metrics_length = self._resume()
-        self.metrics = None
+        self._resume()
         if group.is_main:
             record_options(folder, options)
-            self.metrics = MetricsFile(folder, metrics_length, self.step)
 
-        network: nn.Module = self.model
+        self.parallel: Any = self.model
         if group.world > 1:
-            network = DistributedDataParallel(network, broadcast_buffers=False)
-        self.network = torch.compile(network) if options.compile else network
+            self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
+        self.network: Any = torch.compile(self.parallel) if options.compile else self.parallel
 
     def run(self) -> None:
         """Take all steps that are left, evaluating, logging and saving on the way."""
@@ -133,19 +115,16 @@ class Trainer:
         if self.step == self.total_steps:
             self._say(f"{self.folder}: this run is complete; {self._standing()}")
             return
-        self.progress = Progress("step", self.total_steps, self.step, self.group.is_main)
         self._say(
             f"training {options.model.name} on {len(self.train_source)} images of {len(self.classifier.classes)} "
             f"classes: {options.epochs} epochs of {self.steps_per_epoch} steps of {options.batch_size}"
             + (f"; going on after step {self.step}" if self.step else "")
         )
-        self._clock = self._window_clock = time.monotonic()
+        self.log.open(self.folder, self.step)
         batches = self._batches()
         with StopRequest() as stop:
             while self.step < self.total_steps:
                 self._take_step(batches)
-                self.step += 1
-                self._report()
                 evaluate = self._evaluation_due()
                 if evaluate:
                     self._evaluate()
@@ -155,12 +134,10 @@ class Trainer:
                 if self._stop_agreed(stop.wanted) and self.step < self.total_steps:
                     if not saved:
                         self._save()
-                    self.progress.close()
+                    self.log.close()
                     raise Interrupted(f"stopped and saved after step {self.step}; run the same command to go on")
-        self.progress.close()
-        if self.metrics is not None:
-            self.metrics.close()
-        self._say(f"done in {self.seconds:.1f} s; {self._standing()}")
+        self.log.close()
+        self._say(f"done in {self.log.seconds:.1f} s; {self._standing()}")
 
     def _batches(self) -> Iterator[Batch]:
         options = self.options
@@ -177,7 +154,7 @@ class Trainer:
         )
         transform = train_transform(options.augment, self.classifier.config)
         pin = self.group.device.type == "cuda"
-        yield from train_loader(self.train_source, transform, self.mode, self.sampler, options.data.workers, pin)
+        return iter(train_loader(self.train_source, transform, self.mode, self.sampler, options.data.workers, pin))
 
     def _take_step(self, batches: Iterator[Batch]) -> None:
         """One update of the weights, from the gradients of all parts of the step."""
@@ -188,22 +165,25 @@ class Trainer:
         for part in range(options.accumulate):
             batch = next(batches)
             self._note_unreadable(batch.unreadable)
-            last = part == options.accumulate - 1
-            held = nullcontext() if last or self.group.world == 1 else self.network.no_sync()  # type: ignore[operator]
-            with held:
+            more = part < options.accumulate - 1 and self.group.world > 1
+            with self.parallel.no_sync() if more else nullcontext():
                 loss = self._loss(batch, part) / options.accumulate
                 self.scaler.scale(loss).backward()
-            self._window_loss += loss.detach()
-        self._window_steps += 1
+            self.log.add_loss(loss)
 
         self.scaler.unscale_(self.optimizer)
-        limit = options.optim.clip_grad or math.inf
-        self._grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.optim.clip_grad or math.inf)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema is not None:
             self.ema.update(self.model)
+        self.step += 1
+
+        if self.log.is_due(self.step):
+            self._share_unreadable()
+        lr = max(group["lr"] for group in self.optimizer.param_groups)
+        self.log.end_step(self.step, lr, norm, len(self.unreadable))
 
     def _loss(self, batch: Batch, part: int) -> Tensor:
         device, seed = self.group.device, self.options.seed
@@ -220,10 +200,7 @@ class Trainer:
         for name in names:
             if name not in self.unreadable:
                 self.unreadable.append(name)
-                self.progress.say(f"skipped an unreadable image: {name}")
-        self._check_unreadable()
-
-    def _check_unreadable(self) -> None:
+                self.log.say(f"skipped an unreadable image: {name}")
         allowed = self.options.data.max_unreadable
         if len(self.unreadable) > allowed * len(self.train_source):
             raise UserError(
@@ -231,58 +208,9 @@ class Trainer:
                 f"unreadable, more than {100 * allowed:g} %: e.g. {self.unreadable[0]}; `atmnet check-data` lists all"
             )
 
-    def _report(self) -> None:
-        """A line for the log, every so many steps; a look at how it goes for people, more often."""
-        options = self.options
-        log = self.step % options.log_every == 0 or self.step == self.total_steps
-        show = self.progress.due()
-        if not log:
-            text = None
-            if show:
-                text = self._text(self._window_loss.item() / self._window_steps)
-            self.progress.advance(text)
-            return
-        loss = mean_over_processes(self._window_loss / self._window_steps).item()
-        if not math.isfinite(loss):
-            raise UserError(
-                f"optim.lr: the loss is {loss} at step {self.step}; try a lower learning rate, a longer warm-up or "
-                f"clip_grad. The last checkpoint is from before"
-            )
+    def _share_unreadable(self) -> None:
         self.unreadable = union_over_processes(self.unreadable)
-        self._check_unreadable()
-        if self.metrics is not None:
-            self.metrics.write(
-                kind="train",
-                step=self.step,
-                epoch=round(self.step / self.steps_per_epoch, 4),
-                loss=loss,
-                lr=max(group["lr"] for group in self.optimizer.param_groups),
-                grad_norm=self._grad_norm.item(),
-                images_seen=self.step * options.batch_size,
-                unreadable=len(self.unreadable),
-                images_per_second=round(self._rate(), 1),
-                seconds=round(self._elapsed(), 1),
-            )
-        self.progress.advance(self._text(loss) if show else None)
-        self._window_loss.zero_()
-        self._window_steps = 0
-        self._window_clock = time.monotonic()
-
-    def _text(self, loss: float) -> str:
-        lr = max(group["lr"] for group in self.optimizer.param_groups)
-        return (
-            f"epoch {self.step / self.steps_per_epoch:.2f} loss {loss:.4f} lr {lr:.2e} "
-            f"{self._rate():.0f} images/s, {self.step * self.options.batch_size:,} images seen"
-        )
-
-    def _rate(self) -> float:
-        return self._window_steps * self.options.batch_size / max(time.monotonic() - self._window_clock, 1e-9)
-
-    def _elapsed(self) -> float:
-        now = time.monotonic()
-        self.seconds += now - self._clock
-        self._clock = now
-        return self.seconds
+        self._note_unreadable([])
 
     def _evaluation_due(self) -> bool:
         every = self.options.evaluate_every * self.steps_per_epoch
@@ -309,74 +237,50 @@ class Trainer:
             amp=options.amp,
             channels_last=options.channels_last,
         )
-        self._window_clock += time.monotonic() - start
-        epoch = round(self.step / self.steps_per_epoch, 4)
         if not self.best or result.top1 > self.best["top1"]:
             self.best = {"step": self.step, "top1": result.top1}
-        if self.metrics is not None:
-            self.metrics.write(
-                kind="evaluate",
-                step=self.step,
-                epoch=epoch,
-                loss=result.loss,
-                top1=result.top1,
-                top5=result.top5,
-                images=result.images,
-                seconds=round(self._elapsed(), 1),
-            )
-        self.progress.say(
-            f"epoch {epoch:g}: top-1 {result.top1:.2f} %, top-5 {result.top5:.2f} %, loss {result.loss:.4f} "
-            f"on {result.images} images"
-        )
+        self.log.end_evaluation(self.step, result, time.monotonic() - start)
 
     def _weights_to_use(self) -> nn.Module:
         return self.model if self.ema is None else self.ema.module
 
     def _save(self) -> None:
-        self.unreadable = union_over_processes(self.unreadable)
-        window = mean_over_processes(self._window_loss.clone())
-        if self.metrics is None:
-            barrier()
-            return
+        self._share_unreadable()
         trainer: dict[str, Any] = {
             "step": self.step,
             "best": self.best,
-            "seconds": self._elapsed(),
             "unreadable": self.unreadable,
-            "metrics_length": self.metrics.length,
-            "window": [window, self._window_steps],
+            "log": self.log.state(),
             "scaler": self.scaler.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
         if self.ema is not None:
             trainer["model"] = self.model.state_dict()
-        weights = self._weights_to_use().state_dict()
-        save_checkpoint(self.folder, self.step, self.classifier, weights, trainer)
-        prune_checkpoints(self.folder, self.options.keep, int(self.best["step"]) if self.best else None)
+        if self.group.is_main:
+            weights = self._weights_to_use().state_dict()
+            save_checkpoint(self.folder, self.step, self.classifier, weights, trainer)
+            prune_checkpoints(self.folder, self.options.keep, int(self.best["step"]) if self.best else None)
         barrier()
 
-    def _resume(self) -> int:
-        """Take over the newest checkpoint, if there is one; return how much of the metrics file belongs to it."""
+    def _resume(self) -> None:
+        """Take over the newest checkpoint, if there is one."""
         folder = latest_checkpoint(self.folder)
         if folder is None:
-            return 0
+            return
         weights, trainer = load_checkpoint(folder)
         self.model.load_state_dict(trainer.get("model", weights))
         if self.ema is not None:
             self.ema.module.load_state_dict(weights)
         self.optimizer.load_state_dict(trainer["optimizer"])
         self.scaler.load_state_dict(trainer["scaler"])
-        self.step, self.best, self.seconds = trainer["step"], trainer["best"], trainer["seconds"]
-        self.unreadable = trainer["unreadable"]
-        self._window_loss = trainer["window"][0].to(self.group.device)
-        self._window_steps = trainer["window"][1]
-        return trainer["metrics_length"]
+        self.log.load_state(trainer["log"])
+        self.step, self.best, self.unreadable = trainer["step"], trainer["best"], trainer["unreadable"]
 
     def _stop_agreed(self, wanted: bool) -> bool:
         """Whether to stop now. Many processes ask each other only where they meet anyway, at the log's steps."""
         if self.group.world == 1:
             return wanted
-        return self.step % self.options.log_every == 0 and any_process(wanted, self.group.device)
+        return self.log.is_due(self.step) and any_process(wanted, self.group.device)
 
     def _standing(self) -> str:
         best = f"best top-1 {self.best['top1']:.2f} % at step {self.best['step']:.0f}" if self.best else "not evaluated"
@@ -387,12 +291,29 @@ class Trainer:
             print(line, flush=True)
 
 
+def _optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Optimizer:
+    try:
+        return create_optimizer_v2(
+            model,
+            opt=options.opt,
+            lr=options.lr,
+            weight_decay=options.weight_decay,
+            layer_decay=options.layer_decay,
+            **options.kwargs,
+        )
+    except (ValueError, TypeError, AssertionError) as error:
+        raise UserError(f"optim: {options.opt}: {error}") from error
+
+
 def _check(options: TrainOptions, images: int, classes: int, world: int, pairs: bool) -> None:
     """Refuse what could not work, before anything is written.
 
     Raises:
         UserError: Naming the option.
     """
+    for name in ("epochs", "batch_size", "accumulate", "evaluate_every", "checkpoint_every", "keep", "log_every"):
+        if getattr(options, name) < 1:
+            raise UserError(f"{name}: got {getattr(options, name)}, expected at least 1")
     if classes < 2:
         raise UserError(f"data.train: only one class found in {images} images; a classifier needs at least two")
     if options.batch_size > images:
@@ -412,6 +333,3 @@ def _check(options: TrainOptions, images: int, classes: int, world: int, pairs: 
         raise UserError(
             f"optim.warmup_epochs: got {options.optim.warmup_epochs}, expected fewer than epochs = {options.epochs}"
         )
-    for name in ("epochs", "accumulate", "evaluate_every", "checkpoint_every", "keep", "log_every"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{name}: got {getattr(options, name)}, expected at least 1")

@@ -85,11 +85,30 @@ def _check_variant(state_dict: dict[str, Tensor], model: nn.Module) -> None:
         )
 
 
+def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """``state_dict`` with the optional parts that ``model`` has, no other, and with no pruned stage.
+
+    What it lacks of these (a segmenter has no head) keeps its values in ``model``, with a warning.
+    """
+    own = model.state_dict()
+    absent = [key for key in own if key not in state_dict and key.startswith(_OPTIONAL)]
+    if absent:
+        _logger.warning("checkpoint has no %s: initial values stay", ", ".join(absent))
+        state_dict = state_dict | {key: own[key] for key in absent}
+    pruned = tuple(f"stages.{i}." for i in range(len(model.stages), 4))
+    return {key: value for key, value in state_dict.items() if key in own or not key.startswith(_OPTIONAL + pruned)}
+
+
+def filter_pretrained(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """timm's filter on the ``pretrained=True`` path, which adapts head and stem by our names before it loads."""
+    converted = convert(state_dict, model)
+    return converted if converted is state_dict else _fit(converted, model)
+
+
 def read_any_layout(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Load-state-dict pre-hook of ATMNet and of timm's feature wrapper around it: renames ``state_dict`` in place.
 
     timm's ``checkpoint_path=`` calls no filter, so this is where the authors' files are understood on that path.
-    What a checkpoint of another purpose lacks (a segmenter has no head) keeps its values in ``module``, with a warning.
     """
     wrapped = hasattr(module, "model")  # timm's FeatureGetterNet
     given = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
@@ -99,15 +118,7 @@ def read_any_layout(module: nn.Module, state_dict: dict[str, Tensor], prefix: st
     converted = convert(given, model)
     if converted is given and not wrapped:
         return
-
-    own = model.state_dict()
-    absent = [key for key in own if key not in converted and key.startswith(_OPTIONAL)]
-    if absent:
-        _logger.warning("checkpoint has no %s: initial values stay", ", ".join(absent))
-        converted.update({key: own[key] for key in absent})
-    pruned = tuple(f"stages.{i}." for i in range(len(model.stages), 4))
     for key in given:
         del state_dict[prefix + key]
-    for key, value in converted.items():
-        if key in own or not key.startswith(_OPTIONAL + pruned):
-            state_dict[prefix + ("model." if wrapped else "") + key] = value
+    for key, value in _fit(converted, model).items():
+        state_dict[prefix + ("model." if wrapped else "") + key] = value

@@ -8,12 +8,12 @@ from typing import Any, Optional, Union
 
 import torch
 from timm.layers import ClassifierHead, calculate_drop_path_rates, get_device_dtype, trunc_normal_
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import PretrainedCfg, build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
 from atmnet.layers import Downsample, PatchEmbed, Stage
-from atmnet.models._checkpoint import OFFICIAL_WEIGHTS, convert, read_any_layout
+from atmnet.models._checkpoint import OFFICIAL_WEIGHTS, filter_pretrained, read_any_layout
 from atmnet.models._features import FeatureMaps
 
 
@@ -67,7 +67,7 @@ class ATMNet(nn.Module):
         self.num_features = self.head_hidden_size = dims[-1]
 
         self.patch_embed = PatchEmbed(in_chans, dims[0], **dd)
-        rates = calculate_drop_path_rates(drop_path_rate, depths, stagewise=True)
+        rates: Any = calculate_drop_path_rates(drop_path_rate, list(depths), stagewise=True)
         stages = []
         for i, dim in enumerate(dims):
             stages.append(
@@ -261,14 +261,18 @@ def _create(variant: str, pretrained: bool = False, **kwargs) -> nn.Module:
     if kwargs.get("stage_norms"):
         features["norm"] = True
     return build_model_with_cfg(
-        ATMNet, variant, pretrained, feature_cfg=features, pretrained_filter_fn=convert, **kwargs
+        ATMNet, variant, pretrained, feature_cfg=features, pretrained_filter_fn=filter_pretrained, **kwargs
     )
 
 
 def _has_source(kwargs: dict[str, Any]) -> bool:
     """Whether the caller said where weights are: no registered configuration of ours has any."""
     given = kwargs.get("pretrained_cfg")
-    sources = [kwargs.get("pretrained_cfg_overlay") or {}, given if isinstance(given, dict) else vars(given or object)]
+    if isinstance(given, PretrainedCfg):
+        given = given.to_dict()
+    elif not isinstance(given, dict):  # none, or the tag of a registered one
+        given = {}
+    sources = [kwargs.get("pretrained_cfg_overlay") or {}, given]
     return any(source.get(key) for source in sources for key in ("file", "state_dict", "url", "hf_hub_id"))
 
 

@@ -3,17 +3,15 @@
 Coordinates are tokens: (0, 0) is the top left corner of the picture, a token's centre is at its index plus a half.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from atmnet.report.looks import Field
+from atmnet.report.field import Field
 
 MARGIN = 0.045
 """How far outside the picture places are drawn, as a share of its side; those further stop there."""
 
-_BULGE = 0.95
+BULGE = 0.95
 """Largest bulge of an arc, as a share of its length."""
 
 
@@ -27,40 +25,44 @@ def scene(field: Field, picture: str, row: int, column: int) -> str:
         column: Likewise.
     """
     h, w = field.height, field.width
+    density = " fine" if max(w, h) > 16 else " many" if max(w, h) > 8 else ""
     lines = "".join(f"M{i} 0v{h}" for i in range(1, w)) + "".join(f"M0 {i}h{w}" for i in range(1, h))
+    arrows = "" if field.alone else query(field, row, column)
     return (
         f'<use href="#{picture}" transform="scale({w} {h})"/><rect class="scrim" width="{w}" height="{h}"/>'
-        f'<path class="grid" d="{lines}"/><g class="query">{"" if field.alone else query(field, row, column)}</g>'
+        f'<path class="grid{density}" d="{lines}"/><g class="query">{arrows}</g>'
     )
 
 
 def query(field: Field, row: int, column: int) -> str:
     """The query token, its row and column, and one arc and one dot for each place; hollow dots outside the picture."""
     i, j = int(field.queries(1)[row]), int(field.queries(0)[column])
-    x, y = j + 0.5, i + 0.5
-    parts = [
+    svg = (
         f'<path class="w band" d="M0 {i}h{field.width}v1H0z"/><path class="h band" d="M{j} 0v{field.height}h1V0z"/>'
         f'<path class="token" d="M{j} {i}h1v1h-1z"/>'
-    ]
-    for axis, length in enumerate((field.width, field.height)):
+    )
+    for axis, (length, across) in enumerate([(field.width, field.height), (field.height, field.width)]):
+        start, line = (j + 0.5, i + 0.5) if axis == 0 else (i + 0.5, j + 0.5)
         offsets = field.shown[row, column, axis].tolist()
-        centre = (x, y)[axis]
+        arcs: list[str] = []
+        dots: list[str] = []
+        hollow: list[str] = []
         for n, offset in enumerate(offsets):
             if offset != offset:
                 continue
-            end = min(max(centre + offset, -MARGIN * length), (1 + MARGIN) * length)
-            bulge = ((2 * n + 1) / len(offsets) - 1) * _BULGE * abs(end - centre)
-            middle = (centre + end) / 2
-            kind = "wh"[axis] + ("" if 0 <= end <= length else " out")
-            if axis == 0:
-                curve, dot = _points((middle, y + bulge), (end, y)), _points((end, y))
-            else:
-                curve, dot = _points((x + bulge, middle), (x, end)), _points((x, end))
-            parts.append(f'<path class="{kind}" d="M{_points((x, y))}Q{curve}"/>')
-            parts.append(f'<path class="{kind} dot" d="M{dot}h.001"/>')
-            if kind.endswith("out"):
-                parts.append(f'<path class="hole" d="M{dot}h.001"/>')
-    return "".join(parts)
+            end = min(max(start + offset, -MARGIN * length), (1 + MARGIN) * length)
+            bulge = ((2 * n + 1) / len(offsets) - 1) * BULGE * abs(end - start)
+            bulge = min(max(bulge, -2 * line), 2 * (across - line))  # an arc goes half as far: stay in the picture
+            out = not 0 <= end <= length
+            target = _point(axis, end, line)
+            curve = f"M{_point(axis, start, line)}Q{_point(axis, (start + end) / 2, line + bulge)} {target}"
+            arcs.append(f'<path{" class=out" if out else ""} d="{curve}"/>')
+            (hollow if out else dots).append(f"M{target}h.001")
+        svg += f'<g class="{"wh"[axis]}">{"".join(arcs)}<path class="dot" d="{"".join(dots)}"/>'
+        if hollow:
+            svg += f'<path class="dot out" d="{"".join(hollow)}"/><path class="hole" d="{"".join(hollow)}"/>'
+        svg += "</g>"
+    return svg
 
 
 def readings(field: Field, row: int, column: int) -> tuple[Tensor, Tensor]:
@@ -93,8 +95,8 @@ def bars(shares: Tensor, across: bool, most: float) -> str:
     return f'<path class="{"w" if across else "h"}" d="{"".join(path)}"/>'
 
 
-def _points(*points: Sequence[float]) -> str:
-    return " ".join(f"{_short(x)} {_short(y)}" for x, y in points)
+def _point(axis: int, along: float, aside: float) -> str:
+    return f"{_short(along)} {_short(aside)}" if axis == 0 else f"{_short(aside)} {_short(along)}"
 
 
 def _short(value: float) -> str:

@@ -42,7 +42,8 @@ def _commonest(counts: list[list[int]], classes: list[str]) -> str:
 
 def _matrix(counts: list[list[int]], classes: list[str]) -> str:
     names = [escape(name) for name in classes]
-    slanted = " slanted" if max(map(len, classes)) > 3 else ""
+    longest = max(map(len, classes))
+    slanted = " slanted" if longest > (14 if len(classes) <= 5 else 3) else ""
     head = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
     rows = []
     for i, row in enumerate(counts):
@@ -62,10 +63,10 @@ def _matrix(counts: list[list[int]], classes: list[str]) -> str:
         recall = percent(row[i] / of) if of else "–"
         rows.append(f'<tr><th scope="row">{names[i]}</th>{"".join(cells)}<td class="recall">{recall}</td></tr>')
     return (
-        f'<div class="scroll"><table class="matrix{slanted}{" many" if len(classes) > 16 else ""}"><caption>'
-        '<i class="right"></i> right <i class="wrong"></i> wrong, darker for a larger share of the row</caption>'
-        f'<thead><tr><th class="corner"><span>true \\ predicted</span></th>{head}<th class="recall">recall</th></tr>'
-        f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
+        '<p class="key"><i class="right"></i> right <i class="wrong"></i> wrong; stronger for a larger share of the '
+        f'row</p><div class="scroll"><table class="matrix{slanted}{" many" if len(classes) > 16 else ""}"><thead><tr>'
+        f'<th class="corner"><span>true \\ predicted</span></th>{head}<th class="recall">recall</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 

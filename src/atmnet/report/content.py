@@ -25,10 +25,10 @@ class Example(NamedTuple):
     predicted: int
     confidence: float
 
-    def verdict(self, classes: list[str]) -> str:
-        """What was predicted and how surely, in words."""
-        said = f"predicted {classes[self.predicted]}, {percent(self.confidence)}"
-        return said if self.target is None else f"true {classes[self.target]}, {said}"
+    @property
+    def wrong(self) -> bool:
+        """Whether the true class is known and another one was predicted."""
+        return self.target is not None and self.target != self.predicted
 
 
 @dataclass

@@ -7,11 +7,22 @@ from html import escape
 from typing import Any
 
 _MOST_POINTS = 400
+_MARKED = 60
+"""Up to how many points of a line are marked one by one."""
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """One panel. ``raw``: (epoch, value) pairs; ``line``: what is drawn strongly, which the pointer reads."""
+    """One panel.
+
+    Attributes:
+        title: What is shown.
+        unit: After a value that is read off.
+        raw: (epoch, value) pairs to draw lightly.
+        line: Those to draw strongly, which the pointer reads off.
+        low: Lowest value of the axis, or a little more.
+        high: Highest value of the axis, or a little less.
+    """
 
     title: str
     unit: str
@@ -19,7 +30,6 @@ class _Curve:
     line: list[tuple[float, float]]
     low: float
     high: float
-    dots: bool
 
 
 def curve_section(metrics: Sequence[dict[str, Any]]) -> tuple[str, list[list[list[Any]]]]:
@@ -30,11 +40,13 @@ def curve_section(metrics: Sequence[dict[str, Any]]) -> tuple[str, list[list[lis
     if loss:
         thin = _thinned(loss)
         values = [value for _, value in thin]
-        curves.append(_Curve("Training loss", "", thin, _smoothed(thin), min(0.0, *values), max(values), False))
+        low = min(0.0, *values)
+        curves.append(_Curve("Training loss", "", thin, _smoothed(thin), low, max(*values, low + 0.1)))
     if top1:
         values = [value for _, value in top1]
-        low = min(values) - 0.06 * max(max(values) - min(values), 2.0)
-        curves.append(_Curve("Accuracy on the evaluation images", "\u202f%", [], top1, max(low, 0.0), 100.0, True))
+        room = 0.06 * max(max(values) - min(values), 2.0)
+        low, high = max(min(values) - room, 0.0), min(max(values) + room, 100.0)
+        curves.append(_Curve("Evaluation accuracy", "\u202f%", [], top1, low, high))
     if not curves:
         return "", []
     end = max(curve.line[-1][0] for curve in curves)
@@ -47,12 +59,10 @@ def curve_section(metrics: Sequence[dict[str, Any]]) -> tuple[str, list[list[lis
 
 
 def _series(metrics: Sequence[dict[str, Any]], kind: str, key: str) -> list[tuple[float, float]]:
+    """(epoch, value) of the lines of a kind that have both as finite numbers."""
     pairs = [(line.get("epoch"), line.get(key)) for line in metrics if line.get("kind") == kind]
-    return [(float(x), float(y)) for x, y in pairs if _finite(x) and _finite(y)]
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    numbers = [(float(x), float(y)) for x, y in pairs if isinstance(x, int | float) and isinstance(y, int | float)]
+    return [(x, y) for x, y in numbers if math.isfinite(x) and math.isfinite(y)]
 
 
 def _thinned(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -80,7 +90,7 @@ def _summary(loss: list[tuple[float, float]], top1: list[tuple[float, float]]) -
     if top1:
         epoch, best = max(top1, key=lambda pair: pair[1])
         last = top1[-1][1]
-        text = f"Top-1 accuracy ended at {last:.1f}\u202f%"
+        text = f"Top\u20111 accuracy ended at {last:.1f}\u202f%"
         sentences.append(
             f"{text}, its best." if last == best else f"{text}; its best was {best:.1f}\u202f% at epoch {epoch:g}."
         )
@@ -88,34 +98,42 @@ def _summary(loss: list[tuple[float, float]], top1: list[tuple[float, float]]) -
 
 
 def _panel(index: int, curve: _Curve, end: float) -> tuple[str, list[list[Any]]]:
+    """HTML of one panel whose epochs go from 0 to ``end``, and the points to read off."""
+    end = max(end, 1e-9)
     ticks = _ticks(curve.low, curve.high)
     low, high = min(curve.low, ticks[0]), max(curve.high, ticks[-1])
-    span = max(high - low, 1e-9)
-    end = max(end, 1e-9)
 
     def place(pair: tuple[float, float]) -> tuple[float, float]:
-        return pair[0] / end, 1 - (pair[1] - low) / span
+        """Shares of the panel's width and height, from the top left."""
+        return pair[0] / end, 1 - (pair[1] - low) / (high - low)
 
-    grid = "".join(f'<path class="rule" d="M0 {100 * place((0, t))[1]:.2f}h100"/>' for t in ticks)
-    labels = "".join(
-        f'<span class="y" style="top:{100 * place((0, t))[1]:.2f}%">{t:g}</span>' for t in ticks
-    ) + "".join(f'<span class="x" style="left:{100 * t / end:.2f}%">{t:g}</span>' for t in _ticks(0, end) if t <= end)
-    line = _path([place(pair) for pair in curve.line])
-    dots = "".join(f'<path class="mark" d="M{100 * x:.2f} {100 * y:.2f}h.001"/>' for x, y in map(place, curve.line))
-    points = [
-        [round(x, 4), round(y, 4), f"{value:.{1 if curve.unit else 3}f}{curve.unit} at epoch {epoch:.4g}"]
-        for (epoch, value), (x, y) in ((pair, place(pair)) for pair in curve.line)
+    rules, labels = [], []
+    for tick in ticks:
+        y = 100 * place((0, tick))[1]
+        rules.append(f'<path class="rule" d="M0 {y:.2f}h100"/>')
+        labels.append(f'<span class="y" style="top:{y:.2f}%">{tick:g}</span>')
+    labels += [
+        f'<span class="x" style="left:{100 * t / end:.2f}%">{t:g}</span>' for t in _ticks(0.0, end) if t <= end * 1.001
     ]
-    x, y, text = points[-1]
-    lone = curve.dots and len(curve.line) <= 60 or len(curve.line) == 1
+
+    line = [place(pair) for pair in curve.line]
+    marks = (
+        "".join(f"M{100 * x:.2f} {100 * y:.2f}h.001" for x, y in line) if len(line) <= _MARKED and not curve.raw else ""
+    )
+    digits = 1 if curve.unit else 3
+    points = [
+        [round(x, 4), round(y, 4), f"{value:.{digits}f}{curve.unit} at epoch {epoch:.4g}"]
+        for (epoch, value), (x, y) in zip(curve.line, line, strict=True)
+    ]
+    x, y = line[-1]
     html = (
         f'<figure class="curve" data-curve="{index}"><figcaption><b>{escape(curve.title)}</b>'
-        f'<output>{text}</output></figcaption><div class="area">'
+        f'<output>{points[-1][2]}</output></figcaption><div class="area">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(curve.title)}">'
-        f'{grid}<path class="raw" d="{_path([place(pair) for pair in curve.raw])}"/><path class="line" d="{line}"/>'
-        f'{dots if lone else ""}<path class="cursor" d="M{100 * x:.2f} 0v100"/>'
-        f'<path class="point" d="M{100 * x:.2f} {100 * y:.2f}h.001"/></svg>{labels}</div>'
-        f'<p class="axis">epochs</p></figure>'
+        f'{"".join(rules)}<path class="raw" d="{_path([place(pair) for pair in curve.raw])}"/>'
+        f'<path class="line" d="{_path(line)}"/><path class="mark" d="{marks}"/>'
+        f'<path class="cursor" d="M{100 * x:.2f} 0v100"/><path class="point" d="M{100 * x:.2f} {100 * y:.2f}h.001"/>'
+        f'</svg>{"".join(labels)}</div><p class="axis">epochs</p></figure>'
     )
     return html, points
 
@@ -125,8 +143,8 @@ def _path(points: list[tuple[float, float]]) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers from ``low`` or a little more to ``high`` or a little less."""
-    span = max(high - low, 1e-9)
+    """Four to eight round numbers that enclose ``high`` and begin at ``low`` or a little above."""
+    span = max(high - low, 1e-6)
     power = 10.0 ** math.floor(math.log10(span / 3))
     step = next(power * m for m in (10, 5, 2, 1) if span / (power * m) >= 3)
-    return [round(i * step, 10) for i in range(math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6) + 1)]
+    return [round(i * step, 9) for i in range(math.ceil(low / step - 1e-6), math.ceil(high / step - 0.02) + 1)]

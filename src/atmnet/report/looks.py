@@ -1,181 +1,67 @@
-"""Where the network looks in one picture, made small enough to embed.
+"""The section "where the network looks": one large picture to point into, and all pictures small."""
 
-Shapes: H x W tokens, G share groups, A = 2 axes (0 the width, 1 the height). A field keeps R x Q query tokens and
-N groups of these.
-"""
+from typing import Any
 
-import base64
-import re
-from dataclasses import dataclass
-from functools import cached_property
+from PIL import Image
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from atmnet.report import arcs
+from atmnet.report.caption import caption
+from atmnet.report.content import Report
+from atmnet.report.field import Field
+from atmnet.report.pictures import TINY, data_uri
+from atmnet.report.strips import strips
+from atmnet.report.survey import Shown, close_up_radius, survey
+from atmnet.report.viewer import viewer
 
-from atmnet.models.atmnet import ATMNet
-from atmnet.models.looks import sampling_places
-
-_MOST_GROUPS = 24
-_FEWEST_GROUPS = 8
-_QUERIES_PER_AXIS = 32
-_BYTES = 16_384
-"""Upper bound of a packed field where the fewest groups allow it."""
-
-_NOTHING = -128
-"""Code of an offset that is not a number."""
+_EXPLANATION = (
+    "Every token mixes three readings of each channel: its own, one taken somewhere along its "
+    '<b class="w">row</b>, and one somewhere along its <b class="h">column</b>. How far away is predicted from the '
+    "token itself, for each group of channels. An arc is one such group and ends at the place it reads. "
+    '<span class="hint">Point at any picture to move the token.</span>'
+)
 
 
-@dataclass(frozen=True)
-class Field:
-    """The offsets of one group of blocks in one picture.
-
-    Attributes:
-        stage: E.g. "Stage 3".
-        blocks: Which blocks of a stage with several groups sample here, e.g. "blocks 1–2"; else empty.
-        offsets: (A, H, W, G) in tokens.
-    """
-
-    stage: str
-    blocks: str
-    offsets: Tensor
-
-    @property
-    def height(self) -> int:
-        return self.offsets.size(1)
-
-    @property
-    def width(self) -> int:
-        return self.offsets.size(2)
-
-    @property
-    def groups(self) -> int:
-        return self.offsets.size(3)
-
-    @property
-    def alone(self) -> bool:
-        """Whether the grid is a single token."""
-        return self.height == self.width == 1
-
-    @property
-    def step(self) -> int:
-        """Every how many tokens, along both axes, there is a query token."""
-        return -(-max(self.height, self.width) // _QUERIES_PER_AXIS)
-
-    def queries(self, axis: int) -> Tensor:
-        """Indices of the query tokens along ``axis``."""
-        length = self.offsets.size(2 - axis)
-        return torch.arange(self.step // 2, length + self.step // 2, self.step).clamp(max=length - 1)
-
-    @cached_property
-    def shown(self) -> Tensor:
-        """(R, Q, A, N): the offsets that the page can draw. All groups if they fit, else evenly spread ones."""
-        rows, columns = self.queries(1), self.queries(0)
-        fit = max(_FEWEST_GROUPS, _BYTES // (2 * len(rows) * len(columns)))
-        count = min(self.groups, _MOST_GROUPS, fit)
-        groups = torch.linspace(0, self.groups - 1, count).round().long()
-        return self.offsets[:, rows][:, :, columns][..., groups].permute(1, 2, 0, 3)
-
-    def nearest_query(self, x: float, y: float) -> tuple[int, int]:
-        """Row and column, among the query tokens, of the one at (x, y), fractions of the picture's sides."""
-        rows, columns = self.shown.shape[:2]
-        return min(int(y * self.height) // self.step, rows - 1), min(int(x * self.width) // self.step, columns - 1)
-
-    def packed(self) -> dict[str, int | float | str]:
-        """For JSON. An offset o is the signed byte q with o = sign(q) (q / 127)^2 scale: finer where it is short."""
-        limit = max(self.height, self.width) + 1.0  # whatever lies further is drawn at the same place
-        values = self.shown.clamp(-limit, limit).double()
-        scale = max(values.nan_to_num().abs().max().item(), 1e-6)
-        codes = (values.abs() / scale).sqrt().mul(127).round() * values.sign()
-        codes = codes.nan_to_num(_NOTHING).to(torch.int8).contiguous().numpy()
-        return {
-            "w": self.width,
-            "h": self.height,
-            "columns": codes.shape[1],
-            "rows": codes.shape[0],
-            "step": self.step,
-            "n": codes.shape[3],
-            "scale": round(scale, 6),
-            "offsets": base64.b64encode(codes.astype(np.int8).tobytes()).decode(),
-        }
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far a group of blocks looks, over all tokens, share groups and pictures.
-
-    Attributes:
-        width: Mean distance along the rows, in tokens.
-        height: Mean distance along the columns.
-        beyond: Share of places more than one token away.
-        outside: Share of places outside the picture.
-    """
-
-    width: float
-    height: float
-    beyond: float
-    outside: float
-
-
-def fields(model: nn.Module, x: Tensor) -> list[Field]:
-    """Where ``model`` looks in one preprocessed picture ``x`` (C, h, w), first to last; none without an ATMNet."""
-    if not any(isinstance(module, ATMNet) for module in model.modules()):
-        return []
-    found = []
-    for look in sampling_places(model, x.unsqueeze(0)):
-        stage, blocks = _names(model, look.name)
-        offsets = torch.stack([look.width[0], look.height[0]]).float()
-        found.append(Field(stage, blocks, offsets))
-    return found
-
-
-def reach(offsets: list[Tensor]) -> Reach:
-    """Sum up the offsets (A, H, W, G) of one group of blocks in several pictures."""
-    width, height, outside = [], [], []
-    for o in offsets:
-        width.append(o[0].flatten())
-        height.append(o[1].flatten())
-        for axis, values in enumerate(o):
-            length = values.size(1 - axis)
-            shape = (1, -1, 1) if axis == 0 else (-1, 1, 1)
-            places = values + torch.arange(length).view(shape)
-            outside.append(((places < -0.5) | (places > length - 0.5)).flatten())
-    along, down, out = torch.cat(width), torch.cat(height), torch.cat(outside)
-    both = torch.cat([along, down])
-    return Reach(
-        along.abs().nanmean().item(),
-        down.abs().nanmean().item(),
-        (both.abs() > 1).float().mean().item(),
-        out.float().mean().item(),
+def looks_section(report: Report) -> tuple[str, dict[str, Any]]:
+    """HTML of the section and the data that its script needs; both empty without examples or without an ATMNet."""
+    shown = survey(report)
+    if not shown:
+        return "", {}
+    pictures = "".join(_picture(i, s.picture) for i, s in enumerate(shown))
+    html = (
+        f'<section id="looks"><h2>Where the network looks</h2><p class="lead">{_EXPLANATION}</p>'
+        f'<svg class="store" aria-hidden="true"><defs>{pictures}</defs></svg>'
+        f"{viewer(shown, report.classes)}{strips(shown, report.classes)}"
+        f'<p class="note">{_notes(shown[0].fields)}</p></section>'
     )
+    data = {"margin": arcs.MARGIN, "bulge": arcs.BULGE, "examples": [_data(s, report.classes) for s in shown]}
+    return html, data
 
 
-def default_query(x: Tensor, field: Field) -> tuple[float, float]:
-    """Where to point at first, as fractions of the picture's sides: the widest reach among the tokens with most ink.
-
-    Ink is the contrast of the preprocessed picture ``x`` (C, h, w) inside a token.
-    """
-    grey = x.float().nan_to_num().mean(0)[None, None]
-    size = (field.height, field.width)
-    mean = F.adaptive_avg_pool2d(grey, size)
-    ink = (F.adaptive_avg_pool2d(grey.square(), size) - mean.square())[0, 0]
-    distance = field.offsets.nan_to_num(0, 0, 0).abs().amax(-1).sum(0)
-    inked = ink >= ink.flatten().quantile(0.85)
-    index = int(distance.where(inked, torch.tensor(-1.0)).argmax())
-    return (index % field.width + 0.5) / field.width, (index // field.width + 0.5) / field.height
+def _picture(index: int, picture: Image.Image) -> str:
+    """The picture, once for all the panels that show it."""
+    tiny = ' class="tiny"' if max(picture.size) <= TINY else ""
+    return f'<image id="p{index}"{tiny} width="1" height="1" preserveAspectRatio="none" href="{data_uri(picture)}"/>'
 
 
-def _names(model: nn.Module, name: str) -> tuple[str, str]:
-    """Stage and blocks of the offset predictor ``name``, e.g. ``stages.2.groups.1.offset``."""
-    match = re.search(r"^(.*stages\.(\d+)\.groups\.)(\d+)\.offset$", name)
-    if match is None:
-        return name, ""
-    groups = model.get_submodule(match[1].removesuffix("."))
-    lengths = [len(group.blocks) for group in groups.children()]
-    stage = f"Stage {int(match[2]) + 1}"
-    if len(lengths) == 1:
-        return stage, ""
-    first = sum(lengths[: int(match[3])]) + 1
-    last = first + lengths[int(match[3])] - 1
-    return stage, f"blocks {first}–{last}" if last > first else f"block {first}"
+def _notes(found: list[Field]) -> str:
+    notes = (
+        "Reach is the mean distance in tokens, over all tokens and share groups of these pictures. Beyond one token "
+        "and outside are shares of the places. Between two tokens, both are blended."
+    )
+    thinned = [field for field in found if field.shown.size(3) < field.groups]
+    if thinned:
+        kept = sorted({field.shown.size(3) for field in thinned})
+        some = f"{kept[0]} to {kept[-1]}" if len(kept) > 1 else f"{kept[0]}"
+        most = max(field.groups for field in thinned)
+        notes += f" To keep this file small, {some} of up to {most} groups are drawn"
+        notes += ", and of large grids not every token answers." if any(f.step > 1 for f in found) else "."
+    return notes
+
+
+def _data(shown: Shown, classes: list[str]) -> dict[str, Any]:
+    return {
+        "caption": caption(shown.example, classes),
+        "ratio": round(shown.ratio, 4),
+        "at": [round(shown.x, 6), round(shown.y, 6)],
+        "fields": [field.packed() | {"close": close_up_radius(field)} for field in shown.fields],
+    }

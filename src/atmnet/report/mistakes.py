@@ -19,9 +19,9 @@ def mistakes_section(mistakes: list[Example], classes: list[str], wrong: int, to
         lead, body = f"There are none: all {total:,} images were recognised.", ""
     else:
         shown = mistakes[:_MOST]
-        which = f"{wrong:,} of {total:,} images were mistaken. " if wrong else ""
-        which += "All of them" if len(shown) == wrong else f"The {len(shown)} shown"
-        lead = f"{which}, those first of which the network was surest."
+        counted = f"{wrong:,} of {total:,} images were mistaken. " if wrong else ""
+        which = "All are shown" if len(shown) == wrong else f"Here are {len(shown)}"
+        lead = f"{counted}{which}, the surest first."
         body = f'<div class="mistakes">{"".join(_mistake(example, classes) for example in shown)}</div>'
     return f'<section id="mistakes"><h2>Its surest mistakes</h2><p class="lead">{lead}</p>{body}</section>'
 
@@ -31,10 +31,10 @@ def _mistake(example: Example, classes: list[str]) -> str:
     tiny = ' class="tiny"' if max(image.size) <= TINY else ""
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     name = escape(example.name)
-    true = "" if example.target is None else f"<span>true</span> <b>{escape(classes[example.target])}</b>"
+    true = "" if example.target is None else f"<p><span>true</span> <b>{escape(classes[example.target])}</b></p>"
     return (
         f'<figure title="{name}"><div><img{tiny} src="{data_uri(image)}" alt="{name}"></div><figcaption>'
-        f"<p>{true}</p><p><span>predicted</span> <b class=wrong>{escape(classes[example.predicted])}</b></p>"
+        f'{true}<p><span>predicted</span> <b class="wrong">{escape(classes[example.predicted])}</b></p>'
         f'<p class="sure" style="--v:{100 * example.confidence:.0f}%"><i></i>{percent(example.confidence)}</p>'
         "</figcaption></figure>"
     )

@@ -11,8 +11,8 @@ from atmnet import __version__
 from atmnet.report.confusion import confusion_section
 from atmnet.report.content import Report
 from atmnet.report.curve import curve_section
+from atmnet.report.looks import looks_section
 from atmnet.report.mistakes import mistakes_section
-from atmnet.report.viewer import looks_section
 
 
 def write_report(report: Report, path: Path) -> None:

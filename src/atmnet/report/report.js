@@ -25,17 +25,22 @@
       `<path class="token" d="M${j} ${i}h1v1h-1z"/>`;
     [field.w, field.h].forEach((length, axis) => {
       const point = (along, aside) => (axis ? [aside, along] : [along, aside]).map(short).join(" ");
-      const from = centre[axis], line = centre[1 - axis];
+      const start = centre[axis], line = centre[1 - axis];
+      let arcs = "", inside = "", hollow = "";
       read(row, column, axis).forEach((offset, n, all) => {
         if (Number.isNaN(offset)) return;
-        const end = Math.min(Math.max(from + offset, -looks.margin * length), (1 + looks.margin) * length);
-        const bulge = ((2 * n + 1) / all.length - 1) * 0.95 * Math.abs(end - from);
+        const end = Math.min(Math.max(start + offset, -looks.margin * length), (1 + looks.margin) * length);
+        const bulge = ((2 * n + 1) / all.length - 1) * looks.bulge * Math.abs(end - start);
+        const side = Math.min(Math.max(bulge, -2 * line), 2 * ((axis ? field.w : field.h) - line));
         const out = end < 0 || end > length;
-        const kind = "wh"[axis] + (out ? " out" : "");
-        const dot = `d="M${point(end, line)}h.001"/>`;
-        svg += `<path class="${kind}" d="M${point(from, line)}Q${point((from + end) / 2, line + bulge)} ${point(end, line)}"/>` +
-          `<path class="${kind} dot" ${dot}` + (out ? `<path class="hole" ${dot}` : "");
+        const target = point(end, line);
+        const curve = `M${point(start, line)}Q${point((start + end) / 2, line + side)} ${target}`;
+        arcs += `<path${out ? " class=out" : ""} d="${curve}"/>`;
+        if (out) hollow += `M${target}h.001`;
+        else inside += `M${target}h.001`;
       });
+      svg += `<g class="${"wh"[axis]}">${arcs}<path class="dot" d="${inside}"/>`;
+      svg += hollow ? `<path class="dot out" d="${hollow}"/><path class="hole" d="${hollow}"/></g>` : "</g>";
     });
     return svg;
   }
@@ -64,7 +69,7 @@
 
   function viewer() {
     const $ = (id) => document.getElementById(id);
-    const large = $("large"), scene = $("large-scene"), close = $("close");
+    const large = $("large"), close = $("close");
     const panels = [...document.querySelectorAll(".strip .scene")];
     const field = (panel) => looks.examples[panel.dataset.example].fields[panel.dataset.look];
 
@@ -95,7 +100,9 @@
         : `Token in row ${i + 1} of ${f.h}, column ${j + 1} of ${f.w}: ` +
           (out ? `${out} of its ${2 * f.n} places are outside.` : "none of its places is outside.");
       close.hidden = !f.close;
-      close.firstElementChild.setAttribute("viewBox", `${j - f.close} ${i - f.close} ${2 * f.close + 1} ${2 * f.close + 1}`);
+      close.firstElementChild.innerHTML = f.close ? large.innerHTML : "";
+      const r = f.close;
+      close.firstElementChild.setAttribute("viewBox", `${j + 0.5 - r} ${i + 0.5 - r} ${2 * r} ${2 * r}`);
     }
 
     function point(example, x, y) {
@@ -110,9 +117,9 @@
       Object.assign(large.dataset, { example, look });
       large.setAttribute("viewBox", small.getAttribute("viewBox"));
       large.closest(".viewer").style.setProperty("--ratio", chosen.ratio);
-      scene.innerHTML = small.innerHTML;
+      large.innerHTML = small.innerHTML;
       large.stale = true;
-      $("who").innerHTML = chosen.who;
+      $("who").innerHTML = chosen.caption;
       for (const button of document.querySelectorAll(".stages button")) {
         const on = +button.dataset.look === look;
         button.setAttribute("aria-pressed", on);
@@ -134,7 +141,7 @@
     for (const panel of panels) {
       panel.addEventListener("click", () => {
         choose(+panel.dataset.example, +panel.dataset.look);
-        large.closest(".viewer").scrollIntoView({ block: "nearest", behavior: "smooth" });
+        large.parentElement.scrollIntoView({ block: "nearest", behavior: "smooth" });
       });
     }
     for (const button of document.querySelectorAll(".stages button")) {
@@ -173,6 +180,7 @@
     });
   }
 
+  document.documentElement.classList.add("js");
   if (looks.examples) viewer();
   document.querySelectorAll(".curve").forEach(curve);
 })();

@@ -1,11 +1,14 @@
 """Contact sheets: a grid of thumbnails with captions, as one image."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
 from atmnet.report.pictures import TINY, displayable
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _PAPER = (255, 255, 255)
 _TILE = (243, 243, 239)
@@ -71,11 +74,20 @@ def _fitted(image: Image.Image, side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _cut(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """``line``, or as much of its beginning as fits ``width`` with an ellipsis; its first line if it has several."""
-    line = " ".join(line.split())
+def _cut(line: str, font: _Font, width: int) -> str:
+    """``line``, or as much of its beginning as fits ``width`` with an ellipsis."""
+    line = _drawable(" ".join(line.split()), font)
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(line + "…") > width:
         line = line[:-1]
     return line.rstrip() + "…"
+
+
+def _drawable(line: str, font: _Font) -> str:
+    """``line`` without accents that Pillow's font lacks, and a question mark for other characters that it lacks."""
+    if line.isascii():
+        return line
+    box = bytes(font.getmask("\uffff"))
+    plain = "".join(c for c in unicodedata.normalize("NFKD", line) if not unicodedata.combining(c))
+    return "".join(c if c.isascii() or bytes(font.getmask(c)) != box else "?" for c in plain)

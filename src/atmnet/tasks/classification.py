@@ -3,6 +3,7 @@
 Shapes: B images, K classes, C channels, h x w pixels.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -56,7 +57,8 @@ def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), targets)
 
 
-class Mistake(NamedTuple):
+@dataclass(frozen=True)
+class Mistake:
     """A wrongly classified image: its number in the data set, true class, predicted class and probability of that."""
 
     index: int

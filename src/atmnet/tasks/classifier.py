@@ -42,7 +42,7 @@ def build_classifier(options: ModelOptions, classes: list[str], img_size: int | 
     else:
         model = _create(options.name, **kwargs)
     if options.grad_checkpointing:
-        model.set_grad_checkpointing(True)  # type: ignore[operator]
+        model.set_grad_checkpointing(True)
     return Classifier(model, classes, _data_config(model, img_size))
 
 
@@ -83,7 +83,7 @@ def _check_name(name: str) -> None:
         raise UserError(f"model: unknown model or no such folder: {name!r}; do you mean {' or '.join(near)}?")
 
 
-def _create(name: str, **kwargs: Any) -> nn.Module:
+def _create(name: str, **kwargs: Any) -> Any:
     try:
         return timm.create_model(name, **kwargs)
     except TypeError as error:
@@ -94,7 +94,7 @@ def _create(name: str, **kwargs: Any) -> nn.Module:
 
 def _create_with(
     name: str, weights: dict[str, Tensor], path: str, classes: list[str], names: list[str], kwargs: dict[str, Any]
-) -> nn.Module:
+) -> Any:
     """A model with given weights; a fresh head where these are for other classes."""
     model = _create(name, **kwargs)
     config = model.pretrained_cfg

@@ -1,0 +1,54 @@
+# make demo: train on the embedded digits and write a report.  make test: the tests.  Both set up .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+.PHONY: demo test test-all lint bench clean
+
+demo: $(VENV)/.demo
+	rm -rf runs/demo
+	$(BIN)/atmnet train --config digits --output runs/demo
+	$(BIN)/atmnet evaluate runs/demo/last --report runs/demo/report.html
+	@echo "open runs/demo/report.html"
+
+test: $(VENV)/.dev $(VENV)/timm-tests
+	$(PYTEST)
+
+test-all: $(VENV)/.dev $(VENV)/timm-tests
+	$(PYTEST) -m ""
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.parity
+	$(BIN)/python -m benchmarks.operator
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[demo]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
+	touch $@ $(VENV)/.demo
+
+# timm's own tests come with its source distribution alone.
+$(VENV)/timm-tests: $(VENV)/.dev
+	rm -rf $@ $@.tmp
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary timm --dest $@.tmp \
+		"timm==$$($(BIN)/python -c 'import importlib.metadata as m; print(m.version("timm"))')"
+	tar -xzf $@.tmp/*.tar.gz -C $@.tmp --strip-components 1
+	mv $@.tmp $@
+	touch $@
