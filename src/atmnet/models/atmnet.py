@@ -169,8 +169,10 @@ class ATMNet(nn.Module):
 
         x = self.patch_embed(x)
         maps = []
-        # TorchScript cannot slice.
-        stages = self.stages if torch.jit.is_scripting() or not stop_early else self.stages[: last + 1]
+        if torch.jit.is_scripting() or not stop_early:  # noqa: SIM108  (TorchScript neither slices nor takes a choice)
+            stages = self.stages
+        else:
+            stages = self.stages[: last + 1]
         for i, stage in enumerate(stages):
             x = stage(x)
             if i in take:

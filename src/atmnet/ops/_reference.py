@@ -4,16 +4,17 @@ Shapes: L tokens along the sampled axis, C channels, S channels per share group,
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
 def sample_along_reference(x: Tensor, offset: Tensor, dim: int) -> Tensor:
     """``out[.., i, .., c] = x`` at position ``i + offset[.., i, .., c // S]`` of ``dim``, linearly interpolated."""
-    length = x.size(dim)
     dim = dim % x.dim()
+    behind = x.dim() - 1 - dim  # axes after dim, channels included
+    length, groups = x.size(dim), offset.size(-1)
     wide = torch.promote_types(offset.dtype, torch.float32)
-    here = torch.arange(length, device=x.device, dtype=wide)
-    here = here.view([length] + [1] * (x.dim() - 1 - dim))
+    here = torch.arange(length, device=x.device, dtype=wide).view([length] + [1] * behind)
 
     # Below -1 and from L on both taps are outside, so clamping changes no value and turns infinities into numbers. Not
     # at -1: there the right-hand difference is not zero, and clamp may pass no gradient at its bounds.
@@ -21,13 +22,8 @@ def sample_along_reference(x: Tensor, offset: Tensor, dim: int) -> Tensor:
     left = position.floor()
     fraction = (position - left).unsqueeze(-1)
 
-    grouped = x.unflatten(-1, (offset.size(-1), x.size(-1) // offset.size(-1)))
-    out = (1 - fraction) * _tap(grouped, left, dim) + fraction * _tap(grouped, left + 1, dim)
+    # Tokens -2, -1, L and L + 1 are zero. A NaN position reads token -2, and stays NaN through its fraction.
+    tokens = F.pad(x.unflatten(-1, (groups, x.size(-1) // groups)), [0, 0] * (behind + 1) + [2, 2])
+    index = (left.nan_to_num(-2.0) + 2).long().unsqueeze(-1).expand(x.shape[:-1] + (groups, x.size(-1) // groups))
+    out = (1 - fraction) * tokens.gather(dim, index) + fraction * tokens.gather(dim, index + 1)
     return out.flatten(-2).to(x.dtype)
-
-
-def _tap(grouped: Tensor, index: Tensor, dim: int) -> Tensor:
-    """Tokens (.., L, .., G, S) at whole-numbered ``index`` (.., L, .., G) of ``dim``; zero outside and for NaN."""
-    inside = (index >= 0) & (index < grouped.size(dim))
-    safe = torch.where(inside, index, 0.0).long().unsqueeze(-1).expand(grouped.shape)
-    return torch.where(inside.unsqueeze(-1), grouped.gather(dim, safe), 0.0)
