@@ -7,7 +7,9 @@ import re
 import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -128,13 +130,11 @@ def _explained(message: str, command: str) -> str:
 
 def _option_names(options: type, prefix: str = "") -> list[str]:
     names = []
-    for field in options.__dataclass_fields__.values():  # type: ignore[attr-defined]
-        names.append(prefix + field.name)
-        inner = field.type if isinstance(field.type, type) else None
-        if inner is None and "DataOptions" in str(field.type):
-            inner = atmnet_options.DataOptions
-        if hasattr(inner, "__dataclass_fields__"):
-            names += _option_names(inner, f"{prefix}{field.name}.")
+    for name, kind in get_type_hints(options).items():
+        names.append(prefix + name)
+        for inner in (kind, *get_args(kind)):  # X, or the X of X | None
+            if is_dataclass(inner):
+                names += _option_names(inner, f"{prefix}{name}.")  # type: ignore[arg-type]
     return names
 
 

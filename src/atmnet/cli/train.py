@@ -1,5 +1,6 @@
 """``atmnet train``"""
 
+import os
 import time
 
 from atmnet.engine import train
@@ -10,5 +11,6 @@ def run(options: TrainOptions) -> int:
     """Train, and say what it cost."""
     before = time.process_time()
     folder = train(options)
-    print(f"process time {time.process_time() - before:.1f} s; metrics in {folder / 'metrics.jsonl'}")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"process time {time.process_time() - before:.1f} s; metrics in {folder / 'metrics.jsonl'}")
     return 0

@@ -69,7 +69,7 @@ def _check_image(check: SplitCheck, index: int) -> None:
         check.errors["unreadable"].append(f"{name} ({error})")
         return
     file, _ = source.reader[index]
-    with file if isinstance(file, Image.Image) else Image.open(file) as raw:
+    with file, file if isinstance(file, Image.Image) else Image.open(file) as raw:
         peculiar = list(_peculiarities(raw))
     check.sizes.append(image.size)
     check.labels[label] += 1

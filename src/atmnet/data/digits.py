@@ -3,9 +3,11 @@
 from typing import ClassVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from atmnet_options import UserError
+
+_SIDE, _DIGIT = 32, 26
 
 
 class DigitsReader:
@@ -36,8 +38,9 @@ class DigitsReader:
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         number = self._numbers[index]
         grey = np.rint(self._images[number] / 16 * 255).astype(np.uint8)
-        # Enlarged here, so that random crops are finer than whole pixels of the 8x8.
-        return Image.fromarray(grey).resize((32, 32), Image.Resampling.BICUBIC), int(self._targets[number])
+        # Enlarged here, with a margin that the 8x8 lacks, so that random crops move a digit and cut none of it off.
+        digit = Image.fromarray(grey).resize((_DIGIT, _DIGIT), Image.Resampling.BICUBIC)
+        return ImageOps.expand(digit, (_SIDE - _DIGIT) // 2), int(self._targets[number])
 
     def filename(self, index: int, **_: bool) -> str:
         """The digit's number in scikit-learn's order."""

@@ -61,8 +61,9 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _to_8_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    highest = values.max(initial=0)
     if mode == "F":
-        scale = 255 if values.max(initial=0) <= 1 else 1
+        scale = 255.0 if highest <= 1 else 1.0
     else:
-        scale = 1 / 257 if mode != "I" or values.max(initial=0) > 255 else 1
+        scale = 1.0 if mode == "I" and highest <= 255 else 1 / 257
     return np.rint(np.clip(np.nan_to_num(values) * scale, 0, 255)).astype(np.uint8)

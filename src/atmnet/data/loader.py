@@ -31,7 +31,18 @@ def image_mode(config: dict[str, Any]) -> str:
 
 
 def train_transform(augment: AugmentOptions, config: dict[str, Any]) -> Transform:
-    """timm's training transform to a normalised tensor (C, h, w); ``config`` is timm's data configuration."""
+    """timm's training transform to a normalised tensor (C, h, w); ``config`` is timm's data configuration.
+
+    Raises:
+        UserError: Where timm does not understand ``augment``.
+    """
+    try:
+        return _train_transform(augment, config)
+    except (AssertionError, ValueError, TypeError) as error:
+        raise UserError(f"augment: timm does not take these options: {error}") from error
+
+
+def _train_transform(augment: AugmentOptions, config: dict[str, Any]) -> Transform:
     return create_transform(
         config["input_size"],
         is_training=True,

@@ -1,6 +1,7 @@
 """Labelled images by number, whatever they lie in: folders, tar files, hub data sets, the embedded digits."""
 
 import difflib
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def read_class_file(path: str) -> list[str]:
         names = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:
         raise UserError(f"data.classes: {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"data.classes: {path}: not a text file in UTF-8") from error
     if not names or len(set(names)) < len(names):
         raise UserError(f"data.classes: {path}: expected one class name per line, each once; got {len(names)} lines")
     return names
@@ -103,10 +106,7 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> A
     if kind == "digits":
         return DigitsReader(split)
     if kind == "hfds":
-        try:
-            return create_reader(options.source, root=options.root or None, split=split)
-        except ImportError as error:
-            raise UserError("data.source: 'hfds/' needs Hugging Face datasets: pip install 'atmnet[hfds]'") from error
+        return _open_hub(options, split)
     if kind not in ("folder", "tar", "wds"):
         raise UserError(f"data.source: got {options.source!r}, expected folder, tar, wds, digits or hfds/NAME")
     if not options.root:
@@ -116,11 +116,28 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> A
     path = _find_split(Path(options.root), split)
     try:
         if kind == "tar":
-            return ReaderImageInTar(str(path))
+            # Not kept open: across a fork, processes would share the file's position, and read each other's places.
+            return ReaderImageInTar(str(path), cache_tarfiles=False)
         return create_reader("", root=str(path), input_key=";".join(EXTENSIONS))
+    except tarfile.TarError as error:
+        raise UserError(f"{path}: not a readable tar file: {error}") from error
     except (RuntimeError, AssertionError, ValueError) as error:
         # timm says "found 0 images", "no .tar files found" or fails to unpack an empty list.
         raise UserError(f"{path}: no images found; expected one folder per class, {' '.join(EXTENSIONS)}") from error
+
+
+def _open_hub(options: DataOptions, split: str) -> Any:
+    try:
+        from datasets.exceptions import DatasetsError
+    except ImportError as error:
+        raise UserError("data.source: 'hfds/' needs Hugging Face datasets: pip install 'atmnet[hfds]'") from error
+    try:
+        reader = create_reader(options.source, root=options.root or None, split=split)
+    except (DatasetsError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"data.source: {options.source}: {' '.join(str(error).split())}") from error
+    if not reader.class_to_idx:
+        raise UserError(f"data.source: {options.source}: its labels have no names (no ClassLabel feature 'label')")
+    return reader
 
 
 def _find_split(root: Path, split: str) -> Path:

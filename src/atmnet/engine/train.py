@@ -79,9 +79,10 @@ class Trainer:
         reseed(options.seed)
         self.classifier = build_classifier(options.model, classes, options.data.img_size)
         self.mode = image_mode(self.classifier.config)
+        self.transform = train_transform(options.augment, self.classifier.config)
         self.model = self.classifier.model.to(group.device)
         if options.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.model = self.model.to(memory_format=torch.channels_last)
         self.ema = ModelEmaV3(self.model, decay=options.ema) if options.ema else None
         self.optimizer = _optimizer(options.optim, self.model)
         self.scheduler, _ = create_scheduler_v2(
@@ -152,9 +153,9 @@ class Trainer:
             world=self.group.world,
             rank=self.group.rank,
         )
-        transform = train_transform(options.augment, self.classifier.config)
         pin = self.group.device.type == "cuda"
-        return iter(train_loader(self.train_source, transform, self.mode, self.sampler, options.data.workers, pin))
+        workers = options.data.workers
+        return iter(train_loader(self.train_source, self.transform, self.mode, self.sampler, workers, pin))
 
     def _take_step(self, batches: Iterator[Batch]) -> None:
         """One update of the weights, from the gradients of all parts of the step."""

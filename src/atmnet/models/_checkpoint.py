@@ -8,7 +8,7 @@ import logging
 import re
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 OFFICIAL_WEIGHTS = "https://github.com/microsoft/ActiveMLP"
 
@@ -19,7 +19,7 @@ _OPTIONAL = ("norm.", "head.", "stage_norms.")
 _RENAMED = {"atm_c": "identity", "atm_w": "along.0", "atm_h": "along.1"}
 
 
-def convert(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def convert(state_dict: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
     """The same weights under the names of ``model`` (an ATMNet); our own layout passes unchanged.
 
     Raises:
@@ -66,7 +66,7 @@ def _rename(key: str, homes: list[list[str]]) -> str | None:
     return re.sub(r"^head\.", "head.fc.", key)
 
 
-def _check_variant(state_dict: dict[str, Tensor], model: nn.Module) -> None:
+def _check_variant(state_dict: dict[str, Tensor], model: Any) -> None:
     found: dict[int, set[int]] = {}
     for key in state_dict:
         if match := re.match(r"blocks\.(\d+)\.(\d+)\.", key):
@@ -85,7 +85,7 @@ def _check_variant(state_dict: dict[str, Tensor], model: nn.Module) -> None:
         )
 
 
-def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def _fit(state_dict: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
     """``state_dict`` with the optional parts that ``model`` has, no other, and with no pruned stage.
 
     What it lacks of these (a segmenter has no head) keeps its values in ``model``, with a warning.
@@ -99,13 +99,13 @@ def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     return {key: value for key, value in state_dict.items() if key in own or not key.startswith(_OPTIONAL + pruned)}
 
 
-def filter_pretrained(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def filter_pretrained(state_dict: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
     """timm's filter on the ``pretrained=True`` path, which adapts head and stem by our names before it loads."""
     converted = convert(state_dict, model)
     return converted if converted is state_dict else _fit(converted, model)
 
 
-def read_any_layout(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
+def read_any_layout(module: Any, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Load-state-dict pre-hook of ATMNet and of timm's feature wrapper around it: renames ``state_dict`` in place.
 
     timm's ``checkpoint_path=`` calls no filter, so this is where the authors' files are understood on that path.

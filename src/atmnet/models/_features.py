@@ -1,5 +1,7 @@
 """timm's ``features_only`` around an ATMNet."""
 
+from typing import Any
+
 from timm.models._features import FeatureGetterNet
 
 from atmnet.models._checkpoint import read_any_layout
@@ -16,4 +18,5 @@ class FeatureMaps(FeatureGetterNet):
         self.register_load_state_dict_pre_hook(read_any_layout)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        self.model.set_grad_checkpointing(enable)
+        network: Any = self.model
+        network.set_grad_checkpointing(enable)

@@ -12,7 +12,7 @@ from timm.models import PretrainedCfg, build_model_with_cfg, generate_default_cf
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
-from atmnet.layers import Downsample, PatchEmbed, Stage
+from atmnet.layers import Downsample, OffsetGroup, PatchEmbed, Stage
 from atmnet.models._checkpoint import OFFICIAL_WEIGHTS, filter_pretrained, read_any_layout
 from atmnet.models._features import FeatureMaps
 
@@ -87,7 +87,7 @@ class ATMNet(nn.Module):
             {"num_chs": dim, "reduction": 4 * 2**i, "module": f"stages.{i}"} for i, dim in enumerate(dims)
         ]
         self.stage_norms = nn.ModuleList([nn.LayerNorm(dim, **dd) for dim in dims if stage_norms])
-        self.norm = nn.LayerNorm(dims[-1], **dd)
+        self.norm: nn.Module = nn.LayerNorm(dims[-1], **dd)
         self.head = ClassifierHead(dims[-1], num_classes, global_pool, drop_rate, input_fmt="NHWC", **dd)
 
         self.init_weights()
@@ -130,9 +130,9 @@ class ATMNet(nn.Module):
     @torch.jit.ignore
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute blocks in the backward pass instead of storing what is inside them."""
-        for stage in self.stages:
-            for group in stage.groups:
-                group.grad_checkpointing = enable
+        for module in self.modules():
+            if isinstance(module, OffsetGroup):
+                module.grad_checkpointing = enable
 
     @torch.jit.ignore
     def get_classifier(self) -> nn.Module:

@@ -23,7 +23,8 @@ def sample_along_reference(x: Tensor, offset: Tensor, dim: int) -> Tensor:
     fraction = (position - left).unsqueeze(-1)
 
     # Tokens -2, -1, L and L + 1 are zero. A NaN position reads token -2, and stays NaN through its fraction.
-    tokens = F.pad(x.unflatten(-1, (groups, x.size(-1) // groups)), [0, 0] * (behind + 1) + [2, 2])
-    index = (left.nan_to_num(-2.0) + 2).long().unsqueeze(-1).expand(x.shape[:-1] + (groups, x.size(-1) // groups))
+    grouped = x.unflatten(-1, (groups, x.size(-1) // groups))
+    tokens = F.pad(grouped, [0, 0] * (behind + 1) + [2, 2])
+    index = (left.nan_to_num(-2.0) + 2).long().unsqueeze(-1).expand(grouped.shape)
     out = (1 - fraction) * tokens.gather(dim, index) + fraction * tokens.gather(dim, index + 1)
     return out.flatten(-2).to(x.dtype)

@@ -2,13 +2,15 @@
 
 import difflib
 import json
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
 from safetensors import SafetensorError
-from timm.data import ImageNetInfo, resolve_data_config
+from timm.data import ImageNetInfo
+from timm.data.model_config import resolve_input_data_config
 from timm.models import load_pretrained, load_state_dict
 from torch import Tensor, nn
 
@@ -42,7 +44,10 @@ def build_classifier(options: ModelOptions, classes: list[str], img_size: int | 
     else:
         model = _create(options.name, **kwargs)
     if options.grad_checkpointing:
-        model.set_grad_checkpointing(True)
+        try:
+            model.set_grad_checkpointing(True)
+        except (AssertionError, AttributeError) as error:
+            raise UserError(f"model.grad_checkpointing: {options.name} does not have it") from error
     return Classifier(model, classes, _data_config(model, img_size))
 
 
@@ -54,14 +59,17 @@ def load_classifier(model: str, weights: str = "") -> Classifier:
     """
     folder = find_checkpoint(Path(model))
     if folder is not None:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        names = _recorded_names(folder)
         network = _create(f"local-dir:{folder}", pretrained=True)
-        return Classifier(network.eval(), config["label_names"], _data_config(network, None))
+        names = names or [str(k) for k in range(network.num_classes)]
+        return Classifier(network.eval(), names, _data_config(network, None))
     _check_name(model)
     if not weights:
         raise UserError(f"weights: {model} is a model's name; give the file or folder of its weights, too")
     state, names = _read_weights(weights)
-    num_classes = _num_classes(state)
+    num_classes = _num_classes(model, state)
+    if num_classes == 0:
+        raise UserError(f"{weights}: not weights of {model} with a classifier")
     names = names or (_imagenet_names() if num_classes == 1000 else [str(k) for k in range(num_classes)])
     network = _create_with(model, state, weights, names, names, {"num_classes": num_classes})
     return Classifier(network.eval(), names, _data_config(network, None))
@@ -98,15 +106,18 @@ def _create_with(
     """A model with given weights; a fresh head where these are for other classes."""
     model = _create(name, **kwargs)
     config = model.pretrained_cfg
-    num_classes = _num_classes(weights)
+    num_classes = _num_classes(name, weights)
     same = num_classes == len(classes) and (not names or names == classes)
     source = {**config, "state_dict": dict(weights), "num_classes": num_classes if same else -1}
     try:
+        own, optional = model.state_dict(), (*_heads(name), "norm.", "stage_norms.")
         if isinstance(model, ATMNet):
             source["state_dict"] = weights = convert(weights, model)
+            surplus = [key for key in weights if key not in own and not key.startswith(optional)]
+            if surplus:
+                raise ValueError(f"{len(surplus)} parameters too many, e.g. {surplus[0]}")
         # timm ignores what is missing where the head is new; a foreign file must not pass for that.
-        optional = (config["classifier"], "norm.")
-        missing = [key for key in model.state_dict() if key not in weights and not key.startswith(optional)]
+        missing = [key for key in own if key not in weights and not key.startswith(optional)]
         if missing:
             raise ValueError(f"{len(missing)} parameters are missing, e.g. {missing[0]}")
         load_pretrained(model, source, num_classes=len(classes), in_chans=model.in_chans)
@@ -120,20 +131,37 @@ def _read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
     names: list[str] = []
     folder = find_checkpoint(Path(path))
     if folder is not None:
-        names = json.loads((folder / "config.json").read_text(encoding="utf-8"))["label_names"]
+        names = _recorded_names(folder)
         path = str(folder / "model.safetensors")
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file or folder")
     try:
         return load_state_dict(path), names
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file or folder") from error
-    except (RuntimeError, SafetensorError, EOFError, KeyError, ValueError) as error:
+    except (RuntimeError, SafetensorError, EOFError, KeyError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: not a readable checkpoint: {_first_line(error)}") from error
 
 
-def _num_classes(weights: dict[str, Tensor]) -> int:
-    for key in ("head.fc.bias", "head.bias", "fc.bias", "classifier.bias"):
-        if key in weights:
-            return len(weights[key])
+def _recorded_names(folder: Path) -> list[str]:
+    """The class names in a checkpoint folder's configuration, if it gives any."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config["architecture"]
+        return config.get("label_names") or []
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / 'config.json'}: not the configuration of a timm model") from error
+
+
+def _heads(name: str) -> tuple[str, ...]:
+    """Names of the final layers of a timm model; distilled ones have two."""
+    heads = timm.get_pretrained_cfg(name).classifier
+    return (heads,) if isinstance(heads, str) else tuple(heads or ())
+
+
+def _num_classes(name: str, weights: dict[str, Tensor]) -> int:
+    """Number of classes that weights are for, 0 where they have no classifier; the authors' own is called head."""
+    for head in (*_heads(name), "head"):
+        if f"{head}.weight" in weights:
+            return len(weights[f"{head}.weight"])
     return 0
 
 
@@ -143,12 +171,15 @@ def _imagenet_names() -> list[str]:
 
 
 def _data_config(model: nn.Module, img_size: int | None) -> dict[str, Any]:
-    return resolve_data_config({"img_size": img_size} if img_size else {}, model=model)
+    try:
+        return resolve_input_data_config(model, {"img_size": img_size} if img_size else {})
+    except ValueError as error:
+        raise UserError(f"data.img_size: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__
+    return textwrap.shorten(" ".join(lines[:2]), 300, placeholder=" ...") if lines else type(error).__name__
 
 
 def parameter_count(model: nn.Module) -> int:
