@@ -63,9 +63,7 @@ def main() -> None:
     results = {"x".join(map(str, shape[:4])) + f" S={shape[4]}": compare(shape) for shape in SHAPES}
     print("| tokens | forward | forward and backward |\n|---|---|---|")
     for name, result in results.items():
-        cells = [
-            f"{r['median']:.2f}x ({r['lower_quartile']:.2f} to {r['upper_quartile']:.2f})" for r in result.values()
-        ]
+        cells = ["{median:.2f}x ({lower_quartile:.2f} to {upper_quartile:.2f})".format(**r) for r in result.values()]
         print(f"| {name} | {' | '.join(cells)} |")
     RESULT.write_text(json.dumps({"atmnet": atmnet.__version__, **versions(), "ratios": results}, indent=2) + "\n")
 

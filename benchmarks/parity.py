@@ -1,7 +1,7 @@
 """How close the models are to the authors' own code: ``python -m benchmarks.parity``.
 
-Weights and inputs are procedural (tests/golden.py); outputs of the authors' code are in tests/golden/. Prints a Markdown
-table and writes benchmarks/results/parity.json. Errors are |ours - theirs| / |theirs|, norms over the whole tensor.
+Weights and inputs are procedural (tests/golden.py); outputs of the authors' code are in tests/golden/. Prints a
+Markdown table and writes benchmarks/results/parity.json. Errors are |ours - theirs| / |theirs|, norms over the whole tensor.
 """
 
 import json
@@ -31,7 +31,7 @@ def errors(path: Path, dtype: torch.dtype) -> dict[str, float]:
         t = torch.from_numpy(golden.uniform(2 * 10**6, logits.numel())).to(dtype).view_as(logits)
         (logits * t).sum().backward()
         ours, parameters = golden.our_names(model), dict(model.named_parameters())
-        grads = [parameters[ours[str(name)]].grad.double().flatten() for name in theirs["grad_names"]]
+        grads = [golden.gradient(parameters[ours[str(name)]]) for name in theirs["grad_names"]]
         dots = [g @ torch.from_numpy(golden.uniform(3 * 10**6 + i, g.numel())) for i, g in enumerate(grads)]
         found["gradients"] = golden.relative_error(torch.stack(dots), theirs["grad_dot"])
     return found

@@ -1,10 +1,11 @@
 """Procedural weights and inputs of the golden files: outputs of the authors' own code (see golden/README.md)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from atmnet.models._checkpoint import convert
 
@@ -23,7 +24,7 @@ def uniform(seed: int, n: int) -> np.ndarray:
     return (z >> np.uint64(11)).astype(np.float64) / 2**53 * 2 - 1
 
 
-def official_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+def official_shapes(model: Any) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the official ``state_dict()`` of a model's architecture, in its order."""
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -63,7 +64,7 @@ def official_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def official_weights(model: nn.Module) -> dict[str, Tensor]:
+def official_weights(model: Any) -> dict[str, Tensor]:
     """The golden files' weights under their official names, rounded to float32."""
     weights = {}
     for i, (name, shape) in enumerate(official_shapes(model).items()):
@@ -76,7 +77,7 @@ def official_weights(model: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
-def our_names(model: nn.Module) -> dict[str, str]:
+def our_names(model: Any) -> dict[str, str]:
     """Official parameter name -> ours."""
     shapes = official_shapes(model)
     tags = {name: torch.full(shape, float(i)) for i, (name, shape) in enumerate(shapes.items())}
@@ -87,6 +88,12 @@ def our_names(model: nn.Module) -> dict[str, str]:
 def image(batch: int, height: int, width: int) -> Tensor:
     """The golden files' input (B, 3, H, W), float64."""
     return torch.from_numpy(2 * uniform(10**6, batch * 3 * height * width).reshape(batch, 3, height, width))
+
+
+def gradient(parameter: Tensor) -> Tensor:
+    """A parameter's gradient, flat, in float64."""
+    assert parameter.grad is not None
+    return parameter.grad.double().flatten()
 
 
 def relative_error(a: Tensor | np.ndarray, b: Tensor | np.ndarray) -> float:

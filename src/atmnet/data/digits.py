@@ -11,7 +11,7 @@ _SIDE, _DIGIT = 32, 26
 
 
 class DigitsReader:
-    """A timm-style reader: 8x8 grey pictures enlarged to 32x32; 1,347 for 'train', 450 held out for 'val', stratified."""
+    """A timm-style reader of 8x8 grey pictures, enlarged to 32x32: 1,347 for 'train', 450 held out for 'val'."""
 
     class_to_idx: ClassVar[dict[str, int]] = {str(digit): digit for digit in range(10)}
 

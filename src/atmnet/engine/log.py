@@ -127,8 +127,8 @@ class TrainingLog:
         self._progress.say(line)
 
     def _text(self, step: int, lr: float, loss: float) -> str:
-        seen = step * self._options.batch_size
-        return f"epoch {self.epoch(step):.2f} loss {loss:.4f} lr {lr:.2e} {self._rate():.0f} images/s, {seen:,} images seen"
+        images = f"{self._rate():.0f} images/s, {step * self._options.batch_size:,} images seen"
+        return f"epoch {self.epoch(step):.2f} loss {loss:.4f} lr {lr:.2e} {images}"
 
     def _rate(self) -> float:
         return self._steps * self._options.batch_size / max(time.monotonic() - self._window_clock, 1e-9)

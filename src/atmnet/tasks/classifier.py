@@ -153,7 +153,8 @@ def _recorded_names(folder: Path) -> list[str]:
 
 def _heads(name: str) -> tuple[str, ...]:
     """Names of the final layers of a timm model; distilled ones have two."""
-    heads = timm.get_pretrained_cfg(name).classifier
+    config = timm.get_pretrained_cfg(name)
+    heads = config.classifier if config is not None else None
     return (heads,) if isinstance(heads, str) else tuple(heads or ())
 
 
