@@ -24,7 +24,7 @@ def versions() -> dict[str, Any]:
 
 
 def ratio(baseline: Callable[[], object], ours: Callable[[], object], rounds: int = 15) -> dict[str, float]:
-    """Time of ``baseline`` over that of ``ours``: interleaved pairs in one process; the ratio's median and quartiles."""
+    """Time of ``baseline`` over that of ``ours``: interleaved pairs in one process; median and quartiles."""
     for run in (baseline, ours):
         run()
     ratios = []

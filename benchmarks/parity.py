@@ -1,7 +1,8 @@
 """How close the models are to the authors' own code: ``python -m benchmarks.parity``.
 
 Weights and inputs are procedural (tests/golden.py); outputs of the authors' code are in tests/golden/. Prints a
-Markdown table and writes benchmarks/results/parity.json. Errors are |ours - theirs| / |theirs|, norms over the whole tensor.
+Markdown table and writes benchmarks/results/parity.json. Errors are |ours - theirs| / |theirs|, norms over the whole
+tensor.
 """
 
 import json

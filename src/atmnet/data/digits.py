@@ -30,18 +30,21 @@ class DigitsReader:
         if split not in parts:
             raise UserError(f"data.train, data.val: 'digits' has the splits train and val, not {split!r}")
         self._numbers = np.sort(parts[split])
-        self._images, self._targets = digits.images, digits.target
+        self._pictures = [_picture(digits.images[number]) for number in self._numbers]
+        self._targets = digits.target[self._numbers].tolist()
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        number = self._numbers[index]
-        grey = np.rint(self._images[number] / 16 * 255).astype(np.uint8)
-        # Enlarged here, with a margin that the 8x8 lacks, so that random crops move a digit and cut none of it off.
-        digit = Image.fromarray(grey).resize((_DIGIT, _DIGIT), Image.Resampling.BICUBIC)
-        return ImageOps.expand(digit, (_SIDE - _DIGIT) // 2), int(self._targets[number])
+        return self._pictures[index].copy(), self._targets[index]
 
     def filename(self, index: int, **_: bool) -> str:
         """The digit's number in scikit-learn's order."""
         return f"digit-{self._numbers[index]:04d}"
+
+
+def _picture(ink: np.ndarray) -> Image.Image:
+    """(8, 8) of 0 to 16 -> 32x32, with a margin that the 8x8 lacks: random crops then move a digit and cut none off."""
+    digit = Image.fromarray(np.rint(ink / 16 * 255).astype(np.uint8))
+    return ImageOps.expand(digit.resize((_DIGIT, _DIGIT), Image.Resampling.BICUBIC), (_SIDE - _DIGIT) // 2)

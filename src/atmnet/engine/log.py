@@ -48,7 +48,7 @@ class TrainingLog:
             "loss": mean_over_processes(self._loss.clone()),
             "steps": self._steps,
             "seconds": self._elapsed(),
-            "metrics_length": self._metrics.length if self._metrics is not None else 0,
+            "metrics_length": self._metrics.sync() if self._metrics is not None else 0,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:

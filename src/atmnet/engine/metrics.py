@@ -1,6 +1,7 @@
 """The run's metrics: one JSON object a line, with no gap and no double line after a resume; TensorBoard if there."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ class MetricsFile:
 
     def __init__(self, folder: Path, length: int, step: int) -> None:
         self._file = (folder / "metrics.jsonl").open("ab")
-        self._file.truncate(length)
+        self._file.truncate(min(length, self._file.tell()))
+        self._file.seek(0, os.SEEK_END)
         self._board = _tensorboard(folder, step)
 
     def write(self, **values: Any) -> None:
@@ -28,9 +30,9 @@ class MetricsFile:
                 if isinstance(value, int | float) and key != "step":
                     self._board.add_scalar(f"{values['kind']}/{key}", value, values["step"])
 
-    @property
-    def length(self) -> int:
-        """Bytes written so far."""
+    def sync(self) -> int:
+        """Force what was written to the disk; return its length in bytes, for a checkpoint to count on."""
+        os.fsync(self._file.fileno())
         return self._file.tell()
 
     def close(self) -> None:

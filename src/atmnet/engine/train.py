@@ -8,7 +8,7 @@ path; so a checkpoint holds counters, no generator's state.
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ class Trainer:
         )
         self.log.open(self.folder, self.step)
         batches = self._batches()
-        with StopRequest() as stop:
+        with StopRequest() as stop, closing(self.log):
             while self.step < self.total_steps:
                 self._take_step(batches)
                 evaluate = self._evaluation_due()
@@ -135,9 +135,7 @@ class Trainer:
                 if self._stop_agreed(stop.wanted) and self.step < self.total_steps:
                     if not saved:
                         self._save()
-                    self.log.close()
                     raise Interrupted(f"stopped and saved after step {self.step}; run the same command to go on")
-        self.log.close()
         self._say(f"done in {self.log.seconds:.1f} s; {self._standing()}")
 
     def _batches(self) -> Iterator[Batch]:

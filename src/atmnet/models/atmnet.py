@@ -169,7 +169,7 @@ class ATMNet(nn.Module):
 
         x = self.patch_embed(x)
         maps = []
-        if torch.jit.is_scripting() or not stop_early:  # noqa: SIM108  (TorchScript neither slices nor takes a choice)
+        if torch.jit.is_scripting() or not stop_early:  # TorchScript neither slices nor takes a choice
             stages = self.stages
         else:
             stages = self.stages[: last + 1]
@@ -245,7 +245,7 @@ _VARIANTS = ("xtiny", "tiny", "small", "base", "large")
 
 default_cfgs = generate_default_cfgs(
     {
-        "atmnet_nano.untrained": _cfg(input_size=(3, 32, 32), pool_size=(1, 1), crop_pct=1.0, num_classes=10),
+        "atmnet_nano.untrained": _cfg(input_size=(3, 32, 32), pool_size=(1, 1), num_classes=10),
         **{f"atmnet_{variant}.in1k": _cfg() for variant in _VARIANTS},
         **{f"atmnet_{variant}.in1k_384": _cfg(**_384) for variant in _VARIANTS},
     }
