@@ -22,5 +22,5 @@ def reseed(*counters: int) -> None:
     np.random.seed(seed % 2**32)  # noqa: NPY002 - timm draws from the global generator
     if torch.accelerator.is_available() and get_worker_info() is None:
         torch.manual_seed(seed % 2**63)
-    else:  # Where no device's generator is needed, torch.manual_seed spends a tenth of a millisecond on remembering them.
+    else:  # torch.manual_seed would spend a tenth of a millisecond on remembering devices that there are not.
         torch.default_generator.manual_seed(seed % 2**63)

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+from safetensors import SafetensorError
 from timm.models._hub import save_config_for_hf
 from torch import Tensor
 
 from atmnet.engine.files import flush_folder, point, write_flushed, write_tensors
 from atmnet.tasks import Classifier
+from atmnet_options import UserError
 
 _PREFIX = "step-"
 
@@ -71,16 +73,29 @@ def latest_checkpoint(run: Path) -> Path | None:
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights and the nested trainer state that :func:`save_checkpoint` was given."""
-    tensors = safetensors.torch.load_file(folder / "trainer.safetensors")
-    plain = json.loads((folder / "trainer.json").read_text(encoding="utf-8"))
-    return safetensors.torch.load_file(folder / "model.safetensors"), _unpack(plain, tensors)
+    """The weights and the nested trainer state that :func:`save_checkpoint` was given.
+
+    Raises:
+        UserError: Where somebody or something damaged it since.
+    """
+    try:
+        tensors = safetensors.torch.load_file(folder / "trainer.safetensors")
+        plain = json.loads((folder / "trainer.json").read_text(encoding="utf-8"))
+        return safetensors.torch.load_file(folder / "model.safetensors"), _unpack(plain, tensors)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"{folder}: damaged: {error}; remove it, to go on from the checkpoint before it") from error
 
 
 def prune_checkpoints(run: Path, keep: int, best_step: int | None) -> None:
-    """Remove all but the ``keep`` newest checkpoints and the best one, and point ``best`` to that."""
+    """Remove all but the ``keep`` newest checkpoints and the best one, and point ``last`` and ``best`` to these.
+
+    Also makes up for a process that was killed before it could do so.
+    """
+    for unfinished in (run / "checkpoints").glob(f".{_PREFIX}*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     best = run / "checkpoints" / f"{_PREFIX}{best_step:08d}" if best_step is not None else None
     folders = sorted((run / "checkpoints").glob(f"{_PREFIX}*"))
+    point(run / "last", folders[-1])
     if best is not None and best.is_dir():
         point(run / "best", best)
     for folder in folders[: -max(keep, 1)]:

@@ -26,10 +26,13 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 def write_flushed(path: Path, content: bytes) -> None:
     """Write a file and force it to the disk."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # a failing write does not say of which file
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def flush_folder(path: Path) -> None:
@@ -46,5 +49,8 @@ def point(link: Path, target: Path) -> None:
     """Make ``link`` a relative symbolic link to ``target``, replacing an earlier one atomically."""
     beside = link.with_name(f".{link.name}.tmp")
     beside.unlink(missing_ok=True)
-    beside.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
-    os.replace(beside, link)
+    try:
+        beside.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
+        os.replace(beside, link)
+    finally:
+        beside.unlink(missing_ok=True)

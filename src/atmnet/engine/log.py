@@ -77,10 +77,7 @@ class TrainingLog:
             return
         loss = mean_over_processes(self._loss / self._steps).item()
         if not math.isfinite(loss):
-            raise UserError(
-                f"optim.lr: the loss is {loss} at step {step}; try a lower learning rate, a longer warm-up or "
-                f"optim.clip_grad. The last checkpoint is from before"
-            )
+            raise diverged(f"the loss is {loss}", step)
         if self._metrics is not None:
             self._metrics.write(
                 kind="train",
@@ -138,3 +135,11 @@ class TrainingLog:
         self.seconds += now - self._clock
         self._clock = now
         return self.seconds
+
+
+def diverged(what: str, step: int) -> UserError:
+    """The error of a training that left the numbers."""
+    return UserError(
+        f"optim.lr: {what} at step {step}; try a lower learning rate, a longer warm-up or optim.clip_grad. "
+        "The last checkpoint is from before"
+    )

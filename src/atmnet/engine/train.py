@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2
-from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -35,9 +33,10 @@ from atmnet.engine.distributed import Group, any_process, barrier, process_group
 from atmnet.engine.evaluate import autocast, evaluate_model
 from atmnet.engine.folder import record_options, run_folder
 from atmnet.engine.interrupt import Interrupted, StopRequest
-from atmnet.engine.log import TrainingLog
+from atmnet.engine.log import TrainingLog, diverged
+from atmnet.engine.setup import build_optimizer, build_schedule, check_options
 from atmnet.tasks import Mixer, build_classifier, classification_loss
-from atmnet_options import OptimOptions, TrainOptions, UserError
+from atmnet_options import TrainOptions, UserError
 
 # Streams of random numbers of a step, apart from those of samples.
 _MIXING, _MODEL = -1, -2
@@ -72,7 +71,7 @@ class Trainer:
         classes = self.train_source.classes
         self.val_source = open_source(options.data, options.data.val, classes)
         self.mixer = Mixer(options.augment, len(classes))
-        _check(options, len(self.train_source), len(classes), group.world, self.mixer.pairs)
+        check_options(options, len(self.train_source), len(classes), group.world, self.mixer.pairs)
         self.steps_per_epoch = len(self.train_source) // options.batch_size
         self.total_steps = options.epochs * self.steps_per_epoch
 
@@ -84,17 +83,8 @@ class Trainer:
         if options.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.ema = ModelEmaV3(self.model, decay=options.ema) if options.ema else None
-        self.optimizer = _optimizer(options.optim, self.model)
-        self.scheduler, _ = create_scheduler_v2(
-            self.optimizer,
-            sched=options.optim.sched,
-            num_epochs=options.epochs,
-            min_lr=options.optim.min_lr,
-            warmup_lr=options.optim.warmup_lr,
-            warmup_epochs=options.optim.warmup_epochs,
-            step_on_epochs=False,
-            updates_per_epoch=self.steps_per_epoch,
-        )
+        self.optimizer = build_optimizer(options.optim, self.model)
+        self.schedule = build_schedule(options.optim, self.optimizer, options.epochs, self.steps_per_epoch)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.amp == "fp16")
         self.log = TrainingLog(options, group, self.steps_per_epoch)
 
@@ -159,8 +149,8 @@ class Trainer:
         """One update of the weights, from the gradients of all parts of the step."""
         options = self.options
         self.model.train()
-        if self.scheduler is not None:
-            self.scheduler.step_update(self.step)
+        if self.schedule is not None:
+            self.schedule.step_update(self.step)
         for part in range(options.accumulate):
             batch = next(batches)
             self._note_unreadable(batch.unreadable)
@@ -244,6 +234,8 @@ class Trainer:
         return self.model if self.ema is None else self.ema.module
 
     def _save(self) -> None:
+        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+            raise diverged("the weights are not finite", self.step)
         self._share_unreadable()
         trainer: dict[str, Any] = {
             "step": self.step,
@@ -258,8 +250,11 @@ class Trainer:
         if self.group.is_main:
             weights = self._weights_to_use().state_dict()
             save_checkpoint(self.folder, self.step, self.classifier, weights, trainer)
-            prune_checkpoints(self.folder, self.options.keep, int(self.best["step"]) if self.best else None)
+            self._prune()
         barrier()
+
+    def _prune(self) -> None:
+        prune_checkpoints(self.folder, self.options.keep, int(self.best["step"]) if self.best else None)
 
     def _resume(self) -> None:
         """Take over the newest checkpoint, if there is one."""
@@ -274,6 +269,8 @@ class Trainer:
         self.scaler.load_state_dict(trainer["scaler"])
         self.log.load_state(trainer["log"])
         self.step, self.best, self.unreadable = trainer["step"], trainer["best"], trainer["unreadable"]
+        if self.group.is_main:
+            self._prune()
 
     def _stop_agreed(self, wanted: bool) -> bool:
         """Whether to stop now. Many processes ask each other only where they meet anyway, at the log's steps."""
@@ -288,47 +285,3 @@ class Trainer:
     def _say(self, line: str) -> None:
         if self.group.is_main:
             print(line, flush=True)
-
-
-def _optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Optimizer:
-    try:
-        return create_optimizer_v2(
-            model,
-            opt=options.opt,
-            lr=options.lr,
-            weight_decay=options.weight_decay,
-            layer_decay=options.layer_decay,
-            **options.kwargs,
-        )
-    except (ValueError, TypeError, AssertionError) as error:
-        raise UserError(f"optim: {options.opt}: {error}") from error
-
-
-def _check(options: TrainOptions, images: int, classes: int, world: int, pairs: bool) -> None:
-    """Refuse what could not work, before anything is written.
-
-    Raises:
-        UserError: Naming the option.
-    """
-    for name in ("epochs", "batch_size", "accumulate", "evaluate_every", "checkpoint_every", "keep", "log_every"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{name}: got {getattr(options, name)}, expected at least 1")
-    if classes < 2:
-        raise UserError(f"data.train: only one class found in {images} images; a classifier needs at least two")
-    if options.batch_size > images:
-        raise UserError(f"batch_size: got {options.batch_size}, more than the {images} training images; lower it")
-    shares = world * options.accumulate
-    if options.batch_size % shares:
-        raise UserError(
-            f"batch_size: got {options.batch_size}, expected a multiple of processes x accumulate = "
-            f"{world} x {options.accumulate}"
-        )
-    if pairs and options.batch_size // shares % 2:
-        raise UserError(
-            f"batch_size: Mixup and CutMix need an even share for each process and part; got "
-            f"{options.batch_size} / {shares} = {options.batch_size // shares}"
-        )
-    if options.optim.warmup_epochs >= options.epochs:
-        raise UserError(
-            f"optim.warmup_epochs: got {options.optim.warmup_epochs}, expected fewer than epochs = {options.epochs}"
-        )
