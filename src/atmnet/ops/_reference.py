@@ -4,7 +4,6 @@ Shapes: L tokens along the sampled axis, C channels, S channels per share group,
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -24,7 +23,10 @@ def sample_along_reference(x: Tensor, offset: Tensor, dim: int) -> Tensor:
 
     # Tokens -2, -1, L and L + 1 are zero. A NaN position reads token -2, and stays NaN through its fraction.
     grouped = x.unflatten(-1, (groups, x.size(-1) // groups))
-    tokens = F.pad(grouped, [0, 0] * (behind + 1) + [2, 2])
+    edge = list(grouped.shape)
+    edge[dim] = 2
+    outside = grouped.new_zeros(edge)
+    tokens = torch.cat([outside, grouped, outside], dim)
     index = (left.nan_to_num(-2.0) + 2).long().unsqueeze(-1).expand(grouped.shape)
     out = (1 - fraction) * tokens.gather(dim, index) + fraction * tokens.gather(dim, index + 1)
     return out.flatten(-2).to(x.dtype)
