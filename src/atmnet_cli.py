@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}")
     except KeyboardInterrupt as stop:
-        print(f"\natmnet: {stop or 'interrupted'}", file=sys.stderr)
+        print(f"\natmnet: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
 
 

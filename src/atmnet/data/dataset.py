@@ -85,5 +85,6 @@ class EvalSet(Dataset[Sample]):
 
 
 def worker_init(_: int) -> None:
-    """Leave Ctrl-C to the training process: it saves, and then lets its workers go."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave Ctrl-C and a scheduler's SIGTERM to the training process: it saves, and then lets its workers go."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -44,8 +44,9 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
     with (folder / ".lock").open("w") as lock:
         if fcntl is not None:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+                # Unlike flock's, this lock is not passed on to loader processes, which outlive a killed run by seconds.
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:
                 raise UserError(f"output: {folder} is in use by another process") from error
         yield
 

@@ -5,7 +5,6 @@ A run that is killed at any moment and started again ends with the same bits: wh
 path; so a checkpoint holds counters, no generator's state.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
@@ -161,7 +160,10 @@ class Trainer:
             self.log.add_loss(loss)
 
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.optim.clip_grad or math.inf)
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if options.optim.clip_grad:
+            nn.utils.clip_grads_with_norm_(parameters, options.optim.clip_grad, norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
