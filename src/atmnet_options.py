@@ -27,7 +27,7 @@ class DataOptions:
     max_unreadable: float = 0.05
     """Share of training images that may be unreadable before training stops. Evaluation accepts none."""
     workers: int = 4
-    """Loader processes for each training process; 0 reads in the training process itself."""
+    """Loader processes for each training process, at most one a core; 0 reads in the training process itself."""
 
 
 @dataclass

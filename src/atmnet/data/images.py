@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -30,6 +30,8 @@ def _as_unreadable() -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
+        except UnidentifiedImageError as error:
+            raise UnreadableImage("not a picture, or damaged beyond recognition") from error
         except _BROKEN as error:
             raise UnreadableImage(f"{type(error).__name__}: {error}".splitlines()[0]) from error
 

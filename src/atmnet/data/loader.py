@@ -1,5 +1,6 @@
 """Loaders over sources: timm's transforms, our order and seeds."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def train_transform(augment: AugmentOptions, config: dict[str, Any]) -> Transfor
     """
     try:
         return _train_transform(augment, config)
-    except (AssertionError, ValueError, TypeError) as error:
+    except (AssertionError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"augment: timm does not take these options: {error}") from error
 
 
@@ -102,9 +103,14 @@ def _loader(data: Dataset[Sample], workers: int, pin: bool, batch_sampler: Itera
         data,
         batch_sampler=batch_sampler,
         collate_fn=collate,
-        num_workers=workers,
+        num_workers=min(workers, _cores()),  # what comes out is the same for any number
         worker_init_fn=worker_init,
         pin_memory=pin,
         # A generator of its own: the loader must not draw from the one that training uses.
         generator=torch.Generator(),
     )
+
+
+def _cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

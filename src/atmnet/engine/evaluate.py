@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from atmnet.data import Batch, eval_loader, eval_transform, image_mode, open_source
 from atmnet.engine.distributed import Group, process_group
 from atmnet.engine.progress import Progress
+from atmnet.engine.setup import check_numbers
 from atmnet.tasks import ClassificationMeter, ClassificationResult, Classifier
 from atmnet_options import DataOptions, EvaluateOptions, UserError
 
@@ -63,6 +64,7 @@ def evaluate(
     options: EvaluateOptions, classifier: Classifier, data: DataOptions, keep_mistakes: int = 0
 ) -> ClassificationResult:
     """Metrics of a classifier on the validation split of ``data``."""
+    check_numbers(options)
     with process_group(options.device) as group:
         if options.threads:
             torch.set_num_threads(options.threads)

@@ -28,6 +28,7 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
         UserError: Where it belongs to a run with other options, holds foreign files, or is in use.
     """
     folder = Path(options.output)
+    fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / "options.json"
     ours = json.loads(json.dumps(asdict(options)))
@@ -48,7 +49,12 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError) as error:
                 raise UserError(f"output: {folder} is in use by another process") from error
-        yield
+        try:
+            yield
+        finally:
+            if fresh and not record.exists():  # refused before it began
+                (folder / ".lock").unlink()
+                folder.rmdir()
 
 
 def record_options(folder: Path, options: TrainOptions) -> None:

@@ -1,5 +1,6 @@
 """What a run needs before its first step: sensible options, timm's optimiser, timm's schedule."""
 
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -8,7 +9,12 @@ from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
 
-from atmnet_options import OptimOptions, TrainOptions, UserError
+from atmnet_options import EvaluateOptions, OptimOptions, TrainOptions, UserError
+
+_LEAST = {
+    "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "accumulate": 1, "augment.repeats": 1, "data.workers": 0,
+    "threads": 1, "evaluate_every": 1, "checkpoint_every": 1, "keep": 1, "log_every": 1,
+}  # fmt: skip
 
 
 def build_optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Optimizer:
@@ -54,15 +60,29 @@ def build_schedule(
     return schedule
 
 
+def check_numbers(options: TrainOptions | EvaluateOptions) -> None:
+    """Refuse numbers that are too small, whatever the data.
+
+    Raises:
+        UserError: Naming the option.
+    """
+    for name, least in _LEAST.items():
+        try:
+            value = attrgetter(name)(options)
+        except AttributeError:  # the other command's
+            continue
+        if value is not None and value < least:
+            raise UserError(f"{name}: got {value}, expected at least {least}")
+    if isinstance(options, TrainOptions) and not 0 <= options.ema < 1:
+        raise UserError(f"ema: got {options.ema}, expected a decay of at least 0 and below 1")
+
+
 def check_options(options: TrainOptions, images: int, classes: int, world: int, pairs: bool) -> None:
     """Refuse what could not work, before anything is written.
 
     Raises:
         UserError: Naming the option.
     """
-    for name in ("epochs", "batch_size", "accumulate", "evaluate_every", "checkpoint_every", "keep", "log_every"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{name}: got {getattr(options, name)}, expected at least 1")
     if classes < 2:
         raise UserError(f"data.train: only one class found in {images} images; a classifier needs at least two")
     if options.batch_size > images:

@@ -33,7 +33,7 @@ from atmnet.engine.evaluate import autocast, evaluate_model
 from atmnet.engine.folder import record_options, run_folder
 from atmnet.engine.interrupt import Interrupted, StopRequest
 from atmnet.engine.log import TrainingLog, diverged
-from atmnet.engine.setup import build_optimizer, build_schedule, check_options
+from atmnet.engine.setup import build_optimizer, build_schedule, check_numbers, check_options
 from atmnet.tasks import Mixer, build_classifier, classification_loss
 from atmnet_options import TrainOptions, UserError
 
@@ -51,6 +51,7 @@ def train(options: TrainOptions) -> Path:
         UserError: On anything that the user can mend; nothing is lost.
         Interrupted: After Ctrl-C, with everything saved.
     """
+    check_numbers(options)
     if options.threads:
         torch.set_num_threads(options.threads)
     folder = Path(options.output)
@@ -188,16 +189,16 @@ class Trainer:
             return classification_loss(self.network(images), targets)
 
     def _note_unreadable(self, names: list[str]) -> None:
-        for name in names:
-            if name not in self.unreadable:
-                self.unreadable.append(name)
-                self.log.say(f"skipped an unreadable image: {name}")
+        new = [name for name in dict.fromkeys(names) if name not in self.unreadable]
+        self.unreadable += new
         allowed = self.options.data.max_unreadable
         if len(self.unreadable) > allowed * len(self.train_source):
             raise UserError(
                 f"data.max_unreadable: {len(self.unreadable)} of {len(self.train_source)} training images are "
                 f"unreadable, more than {100 * allowed:g} %: e.g. {self.unreadable[0]}; `atmnet check-data` lists all"
             )
+        for name in new:
+            self.log.say(f"skipped an unreadable image: {name}")
 
     def _share_unreadable(self) -> None:
         self.unreadable = union_over_processes(self.unreadable)
@@ -251,8 +252,14 @@ class Trainer:
             trainer["model"] = self.model.state_dict()
         if self.group.is_main:
             weights = self._weights_to_use().state_dict()
-            save_checkpoint(self.folder, self.step, self.classifier, weights, trainer)
-            self._prune()
+            try:
+                save_checkpoint(self.folder, self.step, self.classifier, weights, trainer)
+                self._prune()
+            except OSError as error:
+                raise UserError(
+                    f"output: {self.folder}: {error.strerror} at the checkpoint of step {self.step}; earlier ones are "
+                    f"whole: mend this and run the same command to go on"
+                ) from error
         barrier()
 
     def _prune(self) -> None:

@@ -1,0 +1,39 @@
+"""Evaluation reads every image once, in order, and never puts another in the place of a broken one."""
+
+import pytest
+
+from atmnet.data import eval_loader, eval_transform, open_source
+from atmnet_options import DataOptions
+
+CONFIG = {
+    "input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3,
+    "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "center",
+}  # fmt: skip
+
+
+def _batches(root, workers=0, **share):
+    source = open_source(DataOptions(root=str(root)), "val")
+    return list(eval_loader(source, eval_transform(CONFIG), "RGB", 5, workers, **share))
+
+
+@pytest.mark.parametrize(("world", "workers"), [(1, 0), (1, 2), (2, 0), (2, 1), (5, 0), (20, 0)])
+def test_shares_hold_every_image_once(digits_root, world, workers):
+    """12 images over up to 20 processes: some get one more, some none; none twice."""
+    whole = _batches(digits_root)
+    assert [len(batch.images) for batch in whole] == [5, 5, 2]
+    images = [image for batch in whole for image in batch.images]
+    targets = [int(target) for batch in whole for target in batch.targets]
+    assert targets == [0] * 4 + [1] * 4 + [2] * 4
+    for rank in range(world):
+        share = _batches(digits_root, workers, world=world, rank=rank)
+        assert [int(target) for batch in share for target in batch.targets] == targets[rank::world]
+        ours = [image for batch in share for image in batch.images]
+        assert all(a.equal(b) for a, b in zip(ours, images[rank::world], strict=True))
+
+
+def test_broken_images_are_named_and_nothing_takes_their_place(digits_root):
+    (digits_root / "val" / "five" / "five-1.png").write_bytes(b"broken")
+    batches = _batches(digits_root)
+    assert [len(batch.unreadable) for batch in batches] == [0, 1, 0]
+    assert batches[1].unreadable[0].startswith("five/five-1.png (")
+    assert batches[1].images[0].std() == 0  # blank

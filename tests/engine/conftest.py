@@ -1,0 +1,50 @@
+"""Data to train on, and a way to let a run die."""
+
+import importlib
+
+import pytest
+import torch
+
+from tests.data.tiny import write_digits
+
+# The package's attribute of this name is the function.
+training = importlib.import_module("atmnet.engine.train")
+
+
+class Died(Exception):
+    """The process is gone."""
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """Digits in folders; shared, so left as they are."""
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def die_after(monkeypatch):
+    """A function: let the run that comes next die as it computes its (n + 1)-th loss, in the middle of a step."""
+    compute = training.classification_loss
+
+    def arrange(losses: int | None) -> type[Died]:
+        left = [losses]
+
+        def loss(logits, targets):
+            if left[0] is not None:
+                if left[0] == 0:
+                    raise Died
+                left[0] -= 1
+            return compute(logits, targets)
+
+        monkeypatch.setattr(training, "classification_loss", loss)
+        return Died
+
+    return arrange

@@ -1,0 +1,39 @@
+"""Work in processes of its own, which can be killed; forked off a server that has imported everything once."""
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from atmnet_options import TrainOptions
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["atmnet.engine", "torch.utils.tensorboard"])
+
+
+def call(work: Callable[..., Any], *arguments: Any) -> int | None:
+    """Do ``work`` in a new process, to its end; returns the exit code."""
+    process = _CONTEXT.Process(target=work, args=arguments)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def start(options: TrainOptions) -> BaseProcess:
+    """Train in a new process."""
+    process = _CONTEXT.Process(target=_train, args=(options,))
+    process.start()
+    return process
+
+
+def _train(options: TrainOptions) -> None:
+    from atmnet.engine import train
+    from atmnet_options import UserError
+
+    # This process's own method would go to the loader's processes, too; they are forked in a process of a shell's.
+    multiprocessing.set_start_method("fork", force=True)
+    try:
+        train(options)
+    except UserError as error:
+        sys.exit(f"atmnet: error: {error}")

@@ -1,0 +1,99 @@
+"""Tiny runs, and what of them must come out equal."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from atmnet.engine import load_checkpoint, read_metrics
+from atmnet_options import AugmentOptions, DataOptions, ModelOptions, OptimOptions, TrainOptions
+
+#: What depends on the clock.
+_CLOCK = ("seconds", "images_per_second")
+
+#: All that is random in training, each at a strength that shows.
+RANDOM: dict[str, Any] = {
+    "augment.auto_augment": "rand-m9-mstd0.5-inc1",
+    "augment.erase": 0.5,
+    "augment.mixup": 0.8,
+    "augment.cutmix": 1.0,
+    "augment.label_smoothing": 0.1,
+    "model.drop_path": 0.2,
+    "model.kwargs": {"drop_rate": 0.1},
+    "accumulate": 2,
+    "ema": 0.9,
+}
+
+
+def tiny(root: Path, output: Path, changes: dict[str, Any] | None = None) -> TrainOptions:
+    """24 images of 3 classes in 4 epochs of 3 steps; ``changes`` by dotted name.
+
+    Evaluations, checkpoints and lines of the log come at steps of their own, so that none hides another's mistakes.
+    """
+    options = TrainOptions(
+        output=str(output),
+        data=DataOptions(root=str(root), workers=0),
+        model=ModelOptions(name="atmnet_nano"),
+        augment=AugmentOptions(scale=(0.5, 1.0), hflip=0.0),
+        optim=OptimOptions(lr=1e-3, warmup_epochs=1),
+        epochs=4,
+        batch_size=8,
+        evaluate_every=2,
+        checkpoint_every=4,
+        log_every=5,
+        device="cpu",
+        threads=1,
+    )
+    for name, value in (changes or {}).items():
+        *groups, leaf = name.split(".")
+        target: Any = options
+        for group in groups:
+            target = getattr(target, group)
+        assert hasattr(target, leaf), name
+        setattr(target, leaf, value)
+    return options
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl without clocks."""
+    return [{k: v for k, v in line.items() if k not in _CLOCK} for line in read_metrics(folder)]
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in metrics(folder)]
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    return safetensors.torch.load_file(folder / "last" / "model.safetensors")
+
+
+def complete_checkpoints(folder: Path) -> list[Path]:
+    """All checkpoints of a run, each seen to be whole."""
+    found = sorted((folder / "checkpoints").glob("step-*"))
+    for checkpoint in found:
+        _, trainer = load_checkpoint(checkpoint)
+        assert trainer["step"] == int(checkpoint.name.removeprefix("step-"))
+        assert json.loads((checkpoint / "config.json").read_text())["architecture"]
+    return found
+
+
+def litter(folder: Path) -> list[str]:
+    """What an unfinished write could leave behind."""
+    return [path.name for path in folder.rglob(".*") if path.name != ".lock"]
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    """The same last checkpoint, bit for bit, and the same metrics; clocks apart."""
+    assert metrics(a) == metrics(b)
+    assert (a / "last").readlink() == (b / "last").readlink()
+    for name in ("model.safetensors", "trainer.safetensors", "config.json"):
+        assert (a / "last" / name).read_bytes() == (b / "last" / name).read_bytes(), name
+    plain = [_without_clocks(json.loads((run / "last" / "trainer.json").read_text())) for run in (a, b)]
+    assert plain[0] == plain[1]
+
+
+def _without_clocks(value: Any) -> Any:
+    if isinstance(value, dict) and "dict" in value:
+        return {k: _without_clocks(v) for k, v in value["dict"] if k not in ("seconds", "metrics_length")}
+    return value

@@ -1,0 +1,48 @@
+"""SIGKILL at any moment: every checkpoint found is whole, and the run that is started again ends with the same bits."""
+
+import random
+
+import pytest
+
+from atmnet.engine import read_metrics, train
+from tests.engine.processes import start
+from tests.engine.runs import RANDOM, assert_same_run, complete_checkpoints, litter, metrics, tiny
+
+#: Lines and checkpoints fall on steps of their own. A save takes about as long as a step: kills meet both.
+CHANGES = {**RANDOM, "checkpoint_every": 3, "log_every": 5, "evaluate_every": 4}
+
+
+def _kill_often(root, tmp_path, changes, kills, seed):
+    """Kill a run ``kills`` times, each after a small part of the time that it needs; then let it end."""
+    train(tiny(root, tmp_path / "whole", changes))
+    seconds = read_metrics(tmp_path / "whole")[-1]["seconds"]
+    options, chance = tiny(root, tmp_path / "parts", changes), random.Random(seed)
+    reached = []
+    for _ in range(kills):
+        process = start(options)
+        process.join(chance.uniform(0.2, 0.4 + 0.8 * seconds / kills))
+        assert process.exitcode is None, "ended before it could be killed"
+        process.kill()
+        process.join()
+        reached += [complete_checkpoints(tmp_path / "parts")[-1:]]
+    process = start(options)
+    process.join()
+    assert process.exitcode == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert len({(line["kind"], line["step"]) for line in metrics(tmp_path / "parts")}) == len(metrics(tmp_path / "parts"))
+    assert litter(tmp_path / "parts") == []
+    return reached
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_three_kills(root, tmp_path, workers):
+    reached = _kill_often(root, tmp_path, {**CHANGES, "epochs": 8, "data.workers": workers}, 3, seed=workers)
+    assert any(reached)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_twenty_kills(root, tmp_path, workers):
+    changes = {**CHANGES, "epochs": 90, "optim.warmup_epochs": 5, "evaluate_every": 25, "data.workers": workers}
+    reached = _kill_often(root, tmp_path, changes, 20, seed=10 + workers)
+    assert len({str(path) for path in reached}) > 8

@@ -1,0 +1,61 @@
+"""Broken images: in training skipped, named and counted, up to a share; in evaluation never."""
+
+import shutil
+
+import pytest
+
+from atmnet.engine import train
+from atmnet_options import UserError
+from tests.engine.runs import assert_same_run, metrics, tiny
+
+
+@pytest.fixture
+def broken(root, tmp_path):
+    """A function: a copy of the data with so many broken images in a split."""
+
+    def spoil(split, count):
+        copy = tmp_path / "digits"
+        shutil.copytree(root, copy)
+        for path in sorted((copy / split).rglob("*.png"))[:count]:
+            path.write_bytes(path.read_bytes()[:60])
+        return copy
+
+    return spoil
+
+
+def test_skipped_named_and_counted(broken, tmp_path, capsys):
+    copy = broken("train", 2)
+    train(tiny(copy, tmp_path / "run", {"data.max_unreadable": 0.1, "log_every": 1}))
+    errors = capsys.readouterr().err
+    for name in ("eight/eight-0.png", "eight/eight-1.png"):
+        assert errors.count(f"skipped an unreadable image: {name} (") == 1
+    counts = [line["unreadable"] for line in metrics(tmp_path / "run") if line["kind"] == "train"]
+    assert counts == sorted(counts)
+    assert counts[-1] == 2
+
+
+def test_resumes_with_the_same_bits(broken, tmp_path, die_after):
+    copy = broken("train", 2)
+    whole, parts = (tiny(copy, tmp_path / name, {"data.max_unreadable": 0.1}) for name in ("whole", "parts"))
+    train(whole)
+    with pytest.raises(die_after(9)):
+        train(parts)
+    die_after(None)
+    train(parts)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize(("count", "workers"), [(2, 0), (24, 0), (24, 2)])
+def test_too_many(broken, tmp_path, count, workers):
+    copy = broken("train", count)
+    with pytest.raises(UserError, match=r"data.max_unreadable: \d+ of 24 training images are unreadable, more than 5 %"):
+        train(tiny(copy, tmp_path / "run", {"data.workers": workers}))
+
+
+def test_evaluation_leaves_none_out(broken, tmp_path):
+    copy = broken("val", 1)
+    with pytest.raises(UserError, match=r"unreadable image in evaluation: eight/eight-0.png \("):
+        train(tiny(copy, tmp_path / "run"))
+    shutil.copy(copy / "val" / "eight" / "eight-1.png", copy / "val" / "eight" / "eight-0.png")
+    train(tiny(copy, tmp_path / "run"))
+    assert metrics(tmp_path / "run")[-1]["images"] == 12

@@ -1,0 +1,90 @@
+"""The meter against a count by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from atmnet.tasks import ClassificationMeter
+
+CPU = torch.device("cpu")
+
+
+def _scores(images, classes, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(images, classes, generator=generator)
+    targets = torch.randint(classes, (images,), generator=generator)
+    return logits, targets
+
+
+def _meter(logits, targets, batch=7, stride=1, keep=0):
+    meter = ClassificationMeter(logits.shape[1], CPU, keep_mistakes=keep)
+    for start in range(0, len(logits), batch):
+        meter.update(logits[start : start + batch], targets[start : start + batch], start * stride, stride)
+    return meter.result()
+
+
+def _by_hand(logits, targets):
+    logits, targets = logits.double().numpy(), targets.numpy()
+    classes = logits.shape[1]
+    confusion = np.zeros((classes, classes), int)
+    top1 = top5 = loss = 0.0
+    for row, target in zip(logits, targets, strict=True):
+        ranked = sorted(range(classes), key=lambda k: -row[k])
+        confusion[target, ranked[0]] += 1
+        top1 += ranked[0] == target
+        top5 += target in ranked[:5]
+        loss += np.log(np.exp(row).sum()) - row[target]
+    return loss / len(targets), 100 * top1 / len(targets), 100 * top5 / len(targets), confusion
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5, 6, 20])
+@pytest.mark.parametrize("batch", [1, 7, 100])
+def test_by_hand(classes, batch):
+    logits, targets = _scores(50, classes)
+    result = _meter(logits, targets, batch)
+    loss, top1, top5, confusion = _by_hand(logits, targets)
+    assert result.loss == pytest.approx(loss, rel=1e-6)
+    assert (result.top1, result.top5, result.images) == (top1, top5, 50)
+    assert result.confusion.tolist() == confusion.tolist()
+    assert result.mistakes == []
+    assert (result.top5 == 100) == (classes <= 5)
+
+
+def test_a_class_that_never_occurs_and_one_never_predicted():
+    logits = torch.tensor([[9.0, 0, 0], [9, 0, 0], [0, 9, 0]])
+    result = _meter(logits, torch.tensor([0, 2, 2]))
+    assert result.confusion.tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 0]]
+
+
+@pytest.mark.parametrize(("first", "stride"), [(0, 1), (1, 3)])
+@pytest.mark.parametrize("keep", [1, 4, 100])
+def test_most_confident_mistakes_first(first, stride, keep):
+    """Numbered as in the data set, of which a process sees every ``stride``-th image."""
+    logits, targets = _scores(30, 4)
+    meter = ClassificationMeter(4, CPU, keep_mistakes=keep)
+    for start in range(0, 30, 8):
+        share = slice(start, start + 8)
+        meter.update(logits[share], targets[share], first + start * stride, stride)
+    confidence, predicted = logits.softmax(1).max(1)
+    expected = sorted(
+        (-float(confidence[i]), first + i * stride, int(targets[i]), int(predicted[i])) for i in range(30)
+         if predicted[i] != targets[i]
+    )  # fmt: skip
+    assert len(expected) > 10
+    mistakes = meter.result().mistakes
+    assert [(m.index, m.target, m.predicted) for m in mistakes] == [entry[1:] for entry in expected[:keep]]
+    assert [m.confidence for m in mistakes] == pytest.approx([-entry[0] for entry in expected[:keep]])
+
+
+def test_sums_do_not_lose_small_terms():
+    """In float32, 2**24 images counted one by one would end the count."""
+    meter = ClassificationMeter(2, CPU)
+    meter._sums += 2**24
+    meter.update(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), 0)
+    assert meter.result().images == 2**24 + 1
+
+
+def test_half_precision_logits():
+    logits, targets = _scores(20, 6)
+    half = logits.half()
+    assert _meter(half, targets)[:4] == _meter(half.float(), targets)[:4]
