@@ -1,4 +1,4 @@
-"""Procedural weights and inputs of the golden files: outputs of the authors' own code (see golden/README.md)."""
+"""Procedural weights and inputs of the golden files: outputs of the authors' own code (tests/golden/README.md)."""
 
 from pathlib import Path
 from typing import Any
