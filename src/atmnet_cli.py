@@ -121,8 +121,9 @@ def _explained(message: str, command: str) -> str:
         wrong = (match[1] or match[2]).replace("-", "_")
         names = _option_names(_COMMANDS[command])
         leaf = {name.rpartition(".")[2]: name for name in names}
-        near = difflib.get_close_matches(wrong.rpartition(".")[2], leaf, n=1)
-        return f"unknown option {wrong!r}" + (f"; do you mean {leaf[near[0]]!r}?" if near else "")
+        near = [leaf[name] for name in difflib.get_close_matches(wrong.rpartition(".")[2], leaf, n=1)]
+        near = near or difflib.get_close_matches(wrong, names, n=1)
+        return f"unknown option {wrong!r}" + (f"; do you mean {near[0]!r}?" if near else "")
     return re.sub(rf"\b{command}\.", "--", message).strip()
 
 

@@ -71,6 +71,15 @@ def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
     return value
 
 
+def of_each_process(value: torch.Tensor) -> list[torch.Tensor]:
+    """Every process's ``value``, in their order."""
+    if not dist.is_initialized():
+        return [value]
+    values = [torch.empty_like(value) for _ in range(dist.get_world_size())]
+    dist.all_gather(values, value)
+    return values
+
+
 def union_over_processes(names: list[str]) -> list[str]:
     """All processes' names, sorted, each once."""
     if dist.is_initialized():

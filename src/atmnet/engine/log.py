@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from atmnet.engine.distributed import Group, mean_over_processes
+from atmnet.engine.distributed import Group, mean_over_processes, of_each_process
 from atmnet.engine.metrics import MetricsFile
 from atmnet.engine.progress import Progress
 from atmnet.tasks import ClassificationResult
@@ -45,7 +45,7 @@ class TrainingLog:
     def state(self) -> dict[str, Any]:
         """What a resumed run's log goes on from; to be asked for by all processes."""
         return {
-            "loss": mean_over_processes(self._loss.clone()),
+            "losses": of_each_process(self._loss),
             "steps": self._steps,
             "seconds": self._elapsed(),
             "metrics_length": self._metrics.sync() if self._metrics is not None else 0,
@@ -53,7 +53,8 @@ class TrainingLog:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state` gave."""
-        self._loss = state["loss"].to(self._group.device)
+        losses, group = torch.stack(state["losses"]).to(self._group.device), self._group
+        self._loss = losses[group.rank].clone() if len(losses) == group.world else losses.mean()
         self._steps, self.seconds, self._metrics_length = state["steps"], state["seconds"], state["metrics_length"]
 
     def add_loss(self, loss: Tensor) -> None:
