@@ -44,7 +44,7 @@ def _animated(folder):
 @pytest.mark.parametrize(
     ("add", "kind", "name"),
     [
-        (lambda f: (f / "a.jpg").write_bytes(b"broken"), "unreadable", "two/a.jpg (UnidentifiedImageError"),
+        (lambda f: (f / "a.jpg").write_bytes(b"broken"), "unreadable", "two/a.jpg (not a picture"),
         (lambda f: (f / "a.jpg").write_bytes(b""), "unreadable", "two/a.jpg ("),
         (lambda f: _noise(9, 9, 4).save(f / "a.png"), "of mode RGBA: converted", "two/a.png"),
         (lambda f: _noise(9, 9, 4).convert("CMYK").save(f / "a.jpg"), "of mode CMYK: converted", "two/a.jpg"),

@@ -1,5 +1,7 @@
 """The order of training images is a function of counters, however it is cut over processes and parts."""
 
+import itertools
+
 import pytest
 
 from atmnet.data import StepSampler
@@ -62,7 +64,7 @@ def test_repeated_augmentation(batch_size, repeats):
     for batch in batches:
         indices = [key.index for key in batch]
         assert all(indices.count(index) == repeats for index in indices)
-        assert all(a != b for a, b in zip(indices, indices[1:], strict=False))
+        assert all(a != b for a, b in itertools.pairwise(indices))
     # Each copy is augmented anew: its position, from which that is seeded, is its own.
     keys = [key for batch in batches for key in batch]
     assert len({key.position for key in keys}) == len(keys) == 24
@@ -71,4 +73,4 @@ def test_repeated_augmentation(batch_size, repeats):
 
 def test_repeats_that_do_not_divide_the_batch():
     batches = _keys(batch_size=8, repeats=3, total_steps=3)
-    assert all(a.index != b.index for batch in batches for a, b in zip(batch, batch[1:], strict=False))
+    assert all(a.index != b.index for batch in batches for a, b in itertools.pairwise(batch))

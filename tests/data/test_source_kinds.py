@@ -98,7 +98,7 @@ def test_hub_data_set_from_a_local_folder(digits_root, pictures, tmp_path, monke
 def test_hub_data_set_refused(what, digits_root, tmp_path, monkeypatch):
     name = str(tmp_path / "nothing") if what == "data set" else None
     options = _hub(monkeypatch, digits_root, tmp_path, name)
-    with pytest.raises(UserError, match="data.source: .*hfds") as caught:
+    with pytest.raises(UserError, match=r"data.source: .*hfds") as caught:
         open_source(options, "tset")
     assert "\n" not in str(caught.value)
 

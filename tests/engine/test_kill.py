@@ -29,7 +29,9 @@ def _kill_often(root, tmp_path, changes, kills, seed):
     process.join()
     assert process.exitcode == 0
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
-    assert len({(line["kind"], line["step"]) for line in metrics(tmp_path / "parts")}) == len(metrics(tmp_path / "parts"))
+    assert len({(line["kind"], line["step"]) for line in metrics(tmp_path / "parts")}) == len(
+        metrics(tmp_path / "parts")
+    )
     assert litter(tmp_path / "parts") == []
     return reached
 

@@ -1,5 +1,7 @@
 """Each option does what it says, and what only saves memory or time changes no result."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -18,7 +20,9 @@ def plain(root, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"accumulate": 2}, {"accumulate": 4}, {"channels_last": True}, {"model.grad_checkpointing": True}], ids=str
+    "changes",
+    [{"accumulate": 2}, {"accumulate": 4}, {"channels_last": True}, {"model.grad_checkpointing": True}],
+    ids=str,
 )
 def test_same_losses(root, tmp_path, plain, changes):
     train(tiny(root, tmp_path / "run", {**MIXED, **changes}))
@@ -76,7 +80,7 @@ def test_layer_decay(root, tmp_path):
     scales = sorted({group["lr_scale"] for group in groups})
     assert scales[-1] == 1
     assert len(scales) > 8  # eight blocks, the stem, the head
-    assert [b / a for a, b in zip(scales, scales[1:], strict=False)] == pytest.approx([1 / 0.75] * (len(scales) - 1))
+    assert [b / a for a, b in itertools.pairwise(scales)] == pytest.approx([1 / 0.75] * (len(scales) - 1))
     rates = {group["lr"] / group["lr_scale"] for group in groups}
     assert max(rates) == pytest.approx(min(rates))
 

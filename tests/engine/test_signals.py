@@ -12,7 +12,6 @@ from atmnet.engine import train
 from tests.engine.commands import command
 from tests.engine.runs import RANDOM, assert_same_run, litter, metrics, tiny
 
-
 CHANGES = {**RANDOM, "epochs": 10, "evaluate_every": 10, "checkpoint_every": 1000, "log_every": 2}
 
 

@@ -48,7 +48,9 @@ def test_resumes_with_the_same_bits(broken, tmp_path, die_after):
 @pytest.mark.parametrize(("count", "workers"), [(2, 0), (24, 0), (24, 2)])
 def test_too_many(broken, tmp_path, count, workers):
     copy = broken("train", count)
-    with pytest.raises(UserError, match=r"data.max_unreadable: \d+ of 24 training images are unreadable, more than 5 %"):
+    with pytest.raises(
+        UserError, match=r"data.max_unreadable: \d+ of 24 training images are unreadable, more than 5 %"
+    ):
         train(tiny(copy, tmp_path / "run", {"data.workers": workers}))
 
 

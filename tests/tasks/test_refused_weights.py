@@ -119,7 +119,7 @@ def test_wrong_arguments(kwargs, message):
 
 
 def test_gradient_checkpointing_that_a_model_lacks():
-    with pytest.raises(UserError, match="model.grad_checkpointing"):
+    with pytest.raises(UserError, match=r"model.grad_checkpointing: coat_lite_tiny"):
         build_classifier(ModelOptions(name="coat_lite_tiny", grad_checkpointing=True), NAMES, None)
     build_classifier(ModelOptions(name="atmnet_nano", grad_checkpointing=True), NAMES, None)
 

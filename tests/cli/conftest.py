@@ -1,0 +1,84 @@
+"""Commands in this process, a trained run, and data to spoil."""
+
+import shutil
+from typing import NamedTuple
+
+import pytest
+import torch
+
+import atmnet_cli
+from atmnet.engine import train
+from tests.data.tiny import write_digits
+from tests.engine.runs import tiny
+
+
+class Result(NamedTuple):
+    """What a command left: its exit status, stdout and stderr."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line that says what to mend; nothing else is on stderr or stdout, and nobody sees a traceback."""
+        assert self.status == 2, self
+        assert self.out == ""
+        (line,) = self.err.splitlines()
+        return self._message(line)
+
+    @property
+    def last_error(self) -> str:
+        """The same of a command that had begun to work: the last line."""
+        assert self.status == 2, self
+        *before, line = self.err.splitlines()
+        assert not any(other.startswith("atmnet: error:") or "Traceback" in other for other in before)
+        return self._message(line)
+
+    @staticmethod
+    def _message(line):
+        assert line.startswith("atmnet: error: ")
+        assert len(line) < 700
+        return line.removeprefix("atmnet: error: ")
+
+
+@pytest.fixture
+def atmnet(capfd):
+    """A function: run a command line."""
+
+    def run(*arguments) -> Result:
+        capfd.readouterr()
+        threads = torch.get_num_threads()
+        try:
+            status = atmnet_cli.main([str(argument) for argument in arguments])
+        finally:
+            torch.set_num_threads(threads)
+        return Result(status, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared_root(tmp_path_factory):
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture
+def root(shared_root, tmp_path):
+    """Digits in folders, to be spoilt."""
+    return shutil.copytree(shared_root, tmp_path / "digits")
+
+
+@pytest.fixture(scope="session")
+def run(shared_root, tmp_path_factory):
+    """A run that is complete, its weights averaged; not to be changed."""
+    return train(tiny(shared_root, tmp_path_factory.mktemp("runs") / "digits", {"epochs": 4, "ema": 0.5}))
+
+
+@pytest.fixture
+def quick(root, tmp_path):
+    """Arguments of a short training of a small model into tmp_path/run."""
+    return [
+        "train", "--data.root", root, "--data.workers=0", "--model.name=atmnet_nano", "--epochs=2", "--batch_size=8",
+        "--optim.warmup_epochs=1", "--device=cpu", "--threads=1", "--output", tmp_path / "run",
+    ]  # fmt: skip

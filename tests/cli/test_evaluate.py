@@ -1,0 +1,64 @@
+"""`atmnet evaluate`: the numbers of the training's own evaluation, from its folder alone."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from atmnet.engine import read_metrics
+
+
+def test_the_last_line_of_the_run(atmnet, run):
+    """Bit for bit: the same weights (the average), data and preprocessing."""
+    result = atmnet("evaluate", run / "last", "--device=cpu", "--threads=1")
+    assert result.status == 0
+    metrics = json.loads(result.out)
+    last = read_metrics(run)[-1]
+    assert metrics == {key: last[key] for key in ("loss", "top1", "top5", "images")}
+
+
+def test_a_run_stands_for_its_best(atmnet, run):
+    best = max((line for line in read_metrics(run) if line["kind"] == "evaluate"), key=lambda line: line["top1"])
+    assert json.loads(atmnet("evaluate", run).out)["top1"] == best["top1"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_batches_do_not_matter(atmnet, run, batch_size):
+    metrics = json.loads(atmnet("evaluate", run / "last", f"--batch_size={batch_size}").out)
+    last = read_metrics(run)[-1]
+    assert metrics["loss"] == pytest.approx(last["loss"], rel=1e-6)
+    assert metrics["top1"] == last["top1"]
+
+
+def test_other_data(atmnet, run, root):
+    for path in (root / "val").rglob("*-[23].png"):
+        path.unlink()
+    metrics = json.loads(atmnet("evaluate", run, "--data.root", root, "--data.workers=0").out)
+    assert metrics["images"] == 6
+    shutil.rmtree(root / "val" / "eight")  # a class may be absent: the labels stay
+    assert json.loads(atmnet("evaluate", run, "--data.root", root, "--data.workers=0").out)["images"] == 4
+
+
+def test_a_checkpoint_taken_out_of_its_run_needs_to_be_told_the_data(atmnet, run, root, tmp_path):
+    alone = shutil.copytree((run / "last").resolve(), tmp_path / "alone")
+    assert "data.root: the model carries no record of its data" in atmnet("evaluate", alone).error
+    metrics = json.loads(atmnet("evaluate", alone, "--data.root", root, "--data.workers=0").out)
+    assert metrics["top1"] == read_metrics(run)[-1]["top1"]
+
+
+def test_report(atmnet, run, tmp_path):
+    result = atmnet("evaluate", run, "--report", tmp_path / "report.html")
+    assert result.status == 0
+    assert json.loads(result.out)["images"] == 12
+    assert result.err.splitlines()[-1] == f"report in {tmp_path / 'report.html'}"
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "atmnet_nano on " in page
+    assert "http://" not in page.replace("http://www.w3.org", "")  # stands alone
+
+
+def test_report_that_cannot_be_written(atmnet, run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    result = atmnet("evaluate", run, "--report", tmp_path / "file" / "report.html")
+    assert (result.status, json.loads(result.out)["images"]) == (2, 12)
+    assert re.fullmatch(r"atmnet: error: .*/file.*: (Not a directory|File exists)\n", result.err)

@@ -1,0 +1,105 @@
+"""Where the run cannot be written, or something else lies: one line, and what was there stays as it is."""
+
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from atmnet.engine import load_checkpoint
+from tests.engine.runs import complete_checkpoints, litter
+
+
+def _content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+@pytest.mark.parametrize(("below", "told"), [("file/run", "Not a directory"), ("file", "File exists")])
+def test_a_file_in_the_way(atmnet, quick, tmp_path, below, told):
+    (tmp_path / "file").write_text("mine")
+    quick[-1] = tmp_path / below
+    assert atmnet(*quick).error == f"{tmp_path / below}: {told}"
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(atmnet, quick, tmp_path):
+    (tmp_path / "theirs").mkdir(mode=0o500)
+    quick[-1] = tmp_path / "theirs" / "run"
+    assert atmnet(*quick).error == f"{tmp_path / 'theirs' / 'run'}: Permission denied"
+
+
+def test_another_run(atmnet, quick, tmp_path):
+    assert atmnet(*quick).status == 0
+    before = _content(tmp_path / "run")
+    assert "run holds another run: seed was 0, is 1. Choose another folder" in atmnet(*quick, "--seed=1").error
+    assert _content(tmp_path / "run") == before
+
+
+def test_foreign_files(atmnet, quick, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    assert "holds files that are not a run's; choose another folder" in atmnet(*quick).error
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_the_same_command_twice(atmnet, quick, tmp_path):
+    assert atmnet(*quick).status == 0
+    before = _content(tmp_path / "run")
+    again = atmnet(*quick)
+    assert again.status == 0
+    assert "this run is complete" in again.out
+    assert _content(tmp_path / "run") == before
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB, and a way to enlarge it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(*options):
+        done = subprocess.run(["mount", *options, "-t", "tmpfs", "tmpfs", disk], capture_output=True, check=False)
+        return done.returncode == 0
+
+    if os.geteuid() != 0 or not mount("-o", "size=2m"):
+        pytest.skip("cannot mount a file system here")
+    yield disk, lambda megabytes: mount("-o", f"remount,size={megabytes}m")
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_no_space_left(atmnet, quick, small_disk):
+    """At the first checkpoint; then at a later one, while the one before stays; with space, it goes on."""
+    disk, enlarge = small_disk
+    quick[-1] = disk / "run"
+    quick += ["--checkpoint_every=1", "--optim.opt=adamw"]
+    told = f"output: {disk / 'run'}: No space left on device at the checkpoint of step "
+    assert atmnet(*quick).last_error.startswith(f"{told}1; ")
+    assert litter(disk / "run") == []
+    assert complete_checkpoints(disk / "run") == []
+
+    assert enlarge(30)  # a checkpoint takes 12
+    assert atmnet(*quick).last_error.startswith(told)
+    assert litter(disk / "run") == []
+    kept = complete_checkpoints(disk / "run")
+    assert len(kept) == 2
+    assert load_checkpoint(disk / "run" / "last")[1]["step"] == int(kept[-1].name[5:])
+
+    assert enlarge(80)
+    result = atmnet(*quick)
+    assert result.status == 0
+    assert f"going on after step {int(kept[-1].name[5:])}" in result.out
+    assert load_checkpoint(disk / "run" / "last")[1]["step"] == 6
+
+
+def test_files_may_not_grow(quick, tmp_path):
+    """As on a full disk, in a process of its own: no traceback by any thread either."""
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
+    line = [sys.executable, "-m", "atmnet_cli", *map(str, quick)]
+    done = subprocess.run(line, preexec_fn=limit, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    *before, last = done.stderr.splitlines()
+    assert last.startswith(f"atmnet: error: output: {tmp_path / 'run'}: File too large at the checkpoint of step 3; ")
+    assert all(line.startswith("epoch ") for line in before)
+    assert litter(tmp_path / "run") == []

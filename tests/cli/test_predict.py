@@ -1,0 +1,109 @@
+"""`atmnet predict`: every picture gets a line, broken ones too."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from atmnet.tasks import load_classifier
+
+
+@pytest.fixture
+def pictures(root, tmp_path):
+    """Pictures two folders deep, a broken one, and what is none."""
+    folder = tmp_path / "pictures"
+    for i, name in enumerate(("eight", "five", "two")):
+        (folder / name).mkdir(parents=True)
+        for path in sorted((root / "val" / name).iterdir())[: i + 1]:
+            path.rename(folder / name / path.name)
+    (folder / "five" / "broken.jpg").write_bytes(b"broken")
+    (folder / "notes.txt").write_text("none")
+    return folder
+
+
+def test_table(atmnet, run, root):
+    result = atmnet("predict", run, root / "val", "--device=cpu")
+    assert result.status == 0
+    assert result.err == ""
+    lines = result.out.splitlines()
+    assert len(lines) == 12
+    for line, path in zip(lines, sorted((root / "val").rglob("*.png")), strict=True):
+        start = str(path)[-59:] if len(str(path)) > 60 else str(path)
+        assert start in line
+        assert line.count(" % ") == 3
+        shares = [float(word) for word in line.split("  ", 1)[1].replace("%", "").split() if word[0].isdigit()]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(100, abs=0.2)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_json_lines(atmnet, run, pictures, batch_size):
+    result = atmnet("predict", run, pictures, "--format=jsonl", "--top=2", f"--batch_size={batch_size}")
+    assert result.status == 1
+    assert result.err.startswith(f"atmnet: {pictures}/five/broken.jpg: ")
+    assert len(result.err.splitlines()) == 1
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert [line["image"] for line in lines] == [
+        str(path) for path in sorted(pictures.rglob("*.*")) if path.suffix != ".txt"
+    ]
+    for line in lines:
+        if line["image"].endswith("broken.jpg"):
+            assert set(line) == {"image", "error"}
+            continue
+        first, second = line["predictions"]
+        assert {first["class"], second["class"]} < {"eight", "five", "two"}
+        assert 1 >= first["probability"] >= second["probability"] >= 0
+
+
+def test_it_is_what_evaluation_says(atmnet, run, root):
+    """The share of pictures whose first class is their folder's is the accuracy."""
+    lines = atmnet("predict", run, root / "val", "--format=jsonl", "--top=1").out.splitlines()
+    records = [json.loads(line) for line in lines]
+    right = sum(record["predictions"][0]["class"] in record["image"].split("/") for record in records)
+    top1 = json.loads(atmnet("evaluate", run, "--data.root", root, "--data.workers=0").out)["top1"]
+    assert 100 * right / 12 == pytest.approx(top1)
+
+
+@pytest.mark.parametrize("what", ["run", "best", "checkpoint", "name and run", "name and file"])
+def test_ways_to_name_a_model(atmnet, run, root, what):
+    checkpoint = (run / "best").resolve()
+    model = {
+        "run": [run],
+        "best": [run / "best"],
+        "checkpoint": [checkpoint],
+        "name and run": ["atmnet_nano", "--weights", run],
+        "name and file": ["atmnet_nano", "--weights", checkpoint / "model.safetensors"],
+    }[what]
+    arguments = [root / "val" / "two" / "two-1.png", "--format=jsonl"]
+    record = json.loads(atmnet("predict", model[0], *arguments, *model[1:]).out)
+    expected = json.loads(atmnet("predict", run, *arguments).out)
+    probabilities = [[p["probability"] for p in one["predictions"]] for one in (record, expected)]
+    assert probabilities[0] == pytest.approx(probabilities[1], rel=1e-6)
+    named = ["0", "1", "2"] if what == "name and file" else load_classifier(str(run)).classes
+    assert {p["class"] for p in record["predictions"]} == set(named)
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "sheet.jpg"])
+def test_sheet(atmnet, run, pictures, tmp_path, name):
+    result = atmnet("predict", run, pictures, "--sheet", tmp_path / name)
+    assert result.status == 1  # a picture is broken
+    assert result.err.splitlines()[-1] == f"contact sheet of 6 pictures in {tmp_path / name}"
+    with Image.open(tmp_path / name) as sheet:
+        sheet.load()
+        assert min(sheet.size) > 200
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("sheet.txt", "expected a picture's ending"), ("no/sheet.png", "No such file")]
+)
+def test_sheet_that_cannot_be_written(atmnet, run, root, tmp_path, name, told):
+    assert told in atmnet("predict", run, root / "val" / "two", "--sheet", tmp_path / name).last_error
+
+
+def test_only_a_broken_picture(atmnet, run, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"broken")
+    result = atmnet("predict", run, tmp_path / "a.png", "--sheet", tmp_path / "sheet.png")
+    assert result.status == 1
+    assert "unreadable" in result.out
+    assert result.err.startswith(f"atmnet: {tmp_path}/a.png: ")
+    assert not (tmp_path / "sheet.png").exists()

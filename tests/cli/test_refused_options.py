@@ -1,0 +1,103 @@
+"""Options that cannot be: one line with the name, and the nearest one where it is unknown."""
+
+import re
+
+import pytest
+
+from atmnet_cli import RECIPES
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("--optim.ir=1", r"unknown option 'optim.ir'; do you mean 'optim.lr'\?"),
+        ("--batchsize=8", r"unknown option 'batchsize'; do you mean 'batch_size'\?"),
+        ("--lr=1", r"unknown option 'lr'; do you mean 'optim.lr'\?"),
+        ("--model.nmae=x", r"unknown option 'model.nmae'; do you mean 'model.name'\?"),
+        ("--batch-size=8", r"unknown option 'batch_size'; do you mean 'batch_size'\?"),
+        ("--epochs=many", r"epochs.*int.*many"),
+        ("--epochs=1.5", r"epochs.*int.*1.5"),
+        ("--amp=fp8", r"amp.*'none', 'bf16', 'fp16'.*fp8"),
+        ("--augment.scale=[1]", r"augment.scale.*2 elements.*\[1\]"),
+        ("--model.name=atmnet_tny", r"unknown model .*'atmnet_tny'; do you mean atmnet_tiny"),
+        ("--model.checkpoint=nowhere.pth", r"nowhere.pth: no such file"),
+        ("--device=gpu", r"device: 'gpu' cannot be used here"),
+        ("--device=cuda:77", r"device: 'cuda:77' cannot be used here"),
+        ("--batch_size=1000", r"batch_size: got 1000, more than the 24 training images"),
+        ("--optim.warmup_epochs=2", r"optim.warmup_epochs: got 2, expected fewer than epochs = 2"),
+        ("--model.kwargs.foo=1", r"model.kwargs: .*foo"),
+        ("--config=digit", r"config: digit: no such file or recipe; do you mean digits\?"),
+        ("--config=/", r"config.*not a file: '/'"),
+    ],
+)
+def test_on_the_command_line(atmnet, quick, tmp_path, argument, told):
+    assert re.search(told, atmnet(*quick, argument).error)
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.name != ".lock"]
+
+
+def test_odd_share_with_mixup(atmnet, quick):
+    told = "batch_size: Mixup and CutMix need an even share for each process and part; got 6 / 2 = 3"
+    assert atmnet(*quick, "--batch_size=6", "--accumulate=2", "--augment.mixup=0.8").error == told
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        ("optim: {learning_rate: 1}", r"unknown option 'optim.learning_rate'"),
+        ("optimm: {lr: 1}", r"unknown option 'optimm.lr'; do you mean 'optim.lr'\?"),
+        ("data: {workerz: 1}", r"unknown option 'data.workerz'; do you mean 'data.workers'\?"),
+        ("epochs: many", r"epochs.*many"),
+        ("epochs: [", r"parsing config: .* line 2"),
+        ("- a list", r""),
+        ("\x00", r""),
+    ],
+)
+def test_in_a_recipe(atmnet, quick, tmp_path, recipe, told):
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    assert re.search(told, atmnet(*quick, "--config", tmp_path / "recipe.yaml").error)
+
+
+def test_the_command_line_goes_before_the_recipe(atmnet, quick, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("epochs: 3\nseed: 4\n")
+    quick.remove("--epochs=2")
+    command, *rest = quick
+    result = atmnet(command, "--config", tmp_path / "recipe.yaml", *rest, "--epochs=2")
+    assert result.status == 0
+    options = (tmp_path / "run" / "options.json").read_text()
+    assert '"epochs": 2' in options
+    assert '"seed": 4' in options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["evaluate", "nowhere"], r"unknown model or no such folder: 'nowhere'"),
+        (["evaluate", "atmnet_nano"], r"weights: atmnet_nano is a model's name; give the file"),
+        (["evaluate", "{run}", "--batch_size=0"], r"batch_size: got 0, expected at least 1"),
+        (["evaluate", "{run}", "--weightz=x"], r"unknown option 'weightz'; do you mean 'weights'\?"),
+        (["evaluate", "{run}/checkpoints"], r"checkpoints: holds no checkpoint"),
+        (["predict", "{run}"], r"images"),
+        (["predict", "{run}", "nowhere.jpg"], r"images: nowhere.jpg: no such file or folder"),
+        (["predict", "{run}", "{run}"], r"images: no pictures .* in "),
+        (["predict", "{run}", "{root}", "--top=0"], r"top, batch_size: got 0, 32, expected at least 1"),
+        (["models", "--size=8"], r"size: got 8, expected at least 32"),
+        (["check-data"], r"data.root: expected the folder that holds the splits; none given"),
+        (["train", "--output=x"], r"data.root: expected the folder that holds the splits; none given"),
+        (["train"], r"output"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_other_commands(atmnet, run, root, tmp_path, monkeypatch, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    assert re.search(told, atmnet(*(argument.format(run=run, root=root) for argument in arguments)).error)
+
+
+def test_checkpoint_of_another_model(atmnet, quick, run):
+    told = atmnet(*quick, "--model.name=atmnet_xtiny", "--model.checkpoint", run).error
+    assert "model.safetensors: not weights of atmnet_xtiny: " in told or f"{run}: not weights of atmnet_xtiny: " in told
+
+
+def test_recipes_are_named_where_none_is_near(atmnet, quick):
+    told = atmnet(*quick, "--config=zzz").error
+    for path in RECIPES.glob("*.yaml"):
+        assert path.stem in told
