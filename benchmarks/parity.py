@@ -8,8 +8,6 @@ tensor.
 import json
 from pathlib import Path
 
-import numpy as np
-import timm
 import torch
 
 import atmnet
@@ -19,30 +17,13 @@ from tests import golden
 RESULT = Path(__file__).parent / "results" / "parity.json"
 
 
-def errors(path: Path, dtype: torch.dtype) -> dict[str, float]:
-    """Relative error of the logits and, where the file has gradients, of their projections."""
-    theirs = np.load(path)
-    variant, size = path.stem.split("_")[:2]
-    model = timm.create_model(f"atmnet_{variant}").eval()
-    model.load_state_dict(golden.official_weights(model))
-    model.to(dtype)
-    logits = model(golden.image(len(theirs["logits"]), *map(int, size.split("x"))).to(dtype))
-    found = {"logits": golden.relative_error(logits.detach(), theirs["logits"])}
-    if "grad_dot" in theirs:
-        t = torch.from_numpy(golden.uniform(2 * 10**6, logits.numel())).to(dtype).view_as(logits)
-        (logits * t).sum().backward()
-        ours, parameters = golden.our_names(model), dict(model.named_parameters())
-        grads = [golden.gradient(parameters[ours[str(name)]]) for name in theirs["grad_names"]]
-        dots = [g @ torch.from_numpy(golden.uniform(3 * 10**6 + i, g.numel())) for i, g in enumerate(grads)]
-        found["gradients"] = golden.relative_error(torch.stack(dots), theirs["grad_dot"])
-    return found
-
-
 def main() -> None:
     """Measure, print, and record."""
     torch.set_num_threads(1)
     rows = {
-        path.stem: {str(dtype).removeprefix("torch."): errors(path, dtype) for dtype in (torch.float64, torch.float32)}
+        path.stem: {
+            str(dtype).removeprefix("torch."): golden.errors(path, dtype) for dtype in (torch.float64, torch.float32)
+        }
         for path in sorted(golden.FOLDER.glob("*.npz"))
     }
     print("| against the authors' code | logits, float64 | logits, float32 | gradients, float64 | gradients, float32 |")

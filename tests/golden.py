@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import timm
 import torch
 from torch import Tensor
 
@@ -100,3 +101,31 @@ def relative_error(a: Tensor | np.ndarray, b: Tensor | np.ndarray) -> float:
     """|a - b| / |b|, norms over the whole tensor."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def errors(path: Path, dtype: torch.dtype) -> dict[str, float]:
+    """Relative errors of a model, run in ``dtype``, against a golden file: stages, logits, and gradients if any."""
+    theirs = np.load(path)
+    variant, size = path.stem.split("_")[:2]
+    model: Any = timm.create_model(f"atmnet_{variant}").eval()
+    model.load_state_dict(official_weights(model))
+    model.to(dtype)
+    pictures = image(len(theirs["logits"]), *map(int, size.split("x"))).to(dtype)
+
+    found = {}
+    with torch.no_grad():
+        maps = model.forward_intermediates(pictures, output_fmt="NHWC", intermediates_only=True)
+    for i, tokens in enumerate(maps):
+        found[f"stage {i} mean"] = relative_error(tokens.mean((1, 2)), theirs[f"stage{i}_mean"])
+        found[f"stage {i} std"] = relative_error(tokens.std((1, 2)), theirs[f"stage{i}_std"])
+    logits = model(pictures)
+    found["logits"] = relative_error(logits.detach(), theirs["logits"])
+    if "grad_names" in theirs:
+        t = torch.from_numpy(uniform(2 * 10**6, logits.numel())).to(dtype).view_as(logits)
+        (logits * t).sum().backward()
+        ours, parameters = our_names(model), dict(model.named_parameters())
+        grads = [gradient(parameters[ours[str(name)]]) for name in theirs["grad_names"]]
+        dots = [g @ torch.from_numpy(uniform(3 * 10**6 + i, g.numel())) for i, g in enumerate(grads)]
+        found["gradient norms"] = relative_error(torch.stack([g.norm() for g in grads]), theirs["grad_norm"])
+        found["gradients"] = relative_error(torch.stack(dots), theirs["grad_dot"])
+    return found

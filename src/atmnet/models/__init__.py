@@ -1,7 +1,8 @@
 """The ATMNet backbones, registered with timm as ``atmnet_{xtiny,tiny,small,base,large,nano}``."""
 
-from atmnet.models.atmnet import (
-    ATMNet,
+from atmnet.models.atmnet import ATMNet
+from atmnet.models.looks import Look, sampling_places
+from atmnet.models.variants import (
     atmnet_base,
     atmnet_large,
     atmnet_nano,
@@ -9,7 +10,6 @@ from atmnet.models.atmnet import (
     atmnet_tiny,
     atmnet_xtiny,
 )
-from atmnet.models.looks import Look, sampling_places
 
 __all__ = [
     "ATMNet",

@@ -1,0 +1,109 @@
+"""The ATMNet variants: the paper's five and ours for small pictures, registered with timm."""
+
+from typing import Any
+
+from timm.models import PretrainedCfg, build_model_with_cfg, generate_default_cfgs, register_model
+from torch import nn
+
+from atmnet.models._checkpoint import OFFICIAL_WEIGHTS, filter_pretrained
+from atmnet.models._features import FeatureMaps
+from atmnet.models.atmnet import ATMNet
+
+
+def _cfg(**kwargs) -> dict[str, Any]:
+    return {
+        "num_classes": 1000,
+        "input_size": (3, 224, 224),
+        "min_input_size": (3, 32, 32),
+        "pool_size": (7, 7),
+        "crop_pct": 0.875,
+        "interpolation": "bicubic",
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "first_conv": "patch_embed.proj",
+        "classifier": "head.fc",
+        "paper_ids": "arXiv:2203.06108",
+        "paper_name": "Active Token Mixer",
+        "origin_url": OFFICIAL_WEIGHTS,
+        **kwargs,
+    }
+
+
+_384 = {"input_size": (3, 384, 384), "pool_size": (12, 12), "crop_pct": 1.0}
+_VARIANTS = ("xtiny", "tiny", "small", "base", "large")
+
+default_cfgs = generate_default_cfgs(
+    {
+        "atmnet_nano.untrained": _cfg(input_size=(3, 32, 32), pool_size=(1, 1), num_classes=10),
+        **{f"atmnet_{variant}.in1k": _cfg() for variant in _VARIANTS},
+        **{f"atmnet_{variant}.in1k_384": _cfg(**_384) for variant in _VARIANTS},
+    }
+)
+
+
+def _create(variant: str, pretrained: bool = False, **kwargs) -> nn.Module:
+    if pretrained and not _has_source(kwargs):
+        raise RuntimeError(
+            f"pretrained=True: no weights of {variant} come with this package. Those that its authors published are at "
+            f"{OFFICIAL_WEIGHTS}; load a file of them by timm.create_model({variant!r}, checkpoint_path='FILE'), or "
+            f"with another head or as features by pretrained=True, pretrained_cfg_overlay=dict(file='FILE')."
+        )
+    features: dict[str, Any] = {"out_indices": (0, 1, 2, 3), "feature_cls": FeatureMaps}
+    if kwargs.get("stage_norms"):
+        features["norm"] = True
+    return build_model_with_cfg(
+        ATMNet, variant, pretrained, feature_cfg=features, pretrained_filter_fn=filter_pretrained, **kwargs
+    )
+
+
+def _has_source(kwargs: dict[str, Any]) -> bool:
+    """Whether the caller said where weights are: no registered configuration of ours has any."""
+    given = kwargs.get("pretrained_cfg")
+    if isinstance(given, PretrainedCfg):
+        given = given.to_dict()
+    elif not isinstance(given, dict):  # none, or the tag of a registered one
+        given = {}
+    sources = [kwargs.get("pretrained_cfg_overlay") or {}, given]
+    return any(source.get(key) for source in sources for key in ("file", "state_dict", "url", "hf_hub_id"))
+
+
+@register_model
+def atmnet_xtiny(pretrained: bool = False, **kwargs) -> nn.Module:
+    """15.3 M parameters, 2.2 GMACs at 224; 79.7 % ImageNet-1K top-1 as published."""
+    args = {"depths": (2, 2, 4, 2), "dims": (64, 128, 320, 512), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
+    return _create("atmnet_xtiny", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_tiny(pretrained: bool = False, **kwargs) -> nn.Module:
+    """27.2 M parameters, 4.0 GMACs at 224; 82.0 % ImageNet-1K top-1 as published."""
+    args = {"depths": (2, 3, 10, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
+    return _create("atmnet_tiny", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_small(pretrained: bool = False, **kwargs) -> nn.Module:
+    """38.6 M parameters, 6.9 GMACs at 224; 83.1 % ImageNet-1K top-1 as published."""
+    args = {"depths": (3, 4, 18, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (8, 8, 4, 4), "interval": 6}
+    return _create("atmnet_small", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_base(pretrained: bool = False, **kwargs) -> nn.Module:
+    """52.2 M parameters, 10.1 GMACs at 224; 83.5 % ImageNet-1K top-1 as published."""
+    args = {"depths": (3, 8, 27, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (8, 8, 4, 4), "interval": 6}
+    return _create("atmnet_base", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_large(pretrained: bool = False, **kwargs) -> nn.Module:
+    """76.2 M parameters, 12.3 GMACs at 224; 83.8 % ImageNet-1K top-1 as published."""
+    args = {"depths": (3, 4, 24, 3), "dims": (96, 192, 384, 768), "mlp_ratios": (4, 4, 4, 4), "interval": 6}
+    return _create("atmnet_large", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def atmnet_nano(pretrained: bool = False, **kwargs) -> nn.Module:
+    """1.0 M parameters, for images of 32 to 64 pixels and for tests; ours, not the paper's."""
+    args = {"depths": (2, 2, 2, 2), "dims": (32, 64, 96, 128), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
+    return _create("atmnet_nano", pretrained, **{**args, **kwargs})
