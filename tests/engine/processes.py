@@ -12,22 +12,22 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["atmnet.engine", "torch.utils.tensorboard"])
 
 
-def call(work: Callable[..., Any], *arguments: Any) -> int | None:
-    """Do ``work`` in a new process, to its end; returns the exit code."""
+def start(work: Callable[..., Any], *arguments: Any) -> BaseProcess:
+    """Do ``work`` in a new process."""
     process = _CONTEXT.Process(target=work, args=arguments)
-    process.start()
-    process.join()
-    return process.exitcode
-
-
-def start(options: TrainOptions) -> BaseProcess:
-    """Train in a new process."""
-    process = _CONTEXT.Process(target=_train, args=(options,))
     process.start()
     return process
 
 
-def _train(options: TrainOptions) -> None:
+def call(work: Callable[..., Any], *arguments: Any) -> int | None:
+    """Do ``work`` in a new process, to its end; returns the exit code."""
+    process = start(work, *arguments)
+    process.join()
+    return process.exitcode
+
+
+def train_here(options: TrainOptions) -> None:
+    """The work of a process that trains as if a shell had started it."""
     from atmnet.engine import train
     from atmnet_options import UserError
 

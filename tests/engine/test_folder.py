@@ -7,7 +7,7 @@ import pytest
 
 from atmnet.engine import read_options, train
 from atmnet_options import UserError
-from tests.engine.processes import start
+from tests.engine.processes import start, train_here
 from tests.engine.runs import metrics, tiny
 
 
@@ -80,7 +80,7 @@ def test_a_refused_start_leaves_no_run_behind(root, tmp_path):
 def test_a_folder_in_use_is_refused_until_its_process_is_gone(root, tmp_path, workers):
     """Gone in any way: loader processes, which outlive a SIGKILL by seconds, hold nothing back."""
     options = tiny(root, tmp_path / "run", {"epochs": 500, "data.workers": workers, "evaluate_every": 500})
-    process = start(options)
+    process = start(train_here, options)
     while process.is_alive() and not metrics(tmp_path / "run"):
         time.sleep(0.02)
     with pytest.raises(UserError, match="is in use by another process"):
@@ -88,7 +88,7 @@ def test_a_folder_in_use_is_refused_until_its_process_is_gone(root, tmp_path, wo
     assert process.is_alive()
     process.kill()
     process.join()
-    after = start(options)
+    after = start(train_here, options)
     after.join(1.5)
     assert after.is_alive()
     after.kill()

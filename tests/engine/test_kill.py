@@ -5,7 +5,7 @@ import random
 import pytest
 
 from atmnet.engine import read_metrics, train
-from tests.engine.processes import start
+from tests.engine.processes import start, train_here
 from tests.engine.runs import RANDOM, assert_same_run, complete_checkpoints, litter, metrics, tiny
 
 #: Lines and checkpoints fall on steps of their own. A save takes about as long as a step: kills meet both.
@@ -19,13 +19,13 @@ def _kill_often(root, tmp_path, changes, kills, seed):
     options, chance = tiny(root, tmp_path / "parts", changes), random.Random(seed)
     reached = []
     for _ in range(kills):
-        process = start(options)
+        process = start(train_here, options)
         process.join(chance.uniform(0.2, 0.4 + 0.8 * seconds / kills))
         assert process.exitcode is None, "ended before it could be killed"
         process.kill()
         process.join()
         reached += [complete_checkpoints(tmp_path / "parts")[-1:]]
-    process = start(options)
+    process = start(train_here, options)
     process.join()
     assert process.exitcode == 0
     assert_same_run(tmp_path / "whole", tmp_path / "parts")

@@ -8,8 +8,7 @@ from tests.engine.runs import RANDOM, assert_same_run, complete_checkpoints, lit
 VARIANTS = {
     "random, EMA, accumulate": RANDOM,
     "workers": {**RANDOM, "data.workers": 2},
-    "float16": {"amp": "fp16", "augment.mixup": 0.5},
-    "bfloat16, channels last": {"amp": "bf16", "channels_last": True, "optim.clip_grad": 1.0},
+    "float16, channels last": {"amp": "fp16", "channels_last": True, "optim.clip_grad": 1.0, "augment.mixup": 0.5},
     "batch norm": {"model.name": "test_resnet", "data.img_size": 32, "ema": 0.9},
     "lamb, layer decay": {"optim.opt": "lamb", "optim.layer_decay": 0.75, "model.drop_path": 0.1},
     "sgd, step schedule": {"optim.opt": "sgd", "optim.sched": "step", "augment.repeats": 2},
@@ -35,7 +34,7 @@ def test_same_bits(root, tmp_path, changes, die_after):
     assert (tmp_path / "parts" / "best").readlink() == (tmp_path / "whole" / "best").readlink()
 
 
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("every", [2, 3])
 def test_dies_after_each_checkpoint(root, tmp_path, die_after, every):
     """No line of the log is lost or written twice, wherever checkpoints and lines fall."""
     changes = {"checkpoint_every": every, "log_every": 7, "evaluate_every": 4}

@@ -1,8 +1,10 @@
 """Two processes under torchrun do what one does with the same batch."""
 
+import json
 import os
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -37,18 +39,27 @@ sys.exit(atmnet_cli.main(sys.argv[1:]))
 """
 
 
-def _torchrun(options, folder, fail_after=None, fail_ranks=""):
+def _launcher():
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1")
-    line = command(options, folder, (*launcher, "--master-port", port))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if fail_after is not None:
-        (folder / "script.py").write_text(SCRIPT)
-        position = line.index("atmnet_cli")
-        line[position - 1 : position + 1] = [str(folder / "script.py")]
-        environment |= {"FAIL_AFTER": str(fail_after), "FAIL_RANKS": fail_ranks}
+        port = free.getsockname()[1]
+    return (
+        "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", str(port),
+    )  # fmt: skip
+
+
+def _run(line, **environment):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=150)
+
+
+def _torchrun(options, folder, fail_after=None, fail_ranks=""):
+    line = command(options, folder, _launcher())
+    if fail_after is None:
+        return _run(line)
+    (folder / "script.py").write_text(SCRIPT)
+    position = line.index("atmnet_cli")
+    line[position - 1 : position + 1] = [str(folder / "script.py")]
+    return _run(line, FAIL_AFTER=str(fail_after), FAIL_RANKS=fail_ranks)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -65,6 +76,11 @@ def test_same_losses_and_metrics(root, tmp_path, accumulate):
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
     for key in ("kind", "step", "top1", "top5", "images", "images_seen", "lr"):
         assert [line.get(key) for line in a] == [line.get(key) for line in b]
+
+    if accumulate == 1:
+        done = _run([sys.executable, *_launcher(), "-m", "atmnet_cli", "evaluate", str(tmp_path / "two" / "last")])
+        told = json.loads(done.stdout)  # once, not by each process
+        assert told == pytest.approx({key: b[-1][key] for key in told}, rel=1e-6)
 
 
 def test_one_failing_process_fails_all(root, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from atmnet.tasks import ClassificationMeter
+from tests.engine.processes import start
 
 CPU = torch.device("cpu")
 
@@ -16,10 +17,10 @@ def _scores(images, classes, seed=0):
     return logits, targets
 
 
-def _meter(logits, targets, batch=7, stride=1, keep=0):
+def _meter(logits, targets, batch=7, first=0, stride=1, keep=0):
     meter = ClassificationMeter(logits.shape[1], CPU, keep_mistakes=keep)
-    for start in range(0, len(logits), batch):
-        meter.update(logits[start : start + batch], targets[start : start + batch], start * stride, stride)
+    for at in range(0, len(logits), batch):
+        meter.update(logits[at : at + batch], targets[at : at + batch], first + at * stride, stride)
     return meter.result()
 
 
@@ -61,19 +62,36 @@ def test_a_class_that_never_occurs_and_one_never_predicted():
 def test_most_confident_mistakes_first(first, stride, keep):
     """Numbered as in the data set, of which a process sees every ``stride``-th image."""
     logits, targets = _scores(30, 4)
-    meter = ClassificationMeter(4, CPU, keep_mistakes=keep)
-    for start in range(0, 30, 8):
-        share = slice(start, start + 8)
-        meter.update(logits[share], targets[share], first + start * stride, stride)
+    mistakes = _meter(logits, targets, first=first, stride=stride, keep=keep).mistakes
     confidence, predicted = logits.softmax(1).max(1)
     expected = sorted(
         (-float(confidence[i]), first + i * stride, int(targets[i]), int(predicted[i])) for i in range(30)
          if predicted[i] != targets[i]
     )  # fmt: skip
     assert len(expected) > 10
-    mistakes = meter.result().mistakes
     assert [(m.index, m.target, m.predicted) for m in mistakes] == [entry[1:] for entry in expected[:keep]]
     assert [m.confidence for m in mistakes] == pytest.approx([-entry[0] for entry in expected[:keep]])
+
+
+def _share(rank, store, expected):
+    """The work of one of two processes: every second image; ends with 0 if the result is that of all of them."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    logits, targets = _scores(31, 6)
+    result = _meter(logits[rank::2], targets[rank::2], first=rank, stride=2, keep=5)
+    torch.distributed.destroy_process_group()
+    assert result.loss == pytest.approx(expected.loss)
+    assert result[1:4] == expected[1:4]
+    assert result.confusion.equal(expected.confusion)
+    assert result.mistakes == expected.mistakes
+
+
+def test_two_processes(tmp_path):
+    expected = _meter(*_scores(31, 6), keep=5)
+    assert len(expected.mistakes) == 5
+    both = [start(_share, rank, str(tmp_path / "store"), expected) for rank in (0, 1)]
+    for process in both:
+        process.join(60)
+    assert [process.exitcode for process in both] == [0, 0]
 
 
 def test_sums_do_not_lose_small_terms():

@@ -1,6 +1,7 @@
 """``atmnet evaluate``"""
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ def run(options: EvaluateOptions) -> int:
     recorded = read_options(Path(options.model))
     data = options.data or _recorded_data(recorded)
     result = evaluate(options, classifier, data, keep_mistakes=_WORST if options.report else 0)
+    if os.environ.get("RANK", "0") != "0":
+        return 0
     metrics = {"loss": result.loss, "top1": result.top1, "top5": result.top5, "images": result.images}
     print(json.dumps(metrics), flush=True)
     if options.report:

@@ -106,13 +106,20 @@ class ClassificationMeter:
                 predicted = int(ranked[i, 0])
                 mistake = Mistake(first + i * stride, int(targets[i]), predicted, float(confidence[i, predicted]))
                 self._mistakes.append(mistake)
-            self._mistakes = sorted(self._mistakes, key=lambda m: (-m.confidence, m.index))[: self.keep_mistakes]
+            self._keep_worst()
+
+    def _keep_worst(self) -> None:
+        self._mistakes = sorted(self._mistakes, key=lambda m: (-m.confidence, m.index))[: self.keep_mistakes]
 
     def result(self) -> ClassificationResult:
-        """The metrics, over all processes where there are several (mistakes: of this process)."""
+        """The metrics, over all processes where there are several; to be asked for once, by all of them."""
         if dist.is_initialized():
             dist.all_reduce(self._sums)
             dist.all_reduce(self._confusion)
+            shares: list[list[Mistake]] = [[] for _ in range(dist.get_world_size())]
+            dist.all_gather_object(shares, self._mistakes)
+            self._mistakes = [mistake for share in shares for mistake in share]
+            self._keep_worst()
         loss, top1, top5, images = self._sums.tolist()
         confusion = self._confusion.view(self.num_classes, self.num_classes).cpu()
         return ClassificationResult(
