@@ -42,9 +42,8 @@ sys.exit(atmnet_cli.main(sys.argv[1:]))
 def _launcher():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    return (
-        "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", str(port),
-    )  # fmt: skip
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1")
+    return (*launcher, "--master-port", str(port))
 
 
 def _run(line, **environment):
