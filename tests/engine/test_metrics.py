@@ -61,7 +61,7 @@ def test_save_before_the_first_line_after_a_resume(root, tmp_path, die_after):
         train(parts)
     assert [line["step"] for line in metrics(tmp_path / "parts")] == [7]
     parts.checkpoint_every = 5
-    with pytest.raises(die_after(1)):
+    with pytest.raises(die_after(3)):  # again after that line, and now from step 5 on
         train(parts)
     assert [path.name for path in complete_checkpoints(tmp_path / "parts")][-1] == "step-00000005"
     die_after(None)

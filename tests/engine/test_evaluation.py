@@ -1,0 +1,39 @@
+"""Evaluation: without what is random in training, every image once, mistakes under their own numbers."""
+
+import torch
+
+from atmnet.data import eval_loader, eval_transform, open_source
+from atmnet.engine import evaluate, train
+from atmnet.engine.distributed import Group
+from atmnet.engine.evaluate import evaluate_model
+from atmnet.tasks import load_classifier
+from atmnet_options import EvaluateOptions
+from tests.engine.runs import metrics, tiny
+
+
+def test_the_same_in_training_and_afterwards(root, tmp_path):
+    """Also where the training drops paths and features."""
+    options = tiny(root, tmp_path / "run", {"model.drop_path": 0.5, "model.kwargs": {"drop_rate": 0.5}})
+    train(options)
+    run = str(tmp_path / "run" / "last")
+    result = evaluate(EvaluateOptions(model=run, device="cpu"), load_classifier(run), options.data)
+    last = metrics(tmp_path / "run")[-1]
+    assert (result.loss, result.top1, result.top5, result.images) == tuple(
+        last[key] for key in ("loss", "top1", "top5", "images")
+    )
+
+
+def test_mistakes_of_two_processes(root, tmp_path):
+    train(tiny(root, tmp_path / "run", {"epochs": 2}))
+    classifier, source = load_classifier(str(tmp_path / "run")), open_source(tiny(root, tmp_path).data, "train")
+
+    def mistakes(world, rank):
+        loader = eval_loader(source, eval_transform(classifier.config), "RGB", 5, 0, world=world, rank=rank)
+        group = Group(world, rank, torch.device("cpu"))
+        return evaluate_model(classifier.model, loader, 3, group, keep_mistakes=99).mistakes
+
+    whole = mistakes(1, 0)
+    assert len(whole) > 3
+    assert all(source.load(mistake.index, "L")[1] == mistake.target for mistake in whole)
+    shares = [mistakes(2, rank) for rank in (0, 1)]
+    assert {(m.index, m.predicted) for share in shares for m in share} == {(m.index, m.predicted) for m in whole}
