@@ -60,7 +60,7 @@ def test_the_environment_may_be_empty_or_right(monkeypatch, value):
 def test_the_environment_decides(monkeypatch):
     from atmnet.ops import _dispatch
 
-    backend = _dispatch._Backend(lambda x, offset, dim: x + 1, lambda x: None)
+    backend = _dispatch._Backend(lambda x, *_: x.unsqueeze(-2) + 1, lambda *_: None)
     monkeypatch.setitem(_dispatch._BACKENDS, "plus_one", backend)
     x = tokens(2, 5, 4)
     assert not sample_along(x, x, 1).any()
@@ -71,7 +71,7 @@ def test_the_environment_decides(monkeypatch):
 def test_a_backend_that_cannot_run_says_why(monkeypatch):
     from atmnet.ops import _dispatch
 
-    backend = _dispatch._Backend(lambda x, offset, dim: x, lambda x: f"it needs a GPU, x is on {x.device}")
+    backend = _dispatch._Backend(lambda x, *_: x, lambda device, dtype: f"it needs a GPU, x is on {device}")
     monkeypatch.setitem(_dispatch._BACKENDS, "elsewhere", backend)
     x = tokens(2, 5, 4)
     with pytest.raises(ValueError, match=r"^backend: 'elsewhere' cannot run here: it needs a GPU, x is on cpu$"):

@@ -16,15 +16,15 @@ def inputs(dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, T
 
 
 @pytest.mark.parametrize("in_dims", [(0, 0), (0, None), (None, 0), (2, 1)], ids=str)
-def test_vmap(in_dims):
+def test_vmap(in_dims, backend):
     x, offset = inputs()
     moved = [
         torch.stack([t, t + 0.05], dim) if dim is not None else t for t, dim in zip((x, offset), in_dims, strict=True)
     ]
-    out = torch.vmap(lambda x, offset: sample_along(x, offset, -3, "reference"), in_dims)(*moved)
+    out = torch.vmap(lambda x, offset: sample_along(x, offset, -3, backend), in_dims)(*moved)
     for i in range(2):
         args = [t if dim is None else t.select(dim, i) for t, dim in zip(moved, in_dims, strict=True)]
-        torch.testing.assert_close(out[i], sample_along(*args, -3, "reference"))
+        torch.testing.assert_close(out[i], sample_along(*args, -3, backend))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is")  # torch's own jvp rules call it
@@ -32,7 +32,7 @@ def test_jvp_agrees_with_backward():
     x, offset = inputs()
     tangents = torch.randn_like(x), torch.randn_like(offset)
     upstream = torch.randn_like(x)
-    function = lambda x, offset: sample_along(x, offset, 1, "reference")  # noqa: E731
+    function = lambda x, offset: sample_along(x, offset, 1)  # noqa: E731
     forward = torch.func.jvp(function, (x, offset), tangents)[1]
     backward = torch.func.vjp(function, x, offset)[1](upstream)
     products = [(g * t).sum() for g, t in zip(backward, tangents, strict=True)]

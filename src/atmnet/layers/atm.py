@@ -4,7 +4,8 @@ Shapes: B images, L* token axes (W; H W; D H W; ...), C channels, S channels per
 A token axes, K = A + 1 branches. Axes are counted from the last: branch 0 looks along the width.
 """
 
-from typing import Optional
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from timm.layers import Mlp
 from timm.models import register_notrace_module
 from torch import Tensor, nn
 
-from atmnet.ops import sample_along
+from atmnet.ops import sample_branches
 
 
 @register_notrace_module  # it asks for weights' dtypes, which a symbolic trace does not have
@@ -39,12 +40,10 @@ class OffsetPredictor(nn.Module):
         self.proj = nn.Linear(dim, axes * dim // share, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not torch.jit.is_scripting():
-            device = self.proj.weight.device.type
-            if device != "meta" and torch.is_autocast_enabled(device):  # meta has no autocast to ask about
-                with torch.autocast(device, enabled=False):
-                    return self._predict(x)
-        return self._predict(x)
+        if torch.jit.is_scripting():
+            return self._predict(x)
+        with _no_autocast(x.device.type):
+            return self._predict(x)
 
     def _predict(self, x: Tensor) -> Tensor:
         wide = torch.promote_types(self.proj.weight.dtype, torch.float32)
@@ -52,15 +51,27 @@ class OffsetPredictor(nn.Module):
         return F.linear(x, self.proj.weight.to(wide), self.proj.bias.to(wide))
 
 
+@register_notrace_module  # it goes by the size of its input
 class ATM(nn.Module):
     """Active Token Mixer: look along every axis, per channel, and fuse with what is here.
 
     Each branch samples the tokens along one axis and multiplies them by a matrix of its own; the identity branch takes
     the tokens as they are. A softmax over the branches, per image and channel, weighs them by their mean over tokens.
+    With s_k the samples of branch k and the mean over tokens (paper section 3.2):
+
+        a   = softmax over k of fusion(sum_k mean(W_k s_k + b_k))
+        out = P (sum_k a_k * (W_k s_k + b_k)) + p
+
+    Averaging and multiplying by a matrix commute, so a needs only the means of s_k. Where there are more tokens than
+    rows in the matrices, these are folded into one per image: the same function with fewer products and without the
+    tensors between, out = sum_k s_k M_k + beta, M_k = W_k' diag(a_k) P', beta = P sum_k a_k * b_k + p.
 
     Args:
         dim: Channels C.
         axes: Token axes A: 1 for sequences, 2 for images, 3 for video or volumes.
+
+    Attributes:
+        fold: Whether to fold the matrices; None, the default, where it saves products: more than (A + 1) C tokens.
 
     Shape:
         x (B, L*, C), offset (B, L*, A * G) as :class:`OffsetPredictor` gives it, optional mask (B, L*), bool, true
@@ -68,11 +79,14 @@ class ATM(nn.Module):
         no mean; what comes out at their places is not defined.
     """
 
+    fold: Optional[bool]
+
     def __init__(self, dim: int, axes: int = 2, device=None, dtype=None) -> None:
         super().__init__()
         dd = {"device": device, "dtype": dtype}
         self.dim = dim
         self.axes = axes
+        self.fold = None
         self.along = nn.ModuleList([nn.Linear(dim, dim, **dd) for _ in range(axes)])
         self.identity = nn.Linear(dim, dim, bias=False, **dd)
         self.fusion = Mlp(dim, dim // 4, dim * (axes + 1), **dd)
@@ -81,31 +95,65 @@ class ATM(nn.Module):
     def forward(self, x: Tensor, offset: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         if mask is not None:
             x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
+        if not torch.jit.is_scripting():
+            x = _as_autocast(x)
+        samples = sample_branches(x, offset, self.axes).flatten(1, self.axes)  # (B, N, K, C)
 
-        groups = offset.size(-1) // self.axes
-        branches = []
+        mean = _mean(samples, mask)
+        total = self.identity(mean[:, -1])
         for k, project in enumerate(self.along):
-            towards = offset.narrow(-1, k * groups, groups)
-            branches.append(project(sample_along(x, towards, -2 - k)))
-        branches.append(self.identity(x))
+            total = total + project(mean[:, k])
+        # A softmax over the first axis runs along C, several times as fast as one over the last.
+        weights = self.fusion(total).unflatten(-1, (self.dim, self.axes + 1)).movedim(-1, 0).softmax(0)  # (K, B, C)
 
-        total = branches[0]
-        for branch in branches[1:]:
-            total = total + branch
-        # (K, B, 1*, C): a softmax over the first axis runs along C, several times as fast as one over the last.
-        weights = (
-            self.fusion(self._mean(total, mask)).unflatten(-1, (self.dim, self.axes + 1)).movedim(-1, 0).softmax(0)
-        )
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles the rest of a condition
+            if self._folds(samples.size(1)):
+                return self._folded(samples, weights).view(x.shape)
+        return self._plain(samples, weights).view(x.shape)
 
-        mixed = branches[0] * weights[0]
-        for k in range(1, len(branches)):
-            mixed = mixed + branches[k] * weights[k]
+    def _plain(self, samples: Tensor, weights: Tensor) -> Tensor:
+        weights = weights.to(samples.dtype).unsqueeze(-2)  # (K, B, 1, C)
+        mixed = F.linear(samples[:, :, -1], self.identity.weight) * weights[-1]
+        for k, project in enumerate(self.along):
+            mixed = torch.addcmul(mixed, project(samples[:, :, k]), weights[k])
         return self.proj(mixed)
 
-    def _mean(self, x: Tensor, mask: Optional[Tensor]) -> Tensor:
-        """Mean over tokens, (B, L*, C) -> (B, 1*, C)."""
-        tokens = list(range(1, self.axes + 1))
-        if mask is None:
-            return x.mean(tokens, keepdim=True)
-        count = mask.sum(tokens, keepdim=True).clamp(min=1).unsqueeze(-1)
-        return x.masked_fill(~mask.unsqueeze(-1), 0.0).sum(tokens, keepdim=True) / count
+    def _folded(self, samples: Tensor, weights: Tensor) -> Tensor:
+        dtype = samples.dtype
+        wide = torch.promote_types(dtype, torch.float32)
+        with _no_autocast(samples.device.type):
+            weights, proj = weights.to(wide), self.proj.weight.to(wide)
+            # M_k' side by side: (B, C, K * C)
+            matrices = [layer.weight.to(wide) for layer in (*self.along, self.identity)]
+            folded = [(proj * a.unsqueeze(-2)) @ m for a, m in zip(weights, matrices, strict=True)]
+            bias = sum(a * layer.bias.to(wide) for a, layer in zip(weights, self.along, strict=False))
+            beta = F.linear(bias, proj, self.proj.bias.to(wide)).unsqueeze(-2)  # (B, 1, C)
+            return torch.baddbmm(beta.to(dtype), samples.flatten(-2), torch.cat(folded, -1).mT.to(dtype))
+
+    def _folds(self, tokens: int) -> bool:
+        """Whether to fold: with N tokens that takes K N C^2 + K C^3 products for an image, against (K + 1) N C^2."""
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+            return False  # other runtimes gain nothing by it
+        return self.fold if self.fold is not None else tokens > (self.axes + 1) * self.dim
+
+
+def _autocasts(device: str) -> bool:
+    return device != "meta" and torch.is_autocast_enabled(device)  # meta has no autocast to ask about
+
+
+def _no_autocast(device: str) -> AbstractContextManager[Any]:
+    return torch.autocast(device, enabled=False) if _autocasts(device) else nullcontext()
+
+
+def _as_autocast(x: Tensor) -> Tensor:
+    """x as autocast would hand it to a matrix product: what is sampled in half precision moves half the bytes."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if x.dtype == torch.float32 and _autocasts(device) else x
+
+
+def _mean(samples: Tensor, mask: Optional[Tensor]) -> Tensor:
+    """Mean over tokens of (B, N, K, C), or over those where ``mask`` (B, L*) is true: (B, K, C)."""
+    if mask is None:
+        return samples.mean(1)
+    mask = mask.flatten(1).unsqueeze(-1)  # (B, N, 1)
+    return samples.masked_fill(~mask.unsqueeze(-1), 0.0).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)

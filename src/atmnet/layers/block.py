@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Optional
 
 import torch
-from timm.layers import DropPath, Mlp
+from timm.layers import DropPath
 from timm.models import checkpoint
 from torch import Tensor, nn
 
 from atmnet.layers.atm import ATM, OffsetPredictor
 from atmnet.layers.embed import PositionEncoding
+from atmnet.layers.mlp import Mlp
 
 
 def renewals(depth: int, interval: int) -> list[int]:

@@ -10,25 +10,36 @@ from typing import NamedTuple, Optional
 import torch
 from timm.models import register_notrace_function
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from atmnet.ops._reference import sample_along_reference
+from atmnet.ops import _numba, _triton
+from atmnet.ops._custom import Sample, operator
+from atmnet.ops._reference import sample_reference
 
 
 class _Backend(NamedTuple):
-    run: Callable[[Tensor, Tensor, int], Tensor]
-    #: Why the backend cannot run on tensors like x, or None where it can.
-    obstacle: Callable[[Tensor], str | None]
+    #: (x, offset, dims, identity) -> samples (.., K, C).
+    sample: Sample
+    #: Why the backend cannot run on tensors of a device and dtype, or None where it can.
+    obstacle: Callable[[torch.device, torch.dtype], str | None]
 
 
 # Fastest first: without a request, the first backend that can run is taken.
 _BACKENDS = {
-    "reference": _Backend(sample_along_reference, lambda x: None),
+    "triton": _Backend(operator("triton", _triton.sample, _triton.sample_backward), _triton.obstacle),
+    "numba": _Backend(operator("numba", _numba.sample, _numba.sample_backward), _numba.obstacle),
+    "reference": _Backend(sample_reference, lambda device, dtype: None),
 }
 
 
 def available_backends(x: Tensor) -> list[str]:
     """Names of the backends that can run on tensors like ``x`` (device and dtype), fastest first."""
-    return [name for name, backend in _BACKENDS.items() if backend.obstacle(x) is None]
+    return [name for name in _BACKENDS if _obstacle(name, x.device, x.dtype) is None]
+
+
+@torch.compiler.assume_constant_result  # what is installed, and what a device can do, need not be traced
+def _obstacle(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
+    return _BACKENDS[name].obstacle(device, dtype)
 
 
 @register_notrace_function
@@ -56,21 +67,52 @@ def sample_along(x: Tensor, offset: Tensor, dim: int, backend: Optional[str] = N
         ValueError: On shapes, dtypes, devices or a backend that do not fit; names the argument and what was expected.
     """
     if torch.jit.is_scripting():
-        return sample_along_reference(x, offset, dim)
+        return sample_reference(x, offset, [dim], False).squeeze(-2)
     _check(x, offset, dim)
-    return _choose(x, backend).run(x, offset, dim)
+    return _choose(x, backend)(x, offset, [dim % x.dim() - x.dim()], False).squeeze(-2)
 
 
-def _choose(x: Tensor, name: str | None) -> _Backend:
-    name = name or os.environ.get("ATMNET_BACKEND")
-    if not name:
-        name = available_backends(x)[0]
+@register_notrace_function
+def sample_branches(x: Tensor, offset: Tensor, axes: int, backend: Optional[str] = None) -> Tensor:
+    """What all branches of an ATM read: :func:`sample_along` each axis, and the tokens themselves, side by side.
+
+    Args:
+        x: Tokens (B, L*, C) with ``axes`` token axes, floating point.
+        offset: Displacements (B, L*, axes * G), the first G along the last token axis, the next along the one before.
+        axes: Token axes A.
+        backend: As in :func:`sample_along`.
+
+    Returns:
+        (B, L*, A + 1, C), of ``x``'s dtype.
+
+    Raises:
+        ValueError: As :func:`sample_along`.
+    """
+    dims = [-2 - k for k in range(axes)]
+    if torch.jit.is_scripting():
+        return sample_reference(x, offset, dims, True)
+    if offset.shape[-1] % axes:
+        raise ValueError(f"offset: got {offset.shape[-1]} channels, expected the same number for each of {axes} axes")
+    _check(x, offset[..., : offset.shape[-1] // axes], dims[-1])
+    return _choose(x, backend)(x, offset, dims, True)
+
+
+def _choose(x: Tensor, name: str | None) -> Sample:
+    if torch.compiler.is_exporting() or torch.jit.is_tracing() or _transformed():
+        return sample_reference  # other runtimes know plain operations only, and only these have all derivatives
+    name = name or os.environ.get("ATMNET_BACKEND") or available_backends(x)[0]
     if name not in _BACKENDS:
         raise ValueError(f"backend: got {name!r}, expected one of {', '.join(_BACKENDS)}")
-    obstacle = _BACKENDS[name].obstacle(x)
+    obstacle = _obstacle(name, x.device, x.dtype)
     if obstacle is not None:
         raise ValueError(f"backend: {name!r} cannot run here: {obstacle}")
-    return _BACKENDS[name]
+    return _BACKENDS[name].sample
+
+
+@torch.compiler.assume_constant_result
+def _transformed() -> bool:
+    """Whether torch.func (vmap, grad, jvp ...) or forward-mode differentiation is at work."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def _check(x: Tensor, offset: Tensor, dim: int) -> None:

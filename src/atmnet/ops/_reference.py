@@ -7,6 +7,15 @@ import torch
 from torch import Tensor
 
 
+def sample_reference(x: Tensor, offset: Tensor, dims: list[int], identity: bool) -> Tensor:
+    """Samples of x (.., C) along each of ``dims``, and x itself if ``identity``: (.., K, C). Offset (.., A * G)."""
+    groups = offset.size(-1) // len(dims)
+    branches = [sample_along_reference(x, offset.narrow(-1, k * groups, groups), dim) for k, dim in enumerate(dims)]
+    if identity:
+        branches.append(x)
+    return torch.stack(branches, -2)
+
+
 def sample_along_reference(x: Tensor, offset: Tensor, dim: int) -> Tensor:
     """``out[.., i, .., c] = x`` at position ``i + offset[.., i, .., c // S]`` of ``dim``, linearly interpolated."""
     dim = dim % x.dim()

@@ -1,0 +1,41 @@
+"""The MLP of a block, with an eye on memory."""
+
+import math
+
+import timm.layers
+import torch
+import torch.nn.functional as F
+from timm.models import register_notrace_module
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+# Hidden values that are held at once where nothing has to be kept: few enough for the cache of a core, and for memory
+# that the allocator has at hand rather than fetches from the system anew each time.
+_HELD = 2**20
+
+
+@register_notrace_module  # it goes by the size of its input
+class Mlp(timm.layers.Mlp):
+    """Linear, GELU, Linear, as timm's; but the hidden activations, the largest tensors of a network, are spared.
+
+    In training GELU is computed again in the backward pass instead of kept: a fifth of a block's memory for a hundredth
+    of its time. Without gradients on the CPU, tokens pass in slices.
+
+    Shape:
+        (.., in_features) -> (.., out_features)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.jit.is_scripting() or torch.jit.is_tracing() or torch.compiler.is_compiling():
+            return self._second(self.fc1(x))
+        if torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():  # these know no checkpoints
+            return checkpoint(self._second, self.fc1(x), use_reentrant=False, preserve_rng_state=False)
+        hidden = self.fc1.weight.shape[0]
+        size, tokens = max(1, _HELD // hidden), math.prod(x.shape[:-1])
+        if x.device.type == "cpu" and tokens > size:
+            slices = x.reshape(tokens, -1).split(size)
+            return torch.cat([self._second(self.fc1(part)) for part in slices]).view(*x.shape[:-1], -1)
+        return self._second(self.fc1(x))
+
+    def _second(self, hidden: Tensor) -> Tensor:
+        return self.fc2(F.gelu(hidden))

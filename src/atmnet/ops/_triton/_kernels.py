@@ -1,0 +1,205 @@
+"""The kernels. Importing this module imports triton; the host side does so at the first launch.
+
+Shapes: L tokens along a sampled axis, Q tokens from one to the next along it, C channels, S channels per share group,
+G = C / S groups, A sampled axes, K branches (A, and one more with the identity).
+Tiles: [T, G, S], tokens or lines by share groups by the channels of a group. Those are neighbours in memory and come
+last, so that a tap of a group is one vector load.
+"""
+
+import triton
+import triton.language as tl
+
+# Were the stride from group to group known to be 1, a thread would load four offsets at once, and every tap computed
+# from them would have to cross to the threads that hold those groups' channels, through shared memory.
+_UNKNOWN = ["offset_column", "scale"]
+
+
+@triton.jit
+def _taps(here, offset, length, POSITION: tl.constexpr):
+    """The left tap of ``here + offset``, the weights of both taps, and whether each is inside."""
+    # More than one token outside both taps are zero, wherever they are: clamped, they fit an integer. NaN fails every
+    # comparison: it stays in the weights, and its taps are set outside.
+    position = here.to(POSITION) + offset.to(POSITION)
+    position = tl.where(position < -2.0, -2.0, position)
+    position = tl.where(position > length, length, position)
+    left = tl.floor(position)
+    tap = tl.where(left == left, left, -2.0).to(here.dtype)
+    fraction = position - left
+    return tap, 1.0 - fraction, fraction, (tap >= 0) & (tap < length), (tap >= -1) & (tap + 1 < length)
+
+
+@triton.jit(do_not_specialize=_UNKNOWN)
+def sample_kernel(
+    x,  # (tokens, C)
+    offset,  # (tokens, A * G)
+    out,  # (tokens, K, C)
+    lengths,  # L of each axis
+    strides,  # Q of each axis
+    height,  # the last two token axes
+    width,
+    x_row,  # elements from one token to the next
+    offset_row,
+    offset_column,  # elements from one group to the next
+    scale,  # for the autotuner
+    G: tl.constexpr,
+    S: tl.constexpr,
+    LOG_S: tl.constexpr,
+    DIMS: tl.constexpr,
+    IDENTITY: tl.constexpr,
+    POSITION: tl.constexpr,
+    WORK: tl.constexpr,
+    INDEX: tl.constexpr,
+    BLOCK_H: tl.constexpr,
+    BLOCK_W: tl.constexpr,
+    BLOCK_G: tl.constexpr,
+):
+    """All axes of a patch of tokens: x and the offsets come from memory once, and a token's K * C outputs together.
+
+    A patch rather than a run of a row, so that what its tokens read along either axis stays in one core's cache.
+    """
+    A: tl.constexpr = len(DIMS)
+    C: tl.constexpr = G * S
+    BLOCK_S: tl.constexpr = 2**LOG_S
+    blocks, down, across = tl.cdiv(G, BLOCK_G), tl.cdiv(height, BLOCK_H), tl.cdiv(width, BLOCK_W)
+    patch, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
+    plane = (patch // across // down).to(INDEX)
+    n = tl.arange(0, BLOCK_H * BLOCK_W)
+    h = patch // across % down * BLOCK_H + n // BLOCK_W
+    w = patch % across * BLOCK_W + n % BLOCK_W
+    token = (plane * height + h) * width + w
+    g = block * BLOCK_G + tl.arange(0, BLOCK_G)
+    s = tl.arange(0, BLOCK_S)
+    c = (g * S)[None, :, None] + s[None, None, :]
+
+    exists = ((h < height) & (w < width))[:, None] & (g < G)[None, :]
+    channel = exists[:, :, None] & (s < S)[None, None, :]
+    to = out + (token * ((A + IDENTITY) * C))[:, None, None] + c
+    for k in tl.static_range(A):
+        column = (k * G + g).to(INDEX) * offset_column
+        shift = tl.load(offset + (token * offset_row)[:, None] + column[None, :], exists, other=0.0)
+        if DIMS[k] == -2:
+            here = w.to(INDEX)[:, None]
+        elif DIMS[k] == -3:
+            here = h.to(INDEX)[:, None]
+        else:
+            here = (token // strides[k] % lengths[k])[:, None]
+        tap, near, far, left_in, right_in = _taps(here, shift, lengths[k], POSITION)
+        source = token[:, None] + (tap - here) * strides[k]
+        left = x + (source * x_row)[:, :, None] + c
+        right = x + ((source + strides[k]) * x_row)[:, :, None] + c
+        low = tl.load(left, left_in[:, :, None] & channel, other=0.0).to(WORK)
+        high = tl.load(right, right_in[:, :, None] & channel, other=0.0).to(WORK)
+        mixed = near.to(WORK)[:, :, None] * low + far.to(WORK)[:, :, None] * high
+        tl.store(to + k * C, mixed.to(out.dtype.element_ty), channel)
+    if IDENTITY:
+        tl.store(to + A * C, tl.load(x + (token * x_row)[:, None, None] + c, channel), channel)
+
+
+@triton.jit
+def _first(line, length, stride):
+    """The first token of a line."""
+    return line // stride * stride * length + line % stride
+
+
+@triton.jit
+def _copy(source, source_row, target, target_row, start, lines, length, stride, c, present, BLOCK_L: tl.constexpr):
+    """Copy channels ``c`` of the lines from ``start`` on, eight tokens of each at once; no source is zeros."""
+    n = tl.arange(0, BLOCK_L * 8)
+    line, step = start + n // 8, (n % 8).to(start.dtype)
+    for i in range(0, length, 8):
+        token = _first(line, length, stride) + (i + step) * stride
+        there = ((line < lines) & (i + step < length))[:, None, None] & present
+        value = tl.zeros(there.shape, target.dtype.element_ty)
+        if source is not None:
+            value = tl.load(source + (token * source_row)[:, None, None] + c, there).to(target.dtype.element_ty)
+        tl.store(target + (token * target_row)[:, None, None] + c, value, there)
+
+
+@triton.jit(do_not_specialize=_UNKNOWN)
+def gradient_kernel(
+    grad,  # (tokens, C): of this axis
+    grad_identity,  # (tokens, C) or None
+    x,  # (tokens, C)
+    offset,  # (tokens, G): of this axis
+    sums,  # (tokens, C): the gradient of x so far, in float32 at least
+    grad_x,  # (tokens, C)
+    grad_offset,  # (tokens, G): of this axis
+    lines,  # tokens / L
+    length,  # L
+    stride,  # Q
+    grad_row,  # elements from one token to the next
+    x_row,
+    offset_row,
+    offset_column,  # elements from one group to the next
+    grad_offset_row,
+    scale,  # for the autotuner
+    G: tl.constexpr,
+    S: tl.constexpr,
+    LOG_S: tl.constexpr,
+    FIRST: tl.constexpr,
+    ROUND: tl.constexpr,
+    POSITION: tl.constexpr,
+    WORK: tl.constexpr,
+    INDEX: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+    BLOCK_G: tl.constexpr,
+):
+    """One axis, walked: a program owns the sums of whole lines and adds what each query sends, one query after another.
+
+    Nothing else writes to those sums, and the order of the additions is that of the queries: no atomics, the same bits
+    always. The FIRST axis starts the sums; the last one ROUNDs them, if they are wider than x's gradient.
+    """
+    C: tl.constexpr = G * S
+    BLOCK_S: tl.constexpr = 2**LOG_S
+    start = (tl.program_id(0) // tl.cdiv(G, BLOCK_G)).to(INDEX) * BLOCK_L
+    line = start + tl.arange(0, BLOCK_L)
+    g = tl.program_id(0) % tl.cdiv(G, BLOCK_G) * BLOCK_G + tl.arange(0, BLOCK_G)
+    s = tl.arange(0, BLOCK_S)
+    c = (g * S)[None, :, None] + s[None, None, :]
+    present = (g < G)[None, :, None] & (s < S)[None, None, :]
+    exists = (line < lines)[:, None] & (g < G)[None, :]
+    channel = (line < lines)[:, None, None] & present
+
+    if FIRST:
+        _copy(grad_identity, grad_row, sums, C, start, lines, length, stride, c, present, BLOCK_L)
+        tl.debug_barrier()
+
+    # The next query's gradient and offset are under way while this one's is added.
+    token = _first(line, length, stride)
+    columns = offset + (g.to(INDEX) * offset_column)[None, :]
+    upstream = tl.load(grad + (token * grad_row)[:, None, None] + c, channel, other=0.0)
+    shift = tl.load(columns + (token * offset_row)[:, None], exists, other=0.0)
+    for i in range(length):
+        here = tl.zeros([1, 1], INDEX) + i
+        ahead, more = token + stride, here + 1 < length
+        next_upstream = tl.load(grad + (ahead * grad_row)[:, None, None] + c, channel & more[:, :, None], other=0.0)
+        next_shift = tl.load(columns + (ahead * offset_row)[:, None], exists & more, other=0.0)
+
+        tap, near, far, left_in, right_in = _taps(here, shift, length, POSITION)
+        left_in, right_in = left_in[:, :, None] & channel, right_in[:, :, None] & channel
+        left = token[:, None] + (tap - here) * stride
+        right = left + stride
+        low = tl.load(x + (left * x_row)[:, :, None] + c, left_in, other=0.0).to(WORK)
+        high = tl.load(x + (right * x_row)[:, :, None] + c, right_in, other=0.0).to(WORK)
+        low_sum = tl.load(sums + (left * C)[:, :, None] + c, left_in, other=0.0)
+        high_sum = tl.load(sums + (right * C)[:, :, None] + c, right_in, other=0.0)
+
+        u = upstream.to(WORK)
+        low_sum += (near.to(WORK)[:, :, None] * u).to(low_sum.dtype)
+        high_sum += (far.to(WORK)[:, :, None] * u).to(high_sum.dtype)
+        tl.store(sums + (left * C)[:, :, None] + c, low_sum, left_in)
+        tl.store(sums + (right * C)[:, :, None] + c, high_sum, right_in)
+
+        # Summed pair by pair: tl.sum would add in an order that depends on the tile.
+        slope = tl.where(left_in | right_in, u * (high - low), 0.0)
+        for k in tl.static_range(LOG_S):
+            even, odd = tl.split(slope.reshape(BLOCK_L, BLOCK_G, BLOCK_S >> (k + 1), 2))
+            slope = even + odd
+        slope = slope.reshape(BLOCK_L, BLOCK_G).to(grad_offset.dtype.element_ty)
+        tl.store(grad_offset + (token * grad_offset_row)[:, None] + g[None, :], slope, exists)
+
+        token, upstream, shift = ahead, next_upstream, next_shift
+        tl.debug_barrier()  # another thread may load next what this one has stored
+
+    if ROUND:
+        _copy(sums, C, grad_x, C, start, lines, length, stride, c, present, BLOCK_L)
