@@ -28,6 +28,11 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.parity
 	$(BIN)/python -m benchmarks.operator
+	$(BIN)/python -m benchmarks.layer
+	$(BIN)/python -m benchmarks.model
+	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.tables
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

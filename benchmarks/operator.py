@@ -1,72 +1,115 @@
 """Sampling along both axes against two calls of torchvision's ``deform_conv2d``: ``python -m benchmarks.operator``.
 
-The baseline is the published formulation: offsets materialised for both axes at full channel count, a 1x1 weight each.
-Ours here is the plain-PyTorch reference, sampling and two matrix products. Prints a Markdown table and writes
-benchmarks/results/operator.json.
+The baseline is the published formulation: offsets are materialised for both axes at full channel count, for a 1x1
+deformable convolution each. It gets offsets that are expanded to all channels already, as the published code keeps
+them for several blocks, and float32 throughout, since it has no bfloat16. Ours is the sampling and the two matrix
+products, for each backend. Gradients are those of tokens, offsets and weights.
+
+The sampling alone is held against the copy bandwidth: a copy of as many bytes as must be moved at the least, each input
+read once and each output written once.
 """
 
-import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import deform_conv2d
 
-import atmnet
-from atmnet.ops import sample_along
-from benchmarks.machine import ratio, versions
+from atmnet.ops import available_backends, sample_along
+from benchmarks import script
+from benchmarks.bandwidth import against_copy, bytes_of
+from benchmarks.markdown import caption, grid
+from benchmarks.published import Branch
+from benchmarks.script import Settings
+from benchmarks.sides import HEAD, PUBLISHED, Side, against_published, cells
 
-RESULT = Path(__file__).parent / "results" / "operator.json"
-SHAPES = [(4, 56, 56, 64, 2), (4, 28, 28, 128, 4), (4, 14, 14, 320, 4), (4, 7, 7, 512, 8)]
-
-
-def published(x: Tensor, offset: Tensor, weights: list[Tensor], share: int) -> Tensor:
-    """Tokens (B, H, W, C), offsets (B, H, W, 2G) -> sum of both branches, by ``deform_conv2d``."""
-    image = x.permute(0, 3, 1, 2)
-    full = offset.permute(0, 3, 1, 2).repeat_interleave(share, dim=1)
-    out = torch.zeros_like(image)
-    for part, weight, other in zip(full.chunk(2, dim=1), weights, (1, 0), strict=True):
-        both = torch.zeros(x.shape[0], 2 * x.shape[3], *x.shape[1:3])
-        both[:, other::2] = part
-        out = out + deform_conv2d(image, both, weight[:, :, None, None])
-    return out.permute(0, 2, 3, 1)
+#: (B, H, W, C) tokens and S channels per share group.
+SHAPES = [((4, 56, 56, 64), 2), ((4, 28, 28, 128), 4), ((4, 14, 14, 320), 4), ((4, 7, 7, 512), 8)]
+#: Times that many images on a GPU, whose caches would hold all of a small batch.
+GPU_BATCHES = 64
+#: Largest relative error against the published formulation in float32.
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
-def ours(x: Tensor, offset: Tensor, weights: list[Tensor]) -> Tensor:
-    """The same by :func:`sample_along` and matrix products."""
+def measure(settings: Settings) -> Iterator[dict[str, Any]]:
+    """A result for each shape and dtype."""
+    for shape, share in [((1, 6, 5, 8), 2)] if settings.quick else SHAPES:
+        size = (shape[0] * (GPU_BATCHES if settings.device.type == "cuda" else 1), *shape[1:])
+        for dtype in TOLERANCE:
+            name = str(dtype).removeprefix("torch.")
+            yield {"tokens": size, "share": share, "dtype": name, "runs": _compare(size, share, dtype, settings)}
+
+
+def _compare(size: tuple[int, ...], share: int, dtype: torch.dtype, settings: Settings) -> Any:
+    channels = size[-1]
+    tokens = torch.randn(size, device=settings.device)
+    offset = 3 * torch.randn(*size[:-1], 2 * channels // share, device=settings.device)
+    branches = [Branch(channels, axis, bias=False).to(settings.device) for axis in range(2)]
+    weights = [branch.weight for branch in branches]
+
+    expanded = offset.repeat_interleave(share, dim=-1).permute(0, 3, 1, 2)
+    theirs = (tokens.clone().requires_grad_(), expanded.requires_grad_())
+    ours = (tokens.to(dtype).requires_grad_(), offset.requires_grad_())
+    matrices = [weight.detach().to(dtype).requires_grad_() for weight in weights]
+    sides = {PUBLISHED: Side(partial(published, *theirs, branches), [*theirs, *weights])}
+    backends = available_backends(ours[0])
+    for name in backends:
+        sides[name] = Side(partial(mixed, *ours, matrices, name), [*ours, *matrices])
+
+    runs = against_published(sides, torch.randn_like(tokens), TOLERANCE[dtype], settings)
+    for name in backends:
+        runs[name]["copy"] = _bandwidth(*ours, name, settings)
+    return runs
+
+
+def published(tokens: Tensor, offset: Tensor, branches: list[Branch]) -> Tensor:
+    """Tokens (B, H, W, C), offsets (B, 2C, H, W) -> both branches (B, H, W, C), by ``deform_conv2d``."""
+    image = tokens.permute(0, 3, 1, 2)
+    parts = offset.chunk(2, dim=1)
+    return (branches[0](image, parts[0]) + branches[1](image, parts[1])).permute(0, 2, 3, 1)
+
+
+def sampled(tokens: Tensor, offset: Tensor, backend: str) -> tuple[Tensor, Tensor]:
+    """Tokens (B, H, W, C), offsets (B, H, W, 2G) -> tokens read along the width and along the height."""
     width, height = offset.chunk(2, dim=-1)
-    return F.linear(sample_along(x, width, -2), weights[0]) + F.linear(sample_along(x, height, -3), weights[1])
+    return sample_along(tokens, width, -2, backend), sample_along(tokens, height, -3, backend)
 
 
-def compare(shape: tuple[int, ...]) -> dict[str, dict[str, float]]:
-    """Speed ratios of one shape (B, H, W, C, S), forward and with the backward; checks first that both agree."""
-    *size, share = shape
-    x = torch.randn(size, requires_grad=True)
-    offset = (torch.randn(*size[:3], 2 * size[3] // share) * 3).requires_grad_()
-    weights = [torch.randn(size[3], size[3]) / size[3] ** 0.5 for _ in range(2)]
-    torch.testing.assert_close(ours(x, offset, weights), published(x, offset, weights, share), rtol=1e-4, atol=1e-4)
-
-    def trained(run: Callable[..., Tensor], *more: int) -> Callable[[], object]:
-        return lambda: torch.autograd.grad(run(x, offset, weights, *more).sum(), (x, offset))
-
-    with torch.no_grad():
-        forward = ratio(lambda: published(x, offset, weights, share), lambda: ours(x, offset, weights))
-    return {"forward": forward, "forward and backward": ratio(trained(published, share), trained(ours))}
+def mixed(tokens: Tensor, offset: Tensor, matrices: list[Tensor], backend: str) -> Tensor:
+    """The same as :func:`published`, by :func:`sample_along` and matrix products."""
+    w, h = sampled(tokens, offset, backend)
+    return F.linear(w, matrices[0]) + F.linear(h, matrices[1])
 
 
-def main() -> None:
-    """Measure, print, and record."""
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    results = {"x".join(map(str, shape[:4])) + f" S={shape[4]}": compare(shape) for shape in SHAPES}
-    print("| tokens | forward | forward and backward |\n|---|---|---|")
-    for name, result in results.items():
-        cells = ["{median:.2f}x ({lower_quartile:.2f} to {upper_quartile:.2f})".format(**r) for r in result.values()]
-        print(f"| {name} | {' | '.join(cells)} |")
-    RESULT.write_text(json.dumps({"atmnet": atmnet.__version__, **versions(), "ratios": results}, indent=2) + "\n")
+def _bandwidth(tokens: Tensor, offset: Tensor, backend: str, settings: Settings) -> dict[str, Any]:
+    """The sampling alone against a copy, forward and backward."""
+    outs = sampled(tokens, offset, backend)
+    gradients = [torch.randn_like(out) for out in outs]
+    read, written = bytes_of([tokens, offset]), bytes_of(outs)
+    forward = torch.inference_mode()(partial(sampled, tokens, offset, backend))
+    backward = partial(torch.autograd.grad, outs, [tokens, offset], gradients, retain_graph=True)
+    return {
+        "forward": against_copy(forward, read + written, settings),
+        # Both inputs and the outputs' gradients are read, the inputs' gradients are written.
+        "backward": against_copy(backward, 2 * read + written, settings),
+    }
+
+
+def table(record: dict[str, Any]) -> str:
+    """A row for each shape, dtype and backend."""
+    head = ["tokens", "S", "dtype", "backend", *HEAD, "% of copy bandwidth forward, backward"]
+    rows = []
+    for result in record["results"]:
+        for name, run in result["runs"].items():
+            if name == PUBLISHED:
+                continue
+            shares = ", ".join(f"{100 * run['copy'][way]['share']['median']:.0f}" for way in ("forward", "backward"))
+            size = "x".join(map(str, result["tokens"]))
+            rows.append([size, str(result["share"]), result["dtype"], name, *cells(result["runs"], name), shares])
+    return f"{grid(head, rows)}\n\n{caption(record)}"
 
 
 if __name__ == "__main__":
-    main()
+    script.run("operator", __doc__, measure, table)

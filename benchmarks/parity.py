@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-import atmnet
-from benchmarks.machine import versions
+from atmnet.benchmark import versions
 from tests import golden
 
 RESULT = Path(__file__).parent / "results" / "parity.json"
@@ -31,7 +30,7 @@ def main() -> None:
     for name, row in rows.items():
         cells = [f"{row[d][k]:.0e}" if k in row[d] else "" for k in ("logits", "gradients") for d in row]
         print(f"| {name.removesuffix('_grad').replace('_', ' at ')} | {' | '.join(cells)} |")
-    RESULT.write_text(json.dumps({"atmnet": atmnet.__version__, **versions(), "errors": rows}, indent=2) + "\n")
+    RESULT.write_text(json.dumps({**versions(), "errors": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ _COMMANDS = {
     "evaluate": atmnet_options.EvaluateOptions,
     "predict": atmnet_options.PredictOptions,
     "models": atmnet_options.ModelsOptions,
+    "benchmark": atmnet_options.BenchmarkOptions,
     "check-data": atmnet_options.CheckDataOptions,
 }
 #: Options that are given by position: their help.
@@ -55,7 +56,12 @@ def build_parser() -> ArgumentParser:
             command.add_argument("--config", action="config", help=f"YAML file, or one of the recipes: {recipes}.")
         for key, text in positional.items():
             command.add_argument(key, help=text, **({"type": str, "nargs": "+"} if key == "images" else {"type": str}))
-        command.add_class_arguments(options, skip=set(positional))
+        by_hand = set(positional)
+        if name == "benchmark":  # so that several models can be named without brackets
+            by_hand.add("models")
+            models, text = atmnet_options.BenchmarkOptions().models, "Names of timm models; ratios are to the first."
+            command.add_argument("--models", type=str, nargs="+", default=models, help=text)
+        command.add_class_arguments(options, skip=by_hand)
         commands.add_subcommand(name, command, help=(options.__doc__ or "").splitlines()[0])
     return parser
 

@@ -204,6 +204,32 @@ class ModelsOptions:
 
 
 @dataclass
+class BenchmarkOptions:
+    """Compare the speed and memory of models on this machine."""
+
+    models: list[str] = field(default_factory=lambda: ["atmnet_tiny", "swin_tiny_patch4_window7_224", "convnext_tiny"])
+    """Names of timm models; ratios are to the first."""
+    img_size: int = 224
+    """Side of the square images, in pixels."""
+    batch_size: int = 8
+    """Images in a call."""
+    train: bool = False
+    """Measure a training step (forward, backward, AdamW) rather than inference."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What to compute in: inference casts the model, training uses autocast."""
+    compile: bool = False
+    """Compile the models by torch.compile."""
+    device: str = "auto"
+    """'auto' (CUDA where there is one, else CPU), 'cpu', 'cuda', 'cuda:1', ..."""
+    threads: int | None = None
+    """CPU threads. Default: PyTorch's choice."""
+    rounds: int = 15
+    """Times that each model is measured, in turns with the others."""
+    output: str = ""
+    """JSON file to write: all figures, machine and versions."""
+
+
+@dataclass
 class CheckDataOptions:
     """Read every image of a data set and say what is wrong with it."""
 

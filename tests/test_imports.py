@@ -17,6 +17,7 @@ ROWS = [
     ("ops",),
     ("layers",),
     ("models", "necks", "heads"),
+    ("benchmark",),
     ("tasks", "data"),
     ("engine",),
     ("report", "export"),

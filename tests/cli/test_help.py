@@ -26,12 +26,13 @@ def _run(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], ["train", "evaluate", "predict", "models", "check-data"]),
-        (["--help"], ["train", "evaluate", "predict", "models", "check-data"]),
+        ([], ["train", "evaluate", "predict", "models", "benchmark", "check-data"]),
+        (["--help"], ["train", "evaluate", "predict", "models", "benchmark", "check-data"]),
         (["train", "--help"], ["--config", "digits, finetune, imagenet_384", "--data.root", "--optim.lr", "--output"]),
         (["evaluate", "--help"], ["--report", "--data", "MODEL"]),
         (["predict", "--help"], ["--sheet", "--top", "IMAGES", "--weights"]),
         (["models", "--help"], ["--size"]),
+        (["benchmark", "--help"], ["--models", "--img_size", "--dtype", "--rounds", "--output"]),
         (["check-data", "--help"], ["--show", "--data.root"]),
     ],
     ids=lambda value: " ".join(value) if "-" in "".join(value) else "",

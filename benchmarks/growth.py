@@ -1,0 +1,59 @@
+"""Time and peak memory for each token as images grow, at batch 1: ``python -m benchmarks.growth``.
+
+Inference in float32, eager. A token is 4x4 pixels, as in the first stage, for every model.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from atmnet.benchmark import compare
+from benchmarks import script
+from benchmarks.contestants import PUBLISHED, Mode, contestant
+from benchmarks.markdown import caption, grid
+from benchmarks.script import Settings
+
+SIDES = [224, 320, 448, 640, 1024]
+NAMES = ["atmnet_tiny", PUBLISHED, "swin_tiny_patch4_window7_224", "deit_small_patch16_224"]
+
+
+def measure(settings: Settings) -> Iterator[dict[str, Any]]:
+    """A result for each model: a row for each size."""
+    names, sides = (["atmnet_nano", PUBLISHED], [32, 64]) if settings.quick else (NAMES, SIDES)
+    for name in names:
+        runs = {str(side): contestant(name, side, 1, Mode(), settings.device, names[0]) for side in sides}
+        comparison = compare(runs, settings.rounds, device=settings.device)
+        rows = []
+        for side in sides:
+            tokens = (side // 4) ** 2
+            share = (sides[0] / side) ** 2
+            ratio = comparison.ratio(str(side), str(sides[0]))._asdict()
+            rows.append(
+                {
+                    "side": side,
+                    "tokens": tokens,
+                    "seconds_per_token": comparison.seconds(str(side)).median / tokens,
+                    "time_per_token_over_first": {key: value * share for key, value in ratio.items()},
+                    "peak_bytes_per_token": runs[str(side)].peak_bytes() / tokens,
+                }
+            )
+        yield {"model": name, "sides": rows}
+
+
+def table(record: dict[str, Any]) -> str:
+    """A row for each size; for each model, time and memory per token."""
+    results = record["results"]
+    first = results[0]["sides"][0]["side"]
+    head = ["side", "tokens"]
+    for result in results:
+        head += [f"{result['model']}: time per token over that at {first}", "peak kB per token"]
+    rows = []
+    for at in zip(*(result["sides"] for result in results), strict=True):
+        row = [str(at[0]["side"]), str(at[0]["tokens"])]
+        for cell in at:
+            row += [f"{cell['time_per_token_over_first']['median']:.2f}x", f"{cell['peak_bytes_per_token'] / 1e3:.2f}"]
+        rows.append(row)
+    return f"{grid(head, rows)}\n\n{caption(record)}"
+
+
+if __name__ == "__main__":
+    script.run("growth", __doc__, measure, table)

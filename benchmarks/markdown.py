@@ -1,0 +1,28 @@
+"""Tables in Markdown, and how figures are written in them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def times(spread: dict[str, float]) -> str:
+    """A ratio with its quartiles, e.g. ``6.31x (6.20 to 6.45)``."""
+    return f"{spread['median']:.2f}x ({spread['lower_quartile']:.2f} to {spread['upper_quartile']:.2f})"
+
+
+def megabytes(size: float) -> str:
+    """Bytes in units of 10^6."""
+    return f"{size / 1e6:.1f}"
+
+
+def caption(record: dict[str, Any]) -> str:
+    """What a record was measured on."""
+    machine = record["machine"]
+    place = machine.get("gpu") or f"{machine['processor']}, {machine['threads']} threads of {machine['cores']} cores"
+    libraries = ", ".join(f"{name} {machine[name]}" for name in ("torch", "timm", "numba", "triton") if name in machine)
+    return f"*{place}; {libraries}. Medians of {record['rounds']} interleaved rounds, quartiles in brackets.*"

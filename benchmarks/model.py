@@ -1,0 +1,74 @@
+"""atmnet_tiny against the published formulation and what else one would pick: ``python -m benchmarks.model``.
+
+Inference at 224 pixels; the same rule for every model: default memory format, cast to the dtype as a whole, compiled by
+torch.compile for the very shape. As published, a model computes in float32 throughout (on a GPU under autocast), since
+its operator has no bfloat16. Then atmnet_tiny against its own matrix products and convolutions alone.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from atmnet.benchmark import compare, measure_models, record_products
+from benchmarks import script
+from benchmarks.contestants import PUBLISHED, RIVALS, Mode, contestant
+from benchmarks.markdown import caption, grid, megabytes, times
+from benchmarks.script import Settings
+
+MODES = [Mode(), Mode(compiled=True), Mode(torch.bfloat16, compiled=True)]
+BATCHES = [1, 8, 32]
+OURS = "atmnet_tiny"
+
+
+def measure(settings: Settings) -> Iterator[dict[str, Any]]:
+    """A result for each mode and batch size."""
+    ours, side = ("atmnet_nano", 32) if settings.quick else (OURS, 224)
+    for mode in [Mode(), Mode(torch.bfloat16)] if settings.quick else MODES:
+        names = {ours: (ours, mode), PUBLISHED: (PUBLISHED, mode)}
+        if mode != Mode():
+            names[f"{PUBLISHED}, {Mode()}"] = (PUBLISHED, Mode())
+        names |= {name: (name, mode) for name in (() if settings.quick else RIVALS)}
+        for batch in [2] if settings.quick else BATCHES:
+            torch.compiler.reset()  # else it compiles for sizes in general when it meets the second
+            workloads = {
+                label: contestant(name, side, batch, its, settings.device, ours) for label, (name, its) in names.items()
+            }
+            models = measure_models(workloads, settings.rounds)
+            first = workloads[ours]
+            runs: dict[str, Callable[[], object]] = {
+                "model": first,
+                "products": record_products(first.model, first.images),
+            }
+            limit = compare(runs, settings.rounds, device=settings.device).ratio("model", "products")
+            yield {"mode": str(mode), "batch": batch, "models": models, "over_products": limit._asdict()}
+
+
+def table(record: dict[str, Any]) -> str:
+    """A table for each mode: times as ratios to ours, for each batch size."""
+    parts = []
+    for mode in dict.fromkeys(result["mode"] for result in record["results"]):
+        results = [result for result in record["results"] if result["mode"] == mode]
+        names = list(results[0]["models"])
+        last = results[-1]
+        head = [
+            "model",
+            *(f"time, batch {result['batch']}" for result in results),
+            f"images/s, batch {last['batch']}",
+            f"peak MB, batch {last['batch']}",
+        ]
+        rows = []
+        for name in names:
+            row = last["models"][name]
+            ratios = [times(result["models"][name]["ratio"]) if name != names[0] else "1" for result in results]
+            rows.append([name, *ratios, f"{row['images_per_second']:.1f}", megabytes(row["peak_bytes"])])
+        limits = ", ".join(f"{times(result['over_products'])} at batch {result['batch']}" for result in results)
+        parts.append(
+            f"**{mode}**\n\n{grid(head, rows)}\n\n"
+            f"{names[0]} takes, of the time of its own matrix products and convolutions alone: {limits}."
+        )
+    return "\n\n".join([*parts, caption(record)])
+
+
+if __name__ == "__main__":
+    script.run("model", __doc__, measure, table)

@@ -1,0 +1,57 @@
+"""What the scripts share: options, threads, and a record with machine and versions, written after each result."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from atmnet.benchmark import threads, versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure."""
+
+    device: torch.device
+    rounds: int
+    #: Tiny shapes: shows that the script runs, measures nothing.
+    quick: bool
+
+
+def run(
+    name: str,
+    doc: str,
+    measure: Callable[[Settings], Iterator[dict[str, Any]]],
+    table: Callable[[dict[str, Any]], str],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Measure, print the table as Markdown, and write the record to results/NAME.json (NAME-cuda.json on a GPU)."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="tiny shapes, two rounds; writes only where told to")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads; default: all cores")
+    parser.add_argument("--rounds", type=int, default=15, help="times that each run is measured")
+    parser.add_argument("--output", type=Path, help="where to write the record")
+    given = parser.parse_args(arguments)
+    settings = Settings(torch.device(given.device), 2 if given.quick else given.rounds, given.quick)
+    output: Path | None = given.output
+    if output is None and not given.quick:
+        output = RESULTS / (f"{name}.json" if settings.device.type == "cpu" else f"{name}-{settings.device.type}.json")
+
+    torch.manual_seed(0)
+    with threads(given.threads):
+        record: dict[str, Any] = {"machine": versions(settings.device), "rounds": settings.rounds, "results": []}
+        for result in measure(settings):
+            record["results"].append(result)
+            if output is not None:
+                output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            print(f"{name}: {len(record['results'])} done", file=sys.stderr, flush=True)
+    print(table(record))

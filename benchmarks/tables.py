@@ -1,0 +1,50 @@
+"""Write the results into docs/performance.md, and draw its plots: ``python -m benchmarks.tables``.
+
+A table stands between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, from results/NAME.json. NAME is that
+of a script, with ``-cuda`` appended for its results on a GPU. Without results, what stands there stays.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import growth, layer, model, operator, step
+from benchmarks.script import RESULTS
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "performance.md"
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "operator": operator.table,
+    "layer": layer.table,
+    "model": model.table,
+    "step": step.table,
+    "growth": growth.table,
+}
+_BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
+
+
+def updated(text: str, results: Path = RESULTS) -> str:
+    """``text`` with the table of every result that there is."""
+
+    def block(match: re.Match[str]) -> str:
+        record = results / f"{match['name']}.json"
+        if not record.exists():
+            return match[0]
+        table = TABLES[match["name"].partition("-")[0]]
+        return f"{match[1]}\n{table(json.loads(record.read_text(encoding='utf-8')))}\n\n{match[3]}"
+
+    return _BLOCK.sub(block, text)
+
+
+def main() -> None:
+    """Update the page and its plots."""
+    from benchmarks import plots  # tables alone need no matplotlib
+
+    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    plots.draw(RESULTS, DOCS / "images")
+
+
+if __name__ == "__main__":
+    main()

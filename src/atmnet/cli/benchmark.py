@@ -1,0 +1,103 @@
+"""``atmnet benchmark``"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from atmnet.benchmark import Workload, build_model, measure_models, threads, versions
+from atmnet.benchmark.build import first_line
+from atmnet.engine import device_of
+from atmnet.engine.progress import Progress
+from atmnet_options import BenchmarkOptions, UserError
+
+_LEAST = {"img_size": 1, "batch_size": 1, "threads": 1, "rounds": 2}
+
+
+def run(options: BenchmarkOptions) -> int:
+    """Measure, print a table, and write the figures where asked."""
+    device = _checked(options)
+    with threads(options.threads):
+        names = list(dict.fromkeys(options.models))
+        progress = Progress("round", options.rounds)
+        workloads = {name: _workload(name, options, device) for name in names}
+        rows = measure_models(
+            workloads, options.rounds, lambda: progress.advance("of all models" if progress.due() else None)
+        )
+        progress.close()
+        machine = versions(device)
+    print(_table(options, machine, rows))
+    if options.output:
+        settings = {**vars(options), "models": names, "device": str(device)}
+        record = {"machine": machine, "settings": settings, "models": rows}
+        Path(options.output).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _checked(options: BenchmarkOptions) -> torch.device:
+    """The device; refuses what cannot work before anything is measured."""
+    for name, least in _LEAST.items():
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UserError(f"{name}: got {value}, expected at least {least}")
+    if options.output:
+        path = Path(options.output)
+        if path.is_dir() or not path.parent.is_dir():
+            raise UserError(f"output: {path}: expected a file in a folder that exists")
+    device = device_of(options.device)
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device: got {options.device!r}, expected cpu or cuda: memory is not measured elsewhere")
+    return device
+
+
+def _workload(name: str, options: BenchmarkOptions, device: torch.device) -> Workload:
+    """A model that has run once; where it cannot, the user learns which and why."""
+    model = build_model(name, options.img_size, device)
+    dtype = getattr(torch, options.dtype)
+    try:
+        workload = Workload(
+            model,
+            options.img_size,
+            options.batch_size,
+            dtype=dtype,
+            train=options.train,
+            compile=options.compile,
+            device=device,
+        )
+        workload()
+    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
+        raise UserError(
+            f"models: {name} cannot run at img_size {options.img_size}, batch_size {options.batch_size} in "
+            f"{options.dtype} on {device}: {first_line(error)}"
+        ) from error
+    return workload
+
+
+def _table(options: BenchmarkOptions, machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
+    first = next(iter(rows))
+    place = machine.get("gpu") or f"CPU (threads: {machine['threads']})"
+    kind = "training step" if options.train else "inference"
+    form = "compiled" if options.compile else "eager"
+    head = ["model", "ms", "images/s", "ratio", "(quartiles)", "peak MB"] + ["saved MB"] * options.train
+    lines = [head]
+    for name, row in rows.items():
+        ratio = row["ratio"]
+        line = [
+            name,
+            f"{row['seconds']['median'] * 1e3:.1f}",
+            f"{row['images_per_second']:.1f}",
+            f"{ratio['median']:.2f}",
+            f"({ratio['lower_quartile']:.2f} to {ratio['upper_quartile']:.2f})",
+        ]
+        lines.append(line + [f"{row[key] / 1e6:.1f}" for key in ("peak_bytes", "saved_bytes") if key in row])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    told = [
+        f"{kind} at {options.img_size} pixels, batch {options.batch_size}, {options.dtype}, {form}, on {place}; "
+        f"medians of {options.rounds} rounds",
+        f"ratio: time over that of {first}; peak: memory of a call beyond weights and images"
+        + "; saved: kept for the backward pass" * options.train,
+    ]
+    for name, *cells in lines:
+        told.append("  ".join([f"{name:{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))]))
+    return "\n".join(told)

@@ -1,0 +1,62 @@
+"""The scripts run, and their tables and plots come from their records alone."""
+
+import json
+
+import pytest
+
+from benchmarks import script, tables
+
+MODULES = {name: getattr(tables, name) for name in tables.TABLES}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Records of quick runs of all scripts."""
+    folder = tmp_path_factory.mktemp("results")
+    for name, module in MODULES.items():
+        arguments = ["--quick", "--threads=1", "--output", str(folder / f"{name}.json")]
+        script.run(name, module.__doc__, module.measure, module.table, arguments)
+    return folder
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_record_and_table(results, name):
+    record = json.loads((results / f"{name}.json").read_text())
+    assert record["rounds"] == 2
+    assert {"processor", "threads", "torch", "timm", "atmnet"} <= set(record["machine"])
+    assert record["results"]
+    head, _, *rows = [line for line in MODULES[name].table(record).splitlines() if line.startswith("|")]
+    assert rows
+    cells = {line.count("|") for line in (head, *rows)}
+    assert len(cells) == 1
+
+
+def test_the_page_is_updated_between_its_marks(results):
+    absent = "<!-- begin: step-cuda -->\n<!-- end: step-cuda -->\n"
+    page = f"# A\n<!-- begin: step -->\nold\n<!-- end: step -->\nprose\n{absent}"
+    updated = tables.updated(page, results)
+    assert "old" not in updated
+    assert "| float32 eager | as published |" in updated
+    assert updated.startswith("# A\n<!-- begin: step -->\n")
+    assert updated.endswith(f"\n<!-- end: step -->\nprose\n{absent}")
+    assert tables.updated(updated, results) == updated
+
+
+def test_plots(results, tmp_path):
+    pytest.importorskip("matplotlib")
+    from benchmarks import plots
+
+    record = json.loads((results / "model.json").read_text())
+    for result in record["results"]:
+        result["batch"] = plots.BATCH
+    (results / "model.json").write_text(json.dumps(record))
+    drawn = plots.draw(results, tmp_path)
+    assert [path.name for path in drawn] == [f"performance_{name}.svg" for name in ("growth", "model", "layer")]
+    before = [path.read_bytes() for path in drawn]
+    assert [path.read_bytes() for path in plots.draw(results, tmp_path)] == before
+
+
+def test_the_page_says_what_the_results_say():
+    page = tables.PAGE.read_text(encoding="utf-8")
+    assert [match["name"] for match in tables._BLOCK.finditer(page)][: len(MODULES)] == list(MODULES)
+    assert tables.updated(page) == page
