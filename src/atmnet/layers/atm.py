@@ -13,6 +13,7 @@ from timm.layers import Mlp
 from timm.models import register_notrace_module
 from torch import Tensor, nn
 
+from atmnet.layers.memory import recomputed
 from atmnet.ops import sample_branches
 
 
@@ -43,7 +44,7 @@ class OffsetPredictor(nn.Module):
         if torch.jit.is_scripting():
             return self._predict(x)
         with _no_autocast(x.device.type):
-            return self._predict(x)
+            return recomputed(self._predict, x)
 
     def _predict(self, x: Tensor) -> Tensor:
         wide = torch.promote_types(self.proj.weight.dtype, torch.float32)
@@ -108,14 +109,24 @@ class ATM(nn.Module):
 
         if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles the rest of a condition
             if self._folds(samples.size(1)):
-                return self._folded(samples, weights).view(x.shape)
-        return self._plain(samples, weights).view(x.shape)
+                return recomputed(self._folded, samples, weights).view(x.shape)
+        branches: list[Tensor] = []
+        for k, layer in enumerate(self.along):
+            branches.append(layer(samples[:, :, k]))
+        branches.append(self.identity(samples[:, :, -1]))
+        if not torch.jit.is_scripting():
+            return recomputed(self._plain, weights, *branches).view(x.shape)
+        return self._fused(weights, branches).view(x.shape)
 
-    def _plain(self, samples: Tensor, weights: Tensor) -> Tensor:
-        weights = weights.to(samples.dtype).unsqueeze(-2)  # (K, B, 1, C)
-        mixed = F.linear(samples[:, :, -1], self.identity.weight) * weights[-1]
-        for k, project in enumerate(self.along):
-            mixed = torch.addcmul(mixed, project(samples[:, :, k]), weights[k])
+    @torch.jit.unused
+    def _plain(self, weights: Tensor, *branches: Tensor) -> Tensor:
+        return self._fused(weights, list(branches))
+
+    def _fused(self, weights: Tensor, branches: list[Tensor]) -> Tensor:
+        weights = weights.to(branches[0].dtype).unsqueeze(-2)  # (K, B, 1, C)
+        mixed = branches[0] * weights[0]
+        for k in range(1, len(branches)):
+            mixed = torch.addcmul(mixed, branches[k], weights[k])
         return self.proj(mixed)
 
     def _folded(self, samples: Tensor, weights: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from timm.models import register_notrace_module
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+
+from atmnet.layers.memory import recomputed
 
 # Hidden values that are held at once where nothing has to be kept: few enough for the cache of a core, and for memory
 # that the allocator has at hand rather than fetches from the system anew each time.
@@ -18,24 +19,22 @@ _HELD = 2**20
 class Mlp(timm.layers.Mlp):
     """Linear, GELU, Linear, as timm's; but the hidden activations, the largest tensors of a network, are spared.
 
-    In training GELU is computed again in the backward pass instead of kept: a fifth of a block's memory for a hundredth
-    of its time. Without gradients on the CPU, tokens pass in slices.
+    What GELU gives is computed again in the backward pass instead of kept: a quarter of a block's memory for a
+    hundredth of its time. Without gradients on the CPU, tokens pass in slices.
 
     Shape:
         (.., in_features) -> (.., out_features)
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.jit.is_scripting() or torch.jit.is_tracing() or torch.compiler.is_compiling():
+        if torch.jit.is_scripting():
             return self._second(self.fc1(x))
-        if torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active():  # these know no checkpoints
-            return checkpoint(self._second, self.fc1(x), use_reentrant=False, preserve_rng_state=False)
         hidden = self.fc1.weight.shape[0]
         size, tokens = max(1, _HELD // hidden), math.prod(x.shape[:-1])
-        if x.device.type == "cpu" and tokens > size:
-            slices = x.reshape(tokens, -1).split(size)
-            return torch.cat([self._second(self.fc1(part)) for part in slices]).view(*x.shape[:-1], -1)
-        return self._second(self.fc1(x))
+        if x.device.type != "cpu" or tokens <= size or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return recomputed(self._second, self.fc1(x))
+        slices = x.reshape(tokens, -1).split(size)
+        return torch.cat([self._second(self.fc1(part)) for part in slices]).view(*x.shape[:-1], -1)
 
     def _second(self, hidden: Tensor) -> Tensor:
         return self.fc2(F.gelu(hidden))
