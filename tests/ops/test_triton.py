@@ -15,7 +15,7 @@ ROOT = HERE.parent.parent
 
 
 def run(*command: str, **environment: str) -> None:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TRITON_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TRITON_INTER"))}
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, env={**inherited, **environment}, capture_output=True, text=True
     )

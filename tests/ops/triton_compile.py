@@ -104,7 +104,7 @@ def test_published_stages(tokens, channels, share, tiles, compiled, tmp_path):
     forward, backward = compiled((8, tokens, tokens, channels), share, tiles=tiles)
     for kernel in forward + backward:
         check(kernel, tmp_path)
-        assert resources(kernel, tmp_path)["REG"] <= 128
+        assert resources(kernel, tmp_path)["REG"] < 128
     # The taps of a share group are one load, and offsets arrive where their taps are used.
     taps = {2: "b32", 4: "v2.b32", 8: "v4.b32"}[share]
     for kernel in forward:

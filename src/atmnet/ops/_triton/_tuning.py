@@ -4,10 +4,11 @@ Every tile gives the same bits, so the choice shows in no result.
 Shapes: S channels per share group, G groups.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import triton
+import triton.testing
 
 from atmnet.ops._triton._kernels import gradient_kernel, sample_kernel
 
@@ -27,7 +28,7 @@ def sampler(groups: int, share: int, flat: bool) -> Any:
         rows = 1 if flat else 1 << (tokens.bit_length() - 1) // 2
         blocks = {"BLOCK_H": rows, "BLOCK_W": tokens // rows, "BLOCK_G": block_g}
         configs.append(triton.Config(blocks, num_warps=warps, num_stages=1))
-    return triton.autotune(configs, ["DIMS", "IDENTITY", "scale"], cache_results=True)(sample_kernel)
+    return _tuned(sample_kernel, configs, ["DIMS", "IDENTITY"])
 
 
 @cache
@@ -37,8 +38,8 @@ def gradient(groups: int, share: int) -> Any:
     for warps, elements, channels in _INTERPRETED if triton.knobs.runtime.interpret else _GRADIENT:
         lines, block_g = _tile(32 * warps * min(elements, share), channels, groups, share)
         configs.append(triton.Config({"BLOCK_L": lines, "BLOCK_G": block_g}, num_warps=warps, num_stages=1))
-    tune = triton.autotune(configs, ["FIRST", "ROUND", "scale"], restore_value=["sums"], cache_results=True)
-    return tune(gradient_kernel)  # what it adds to the sums must not stay from the trials
+    # What a trial adds to the sums must not stay there.
+    return _tuned(gradient_kernel, configs, ["FIRST", "ROUND"], restore_value=["sums"])
 
 
 def scale(size: int) -> int:
@@ -51,3 +52,8 @@ def _tile(elements: int, channels: int, groups: int, share: int) -> tuple[int, i
     share = triton.next_power_of_2(share)
     block_g = min(triton.next_power_of_2(groups), max(1, channels // share))
     return triton.next_power_of_2(max(1, elements // (block_g * share))), block_g
+
+
+def _tuned(kernel: Any, configs: list[triton.Config], key: list[str], **options: Any) -> Any:
+    trial = partial(triton.testing.do_bench, warmup=5, rep=25)  # milliseconds
+    return triton.autotune(configs, ["G", "S", "scale", *key], do_bench=trial, cache_results=True, **options)(kernel)
