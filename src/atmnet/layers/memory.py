@@ -1,4 +1,4 @@
-"""Less memory for the same function. That is faster, too: memory new from the system costs more than most arithmetic."""
+"""Less memory for the same function. That is faster, too: new memory from the system costs more than arithmetic."""
 
 from collections.abc import Callable
 
