@@ -38,18 +38,14 @@ def sample(x: Tensor, offset: Tensor, dims: Sequence[int], identity: bool) -> Te
     """x (.., C), offset (.., A * G) -> samples along each of ``dims``, then x itself if ``identity``: (.., K, C)."""
     x, offset = _rows(x), _rows(_wide(offset))
     out = x.new_empty(*x.shape[:-1], len(dims) + identity, x.shape[-1])
-    if identity:
-        out[..., -1, :] = x
     if x.numel() == 0:
         return out
-    groups = offset.shape[-1] // len(dims)
+    groups, channels = offset.shape[-1] // len(dims), x.shape[-1]
     kernel = _kernel("forward", x, offset, groups)
-    for k, dim in enumerate(dims):
-        towards = offset.narrow(-1, k * groups, groups)
-        target = out.select(-2, k)
-        tensors = [x, towards, target]
-        work = [_CHUNKS, *_addresses(tensors), *_sizes(x, dim), groups, *_strides(tensors)]
-        run(kernel, work, x.numel())
+    strides = [*_strides([x, offset]), out.shape[-2] * channels]
+    axes = [size for dim in dims for size in _sizes(x, dim)[1:]]
+    work = [_CHUNKS, *_addresses([x, offset, out]), x.numel() // channels, groups, len(dims), identity, *strides, *axes]
+    run(kernel, work, out.numel())
     return out
 
 

@@ -11,9 +11,9 @@ writes, so the result does not depend on who does it.
 import numpy as np
 from numba import njit
 
-from atmnet.ops._numba._vectors import array, load, scratch, store, ticket, total, unpack, zeros
+from atmnet.ops._numba._vectors import address, array, load, scratch, store, ticket, total, unpack, zeros
 
-GROUPS = 64  # share groups whose places are found at once, in vectors
+_LANES = 16  # of the widest vectors
 
 
 @njit(error_model="numpy")
@@ -35,42 +35,65 @@ def _find(offset, first, groups, i, length, left, fraction):
     return inside
 
 
-def _types(stored, offsets, S):
-    """What is computed in, by name and as numpy's, and the widest vectors that a share group is made of."""
+def _constants(stored, offsets, S):
+    """What is computed in, by name and as numpy's; lanes of a vector; groups whose places are found at once."""
     wide = "float64" if "float64" in (stored, offsets) else "float32"
-    return wide, getattr(np, wide), min(S & -S, 16)
+    return wide, getattr(np, wide), min(S & -S, _LANES), max(1, min(64, 4096 // S))
+
+
+@njit
+def _copy(source, start, stored, target, where, wanted, count, V, wide):
+    """``count`` elements, a multiple of V, from one array to another that may hold another type."""
+    whole = count // _LANES * _LANES
+    for c in range(0, whole, _LANES):
+        store(target, where + c, wanted, load(source, start + c, stored, _LANES, wide))
+    for c in range(whole, count, V):
+        store(target, where + c, wanted, load(source, start + c, stored, V, wide))
 
 
 def forward(stored, offsets, S):
     """out = (1 - f) x[j] + f x[j + 1] with j = floor(position), f = position - j; taps outside 0 .. L-1 are skipped.
 
-    A chunk is a run of tokens.
+    For each of A axes, side by side, and x itself behind if ``identity``. A chunk is a run of tokens.
     """
-    wide, scalar, V = _types(stored, offsets, S)
+    wide, scalar, V, at_once = _constants(stored, offsets, S)
+    values_at_once, rounded = at_once * S, stored != wide
 
     def kernel(arguments):
-        chunks, x, offset, out, P, L, Q, G, x_stride, offset_stride, out_stride = unpack(arguments, 11)
-        tokens, C = P * L * Q, G * S
+        chunks, x, offset, out, tokens, G, A, identity, x_stride, offset_stride, out_stride = unpack(arguments, 11)
+        C = G * S
+        axes = array(address(arguments, 12), 2 * A, "int64")  # L and Q of each
         x = array(x, (tokens - 1) * x_stride + C, stored)
-        out = array(out, (tokens - 1) * out_stride + C, stored)
-        offset = array(offset, (tokens - 1) * offset_stride + G, offsets)
-        left, fraction = scratch(GROUPS, "int32"), scratch(GROUPS, offsets)
-        step, nothing = Q * x_stride, zeros(V, wide)
+        out = array(out, (tokens - 1) * out_stride + (A + identity) * C, stored)
+        offset = array(offset, (tokens - 1) * offset_stride + A * G, offsets)
+        left, fraction = scratch(at_once, "int32"), scratch(at_once, offsets)
+        row, nothing = scratch(values_at_once, wide), zeros(V, wide)
         chunk = ticket(arguments)
         while chunk < chunks:
             for t in range(tokens * chunk // chunks, tokens * (chunk + 1) // chunks):
-                i = t // Q % L
-                column = t * x_stride - i * step
-                for first in range(0, G, GROUPS):
-                    groups = min(GROUPS, G - first)
-                    inside = _find(offset, t * offset_stride + first, groups, i, L, left, fraction)
-                    for g in range(groups):
-                        j, f = np.int64(left[g]), scalar(fraction[g])
-                        for c in range((first + g) * S, (first + g + 1) * S, V):
-                            tap = column + j * step + c
-                            a = load(x, tap, stored, V, wide) if inside or 0 <= j < L else nothing
-                            b = load(x, tap + step, stored, V, wide) if inside or -1 <= j < L - 1 else nothing
-                            store(out, t * out_stride + c, stored, (scalar(1) - f) * a + f * b)
+                for k in range(A):
+                    L, Q = axes[2 * k], axes[2 * k + 1]
+                    i, step = t // Q % L, Q * x_stride
+                    for first in range(0, G, at_once):
+                        groups = min(at_once, G - first)
+                        inside = _find(offset, t * offset_stride + k * G + first, groups, i, L, left, fraction)
+                        source = t * x_stride - i * step + first * S
+                        target = t * out_stride + k * C + first * S
+                        for g in range(groups):
+                            j, f = np.int64(left[g]), scalar(fraction[g])
+                            for c in range(g * S, (g + 1) * S, V):
+                                tap = source + j * step + c
+                                a = load(x, tap, stored, V, wide) if inside or 0 <= j < L else nothing
+                                b = load(x, tap + step, stored, V, wide) if inside or -1 <= j < L - 1 else nothing
+                                value = (scalar(1) - f) * a + f * b
+                                if rounded:
+                                    store(row, c, wide, value)
+                                else:
+                                    store(out, target + c, stored, value)
+                        if rounded:  # to round is dear in short vectors, so all of a row at once
+                            _copy(row, 0, wide, out, target, stored, groups * S, V, wide)
+                if identity != 0:
+                    _copy(x, t * x_stride, stored, out, t * out_stride + A * C, stored, C, V, wide)
             chunk = ticket(arguments)
 
     return kernel
@@ -82,7 +105,7 @@ def backward(stored, offsets, S):
     A chunk is a run of the P * Q lines and one of ``parts`` of the groups: no two chunks write to one place. grad_x is
     of the type that is computed in.
     """
-    wide, scalar, V = _types(stored, offsets, S)
+    wide, scalar, V, at_once = _constants(stored, offsets, S)
 
     def kernel(arguments):
         (
@@ -95,7 +118,7 @@ def backward(stored, offsets, S):
         grad_x = array(grad_x, (tokens - 1) * grad_x_stride + C, wide)
         offset = array(offset, (tokens - 1) * offset_stride + G, offsets)
         grad_offset = array(grad_offset, (tokens - 1) * grad_offset_stride + G, offsets)
-        left, fraction = scratch(GROUPS, "int32"), scratch(GROUPS, offsets)
+        left, fraction = scratch(at_once, "int32"), scratch(at_once, offsets)
         step, grad_step, nothing = Q * x_stride, Q * grad_x_stride, zeros(V, wide)
         chunk = ticket(arguments)
         while chunk < chunks:
@@ -110,8 +133,8 @@ def backward(stored, offsets, S):
                     start = (p * L + i) * Q + q
                     for t in range(start, start + width):
                         column, grad_column = t * x_stride - i * step, t * grad_x_stride - i * grad_step
-                        for first in range(g_start, g_end, GROUPS):
-                            groups = min(GROUPS, g_end - first)
+                        for first in range(g_start, g_end, at_once):
+                            groups = min(at_once, g_end - first)
                             inside = _find(offset, t * offset_stride + first, groups, i, L, left, fraction)
                             for g in range(groups):
                                 j, f = np.int64(left[g]), scalar(fraction[g])

@@ -19,7 +19,13 @@ _STORED = {
     "float16": ir.HalfType(),
     "bfloat16": ir.IntType(16),
 }
-_NUMBA = {"float64": types.float64, "float32": types.float32, "float16": types.uint16, "bfloat16": types.uint16}
+_NUMBA = {
+    "float64": types.float64,
+    "float32": types.float32,
+    "float16": types.uint16,
+    "bfloat16": types.uint16,
+    "int64": types.int64,
+}
 _BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -230,6 +236,16 @@ def _stack(context, count, kind):
         return cgutils.alloca_once(builder, element, size=ir.Constant(ir.IntType(64), count.literal_value))
 
     return target(count, kind), generate
+
+
+@intrinsic
+def address(context, integers, index):
+    """Where in memory the integer at an index lies."""
+
+    def generate(context, builder, signature, args):
+        return builder.ptrtoint(builder.gep(args[0], [args[1]]), ir.IntType(64))
+
+    return types.int64(integers, types.int64), generate
 
 
 @njit
