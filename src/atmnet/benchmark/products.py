@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 #: Operators that a library computes as matrix products. Fused attention counts as one.
 _NAMES = (
-    "mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "linear", "convolution", "_convolution",
+    "mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "convolution", "_convolution",
+    "linear", "matmul", "conv1d", "conv2d", "conv3d",  # under inference_mode these are not taken apart
     "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
     "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention",
 )  # fmt: skip

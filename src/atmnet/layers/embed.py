@@ -5,6 +5,9 @@ Shapes: B images, L* token axes (H W for images), C channels. Tokens are channel
 
 from typing import Optional
 
+import torch
+import torch.nn.functional as F
+from timm.models import register_notrace_module
 from torch import Tensor, nn
 
 from atmnet.layers.memory import add
@@ -23,6 +26,7 @@ class PatchEmbed(nn.Module):
         return self.proj(x).permute(0, 2, 3, 1)
 
 
+@register_notrace_module  # it goes by the size of its input
 class Downsample(nn.Module):
     """3x3 convolution of stride 2 between stages: (B, H, W, dim_in) -> (B, ceil(H/2), ceil(W/2), dim)."""
 
@@ -31,7 +35,18 @@ class Downsample(nn.Module):
         self.proj = nn.Conv2d(dim_in, dim, kernel_size=3, stride=2, padding=1, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = x.permute(0, 3, 1, 2)
+        if not torch.jit.is_scripting() and self._weights_dominate(x):
+            patches = F.unfold(x, kernel_size=3, padding=1, stride=2).mT  # (B, N, 9 dim_in)
+            out = patches @ self.proj.weight.flatten(1).t() + self.proj.bias
+            return out.unflatten(1, ((x.shape[2] + 1) // 2, -1))
+        return self.proj(x).permute(0, 2, 3, 1)
+
+    def _weights_dominate(self, x: Tensor) -> bool:
+        """Whether a convolution would spend its time on rearranging weights: few tokens, on a CPU, eagerly."""
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return False
+        return x.shape[0] * x.shape[2] * x.shape[3] < self.proj.out_channels
 
 
 class PositionEncoding(nn.Module):
