@@ -29,6 +29,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.parity
 	$(BIN)/python -m benchmarks.operator
 	$(BIN)/python -m benchmarks.layer
+	$(BIN)/python -m benchmarks.fold
 	$(BIN)/python -m benchmarks.model
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.growth

@@ -79,8 +79,9 @@ def sampled(tokens: Tensor, offset: Tensor, backend: str) -> tuple[Tensor, Tenso
 
 def mixed(tokens: Tensor, offset: Tensor, matrices: list[Tensor], backend: str) -> Tensor:
     """The same as :func:`published`, by :func:`sample_along` and matrix products."""
-    w, h = sampled(tokens, offset, backend)
-    return F.linear(w, matrices[0]) + F.linear(h, matrices[1])
+    width, height = offset.chunk(2, dim=-1)
+    out = F.linear(sample_along(tokens, width, -2, backend).flatten(0, 2), matrices[0])
+    return out.addmm_(sample_along(tokens, height, -3, backend).flatten(0, 2), matrices[1].t()).view(tokens.shape)
 
 
 def _bandwidth(tokens: Tensor, offset: Tensor, backend: str, settings: Settings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, layer, model, operator, step
+from benchmarks import fold, growth, layer, model, operator, step
 from benchmarks.script import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -18,6 +18,7 @@ PAGE = DOCS / "performance.md"
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "operator": operator.table,
     "layer": layer.table,
+    "fold": fold.table,
     "model": model.table,
     "step": step.table,
     "growth": growth.table,

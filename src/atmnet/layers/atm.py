@@ -63,8 +63,8 @@ class ATM(nn.Module):
         a   = softmax over k of fusion(sum_k mean(W_k s_k + b_k))
         out = P (sum_k a_k * (W_k s_k + b_k)) + p
 
-    Averaging and multiplying by a matrix commute, so a needs only the means of s_k. Where there are more tokens than
-    rows in the matrices, these are folded into one per image: the same function with fewer products and without the
+    Averaging and multiplying by a matrix commute, so a needs only the means of s_k. Where there are many more tokens
+    than channels, the matrices are folded into one per image: the same function with fewer products and without the
     tensors between, out = sum_k s_k M_k + beta, M_k = W_k' diag(a_k) P', beta = P sum_k a_k * b_k + p.
 
     Args:
@@ -72,7 +72,7 @@ class ATM(nn.Module):
         axes: Token axes A: 1 for sequences, 2 for images, 3 for video or volumes.
 
     Attributes:
-        fold: Whether to fold the matrices; None, the default, where it saves products: more than (A + 1) C tokens.
+        fold: Whether to fold the matrices; None, the default, where that is faster: from A * C tokens on.
 
     Shape:
         x (B, L*, C), offset (B, L*, A * G) as :class:`OffsetPredictor` gives it, optional mask (B, L*), bool, true
@@ -142,10 +142,13 @@ class ATM(nn.Module):
             return torch.baddbmm(beta.to(dtype), samples.flatten(-2), torch.cat(folded, -1).mT.to(dtype))
 
     def _folds(self, tokens: int) -> bool:
-        """Whether to fold: with N tokens that takes K N C^2 + K C^3 products for an image, against (K + 1) N C^2."""
+        """Whether to fold: for N tokens that takes K N C^2 + K C^3 products, against (K + 1) N C^2.
+
+        These balance at K C tokens; with the memory that is saved, what was measured does at about (K - 1) C.
+        """
         if torch.compiler.is_exporting() or torch.jit.is_tracing():
             return False  # other runtimes gain nothing by it
-        return self.fold if self.fold is not None else tokens > (self.axes + 1) * self.dim
+        return self.fold if self.fold is not None else tokens >= self.axes * self.dim
 
 
 def _autocasts(device: str) -> bool:
