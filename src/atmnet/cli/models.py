@@ -4,6 +4,7 @@ import timm
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from atmnet.layers import ATM
 from atmnet_options import ModelsOptions, UserError
 
 #: ImageNet-1K top-1 at 224, as the paper gives it.
@@ -20,6 +21,9 @@ def run(options: ModelsOptions) -> int:
         with torch.device("meta"):
             model = timm.create_model(name).eval()
             image = torch.empty(1, 3, options.size, options.size)
+        for module in model.modules():
+            if isinstance(module, ATM):
+                module.fold = False  # counted as published
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(image)
         parameters = sum(p.numel() for p in model.parameters())

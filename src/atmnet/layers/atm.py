@@ -99,37 +99,43 @@ class ATM(nn.Module):
         if not torch.jit.is_scripting():
             x = _as_autocast(x)
         samples = sample_branches(x, offset, self.axes).flatten(1, self.axes)  # (B, N, K, C)
-
-        mean = _mean(samples, mask)
-        total = self.identity(mean[:, -1])
-        for k, project in enumerate(self.along):
-            total = total + project(mean[:, k])
-        # A softmax over the first axis runs along C, several times as fast as one over the last.
-        weights = self.fusion(total).unflatten(-1, (self.dim, self.axes + 1)).movedim(-1, 0).softmax(0)  # (K, B, C)
-
         if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles the rest of a condition
             if self._folds(samples.size(1)):
-                return recomputed(self._folded, samples, weights).view(x.shape)
+                return self._folded(samples, mask).view(x.shape)
+        return self._plain(samples, mask).view(x.shape)
+
+    def _plain(self, samples: Tensor, mask: Optional[Tensor]) -> Tensor:
         branches: list[Tensor] = []
-        for k, layer in enumerate(self.along):
-            branches.append(layer(samples[:, :, k]))
+        for k, project in enumerate(self.along):
+            branches.append(project(samples[:, :, k]))
         branches.append(self.identity(samples[:, :, -1]))
+
+        total = _mean(branches[0], mask)
+        for branch in branches[1:]:
+            total = total + _mean(branch, mask)
+        weights = self._weights(total).to(samples.dtype)
         if not torch.jit.is_scripting():
-            return recomputed(self._plain, weights, *branches).view(x.shape)
-        return self._fused(weights, branches).view(x.shape)
+            return recomputed(self._weighed, weights, *branches)
+        return self._proj_of_sum(weights, branches)
 
     @torch.jit.unused
-    def _plain(self, weights: Tensor, *branches: Tensor) -> Tensor:
-        return self._fused(weights, list(branches))
+    def _weighed(self, weights: Tensor, *branches: Tensor) -> Tensor:
+        return self._proj_of_sum(weights, list(branches))
 
-    def _fused(self, weights: Tensor, branches: list[Tensor]) -> Tensor:
-        weights = weights.to(branches[0].dtype).unsqueeze(-2)  # (K, B, 1, C)
-        mixed = branches[0] * weights[0]
+    def _proj_of_sum(self, weights: Tensor, branches: list[Tensor]) -> Tensor:
+        mixed = branches[0] * weights[0].unsqueeze(-2)
         for k in range(1, len(branches)):
-            mixed = torch.addcmul(mixed, branches[k], weights[k])
+            mixed = torch.addcmul(mixed, branches[k], weights[k].unsqueeze(-2))
         return self.proj(mixed)
 
-    def _folded(self, samples: Tensor, weights: Tensor) -> Tensor:
+    def _folded(self, samples: Tensor, mask: Optional[Tensor]) -> Tensor:
+        means = _mean(samples, mask)
+        total = self.identity(means[:, -1])
+        for k, project in enumerate(self.along):
+            total = total + project(means[:, k])
+        return recomputed(self._product, samples, self._weights(total))
+
+    def _product(self, samples: Tensor, weights: Tensor) -> Tensor:
         dtype = samples.dtype
         wide = torch.promote_types(dtype, torch.float32)
         with _no_autocast(samples.device.type):
@@ -140,6 +146,11 @@ class ATM(nn.Module):
             bias = sum(a * layer.bias.to(wide) for a, layer in zip(weights, self.along, strict=False))
             beta = F.linear(bias, proj, self.proj.bias.to(wide)).unsqueeze(-2)  # (B, 1, C)
             return torch.baddbmm(beta.to(dtype), samples.flatten(-2), torch.cat(folded, -1).mT.to(dtype))
+
+    def _weights(self, total: Tensor) -> Tensor:
+        """Mean over tokens of the sum of the branches, (B, C) -> weights of the branches (K, B, C)."""
+        # A softmax over the first axis runs along C, several times as fast as one over the last.
+        return self.fusion(total).unflatten(-1, (self.dim, self.axes + 1)).movedim(-1, 0).softmax(0)
 
     def _folds(self, tokens: int) -> bool:
         """Whether to fold: for N tokens that takes K N C^2 + K C^3 products, against (K + 1) N C^2.
@@ -165,9 +176,11 @@ def _as_autocast(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(device)) if x.dtype == torch.float32 and _autocasts(device) else x
 
 
-def _mean(samples: Tensor, mask: Optional[Tensor]) -> Tensor:
-    """Mean over tokens of (B, N, K, C), or over those where ``mask`` (B, L*) is true: (B, K, C)."""
+def _mean(x: Tensor, mask: Optional[Tensor]) -> Tensor:
+    """Mean over tokens of (B, N, ..), or over those where ``mask`` (B, L*) is true: (B, ..)."""
     if mask is None:
-        return samples.mean(1)
-    mask = mask.flatten(1).unsqueeze(-1)  # (B, N, 1)
-    return samples.masked_fill(~mask.unsqueeze(-1), 0.0).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        return x.mean(1)
+    mask = mask.flatten(1)
+    while mask.dim() < x.dim():
+        mask = mask.unsqueeze(-1)
+    return x.masked_fill(~mask, 0.0).sum(1) / mask.sum(1).clamp(min=1)

@@ -38,7 +38,7 @@ class Downsample(nn.Module):
         x = x.permute(0, 3, 1, 2)
         if not torch.jit.is_scripting() and self._weights_dominate(x):
             patches = F.unfold(x, kernel_size=3, padding=1, stride=2).mT  # (B, N, 9 dim_in)
-            out = patches @ self.proj.weight.flatten(1).t() + self.proj.bias
+            out = F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
             return out.unflatten(1, ((x.shape[2] + 1) // 2, -1))
         return self.proj(x).permute(0, 2, 3, 1)
 
