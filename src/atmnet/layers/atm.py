@@ -105,10 +105,11 @@ class ATM(nn.Module):
         return self._plain(samples, mask).view(x.shape)
 
     def _plain(self, samples: Tensor, mask: Optional[Tensor]) -> Tensor:
+        parts = samples.unbind(2)  # not by index: the gradient of that is a whole tensor of zeros for each
         branches: list[Tensor] = []
         for k, project in enumerate(self.along):
-            branches.append(project(samples[:, :, k]))
-        branches.append(self.identity(samples[:, :, -1]))
+            branches.append(project(parts[k]))
+        branches.append(self.identity(parts[-1]))
 
         total = _mean(branches[0], mask)
         for branch in branches[1:]:
