@@ -145,8 +145,12 @@ class ATM(nn.Module):
             matrices = [layer.weight.to(wide) for layer in (*self.along, self.identity)]
             folded = [(proj * a.unsqueeze(-2)) @ m for a, m in zip(weights, matrices, strict=True)]
             bias = sum(a * layer.bias.to(wide) for a, layer in zip(weights, self.along, strict=False))
-            beta = F.linear(bias, proj, self.proj.bias.to(wide)).unsqueeze(-2)  # (B, 1, C)
-            return torch.baddbmm(beta.to(dtype), samples.flatten(-2), torch.cat(folded, -1).mT.to(dtype))
+            beta = F.linear(bias, proj).unsqueeze(-2)  # (B, 1, C), without p
+            products = samples.flatten(-2), torch.cat(folded, -1).mT.to(dtype)
+            if dtype == wide:
+                return torch.baddbmm(beta + self.proj.bias, *products)
+            # The gradient of p would be rounded for each image, then once more.
+            return torch.baddbmm(beta.to(dtype), *products) + self.proj.bias.to(dtype)
 
     def _weights(self, total: Tensor) -> Tensor:
         """Mean over tokens of the sum of the branches, (B, C) -> weights of the branches (K, B, C)."""

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from atmnet.layers.atm import ATM, OffsetPredictor
 from atmnet.layers.embed import PositionEncoding
-from atmnet.layers.memory import add
 from atmnet.layers.mlp import Mlp
 
 
@@ -56,8 +55,8 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
     def forward(self, x: Tensor, offset: Tensor, mask: Optional[Tensor] = None) -> Tensor:
-        x = add(self.drop_path(self.atm(self.norm1(x), offset, mask)), x)
-        return add(self.drop_path(self.mlp(self.norm2(x))), x)
+        x = x + self.drop_path(self.atm(self.norm1(x), offset, mask))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class OffsetGroup(nn.Module):

@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from timm.models import register_notrace_module
 from torch import Tensor, nn
 
-from atmnet.layers.memory import add
-
 _CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
@@ -69,4 +67,4 @@ class PositionEncoding(nn.Module):
     def forward(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         if mask is not None:
             x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
-        return add(self.conv(x.movedim(-1, 1)).movedim(1, -1), x)
+        return x + self.conv(x.movedim(-1, 1)).movedim(1, -1)

@@ -56,7 +56,7 @@ def sample_backward(grad: Tensor, x: Tensor, offset: Tensor, dims: Sequence[int]
     identity = grad.shape[-2] > len(dims)
     wide = torch.promote_types(x.dtype, offset.dtype)
     grad_x = grad.select(-2, -1).to(wide, copy=True).contiguous() if identity else x.new_zeros(x.shape, dtype=wide)
-    grad_offset = offset.new_empty(offset.shape)
+    grad_offset = offset.new_empty(offset.shape) if x.numel() > 0 else offset.new_zeros(offset.shape)
     if x.numel() > 0:
         groups = offset.shape[-1] // len(dims)
         kernel = _kernel("backward", x, offset, groups)

@@ -4,9 +4,11 @@ Numba has a cache of its own, but to read that takes numba, which is half a seco
 file in a few milliseconds.
 """
 
+import contextlib
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
@@ -25,18 +27,28 @@ class Kernel(NamedTuple):
     owner: object
 
 
-@cache
+_LOCK = threading.RLock()  # threads that all make the first call must end up with the same kernel
+
+
 def kernel(name: str, *types: str | int) -> Kernel:
     """The kernel that the function ``name`` of ``_kernels`` makes for these arguments."""
+    with _LOCK:
+        return _kernel(name, *types)
+
+
+@cache
+def _kernel(name: str, *types: str | int) -> Kernel:
     if os.environ.get("NUMBA_BOUNDSCHECK", "0") != "0":
         compiled = _compiled(name, *types)  # raises Python exceptions, so it stays where numba put it
         return Kernel(compiled.address, compiled)
     file = "-".join(map(str, (name, *types, _fingerprint()))) + ".o"
     for folder in _folders():
         try:
-            return _load((folder / file).read_bytes())
-        except (OSError, RuntimeError):  # not there, or not whole
+            kept = (folder / file).read_bytes()
+        except OSError:
             continue
+        if hashlib.sha256(kept[32:]).digest() == kept[:32]:
+            return _load(kept[32:])
     code = _machine().emit_object(_bare(_compiled(name, *types)))
     _keep(file, code)
     return _load(code)
@@ -79,8 +91,8 @@ def _bare(compiled) -> llvm.ModuleRef:
     return module
 
 
-@cache
 def _machine() -> llvm.TargetMachine:
+    """A new one each time: an engine owns the one that it is given."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
@@ -98,7 +110,8 @@ def _fingerprint() -> str:
 def _folders() -> Iterator[Path]:
     """Where to keep machine code, best first: beside the sources, for this user."""
     yield Path(__file__).parent / "__pycache__"
-    yield Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "atmnet"
+    with contextlib.suppress(RuntimeError):  # no home
+        yield Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "atmnet"
 
 
 def _keep(file: str, code: bytes) -> None:
@@ -107,7 +120,8 @@ def _keep(file: str, code: bytes) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temporary:
-                temporary.write(code)
+                temporary.write(hashlib.sha256(code).digest() + code)
+            os.chmod(temporary.name, 0o644)  # what one user compiled, others may load
             os.replace(temporary.name, folder / file)
         except OSError:
             continue

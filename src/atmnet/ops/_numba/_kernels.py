@@ -138,7 +138,7 @@ def backward(stored, offsets, S):
                             inside = _find(offset, t * offset_stride + first, groups, i, L, left, fraction)
                             for g in range(groups):
                                 j, f = np.int64(left[g]), scalar(fraction[g])
-                                slope = scalar(0)
+                                slope = 0.0
                                 for c in range((first + g) * S, (first + g + 1) * S, V):
                                     d = load(grad, t * grad_stride + c, stored, V, wide)
                                     tap, target = column + j * step + c, grad_column + j * grad_step + c
@@ -151,7 +151,7 @@ def backward(stored, offsets, S):
                                         b = load(x, tap + step, stored, V, wide)
                                         before = load(grad_x, target + grad_step, wide, V, wide)
                                         store(grad_x, target + grad_step, wide, before + f * d)
-                                    slope += total(d * (b - a))
+                                    slope += np.float64(total(d * (b - a)))
                                 grad_offset[t * grad_offset_stride + first + g] = slope
             chunk = ticket(arguments)
 

@@ -75,10 +75,12 @@ def _narrowed(builder, value, stored):
     target = ir.VectorType(_STORED[stored], count)
     if value.type == target:
         return value
-    if stored != "bfloat16":
-        return builder.fptrunc(value, target)
     if value.type.element == ir.DoubleType():
         value = builder.fptrunc(value, ir.VectorType(ir.FloatType(), count))
+    if stored == "float32":
+        return value
+    if stored != "bfloat16":
+        return builder.fptrunc(value, target)
 
     def constant(number):
         return ir.Constant(_bits(32, count), [number] * count)
