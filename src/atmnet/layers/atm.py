@@ -99,9 +99,8 @@ class ATM(nn.Module):
         if not torch.jit.is_scripting():
             x = _as_autocast(x)
         samples = sample_branches(x, offset, self.axes).flatten(1, self.axes)  # (B, N, K, C)
-        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles the rest of a condition
-            if self._folds(samples.size(1)):
-                return self._folded(samples, mask).view(x.shape)
+        if self._folds(samples.size(1)):
+            return self._folded(samples, mask).view(x.shape)
         return self._plain(samples, mask).view(x.shape)
 
     def _plain(self, samples: Tensor, mask: Optional[Tensor]) -> Tensor:
@@ -134,23 +133,28 @@ class ATM(nn.Module):
         total = self.identity(means[:, -1])
         for k, project in enumerate(self.along):
             total = total + project(means[:, k])
-        return recomputed(self._product, samples, self._weights(total))
+        weights = self._weights(total)
+        if torch.jit.is_scripting():
+            return self._product(samples, weights)
+        with _no_autocast(samples.device.type):
+            return recomputed(self._product, samples, weights)
 
     def _product(self, samples: Tensor, weights: Tensor) -> Tensor:
         dtype = samples.dtype
         wide = torch.promote_types(dtype, torch.float32)
-        with _no_autocast(samples.device.type):
-            weights, proj = weights.to(wide), self.proj.weight.to(wide)
-            # M_k' side by side: (B, C, K * C)
-            matrices = [layer.weight.to(wide) for layer in (*self.along, self.identity)]
-            folded = [(proj * a.unsqueeze(-2)) @ m for a, m in zip(weights, matrices, strict=True)]
-            bias = sum(a * layer.bias.to(wide) for a, layer in zip(weights, self.along, strict=False))
-            beta = F.linear(bias, proj).unsqueeze(-2)  # (B, 1, C), without p
-            products = samples.flatten(-2), torch.cat(folded, -1).mT.to(dtype)
-            if dtype == wide:
-                return torch.baddbmm(beta + self.proj.bias, *products)
-            # The gradient of p would be rounded for each image, then once more.
-            return torch.baddbmm(beta.to(dtype), *products) + self.proj.bias.to(dtype)
+        weights, proj = weights.to(wide), self.proj.weight.to(wide)
+        matrices: list[Tensor] = []  # M_k', (B, C, C)
+        bias = torch.zeros_like(weights[0])
+        for k, layer in enumerate(self.along):
+            matrices.append((proj * weights[k].unsqueeze(-2)) @ layer.weight.to(wide))
+            bias = bias + weights[k] * layer.bias.to(wide)
+        matrices.append((proj * weights[-1].unsqueeze(-2)) @ self.identity.weight.to(wide))
+        folded = torch.cat(matrices, -1).mT.to(dtype)  # (B, K * C, C)
+        beta = F.linear(bias, proj).unsqueeze(-2)  # (B, 1, C), without p
+        if dtype == wide:
+            return torch.baddbmm(beta + self.proj.bias, samples.flatten(-2), folded)
+        # The gradient of p would be rounded for each image, then once more.
+        return torch.baddbmm(beta.to(dtype), samples.flatten(-2), folded) + self.proj.bias.to(dtype)
 
     def _weights(self, total: Tensor) -> Tensor:
         """Mean over tokens of the sum of the branches, (B, C) -> weights of the branches (K, B, C)."""
@@ -162,9 +166,11 @@ class ATM(nn.Module):
 
         These balance at K C tokens; with the memory that is saved, what was measured does at about (K - 1) C.
         """
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():
-            return False  # other runtimes gain nothing by it
-        return self.fold if self.fold is not None else tokens >= self.axes * self.dim
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles the rest of a condition
+            if torch.compiler.is_exporting() or torch.jit.is_tracing():
+                return False  # other runtimes gain nothing by it
+        fold = self.fold
+        return fold if fold is not None else tokens >= self.axes * self.dim
 
 
 def _autocasts(device: str) -> bool:

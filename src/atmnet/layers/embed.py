@@ -35,7 +35,7 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 3, 1, 2)
-        if not torch.jit.is_scripting() and self._weights_dominate(x):
+        if self._weights_dominate(x):
             patches = F.unfold(x, kernel_size=3, padding=1, stride=2).mT  # (B, N, 9 dim_in)
             out = F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
             return out.unflatten(1, ((x.shape[2] + 1) // 2, -1))
@@ -43,8 +43,11 @@ class Downsample(nn.Module):
 
     def _weights_dominate(self, x: Tensor) -> bool:
         """Whether a convolution would spend its time on rearranging weights: few tokens, on a CPU, eagerly."""
-        if x.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if x.device.type != "cpu":
             return False
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles the rest of a condition
+            if torch.compiler.is_compiling() or torch.jit.is_tracing():
+                return False
         return x.shape[0] * x.shape[2] * x.shape[3] < self.proj.out_channels
 
 
