@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from atmnet.data import Key, StepSampler, open_source, train_loader, train_transform
+from atmnet.data import Key, OnImage, StepSampler, open_source, train_loader, train_transform
 from atmnet.data.dataset import TrainSet
 from atmnet_options import AugmentOptions, DataOptions
 from tests.data.tiny import pack, png_header
@@ -22,7 +22,7 @@ def source(digits_root):
 
 
 def _train_set(source, seed=0, augment=STRONG):
-    return TrainSet(source, train_transform(augment, CONFIG), "RGB", seed)
+    return TrainSet(source, OnImage(train_transform(augment, CONFIG)), "RGB", seed)
 
 
 def _disturb():
@@ -59,7 +59,7 @@ def test_workers_change_nothing(source, kind, digits_root):
     runs = []
     for workers in (0, 2):
         sampler = StepSampler(24, batch_size=8, parts=2, total_steps=12)
-        runs.append(list(train_loader(source, train_transform(STRONG, CONFIG), "RGB", sampler, workers)))
+        runs.append(list(train_loader(source, OnImage(train_transform(STRONG, CONFIG)), "RGB", sampler, workers)))
         _disturb()
     assert len(runs[0]) == len(runs[1]) == 24
     for a, b in zip(*runs, strict=True):
@@ -72,7 +72,7 @@ def test_reading_leaves_the_training_process_generators_alone(source):
     sampler = StepSampler(24, batch_size=8, total_steps=1)
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    list(train_loader(source, train_transform(STRONG, CONFIG), "RGB", sampler, workers=1))
+    list(train_loader(source, OnImage(train_transform(STRONG, CONFIG)), "RGB", sampler, workers=1))
     assert torch.get_rng_state().equal(state)
 
 
@@ -102,6 +102,6 @@ def test_all_unreadable_ends(digits_root, source):
 
 def test_grey_pictures_for_one_channel(source):
     config = {"input_size": (1, 32, 32), "mean": (0.5,), "std": (0.5,)}
-    data = TrainSet(source, train_transform(AugmentOptions(color_jitter=0.0), config), "L", 0)
+    data = TrainSet(source, OnImage(train_transform(AugmentOptions(color_jitter=0.0), config)), "L", 0)
     assert data[Key(0, 0, 0)].image.shape == (1, 32, 32)
     assert isinstance(source.load(0, "L")[0], Image.Image)

@@ -1,10 +1,10 @@
 """Readers, transforms and loaders that are a function of counters, and the embedded digits."""
 
 from atmnet.data.check import SplitCheck, check_split, same_images
-from atmnet.data.dataset import Batch, Sample
+from atmnet.data.dataset import Batch, OnImage, Sample, Transform, collate, moved
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
-from atmnet.data.loader import Transform, eval_loader, eval_transform, image_mode, train_loader, train_transform
+from atmnet.data.loader import eval_loader, eval_transform, image_mode, train_loader, train_transform
 from atmnet.data.sampler import Key, StepSampler
 from atmnet.data.seeding import derive, reseed
 from atmnet.data.source import Source, open_source, read_class_file
@@ -14,6 +14,7 @@ __all__ = [
     "Batch",
     "DigitsReader",
     "Key",
+    "OnImage",
     "Sample",
     "Source",
     "SplitCheck",
@@ -21,10 +22,12 @@ __all__ = [
     "Transform",
     "UnreadableImage",
     "check_split",
+    "collate",
     "derive",
     "eval_loader",
     "eval_transform",
     "image_mode",
+    "moved",
     "open_source",
     "read_class_file",
     "read_image",

@@ -5,12 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from atmnet.data.images import EXTENSIONS, UnreadableImage
-from atmnet.data.source import Source, open_source
+from atmnet.data.source import open_source
 from atmnet_options import DataOptions
 
 #: Share of the largest class below which a class counts as rare.
@@ -22,15 +23,16 @@ class SplitCheck:
     """What a split holds.
 
     Attributes:
-        source: The split.
+        source: The split, of any task.
         sizes: (width, height) of every readable image, in pixels.
-        labels: Label of every readable image.
+        labels: How often each label occurs: in classification and segmentation the images that show it, in detection
+            the objects.
         pixels: Name of every readable image -> a hash of its size and pixels.
         errors: Kind of problem -> the images or classes that have it; such data cannot be used as it is.
         notes: Kind of peculiarity -> the images or classes that have it; handled, or a matter of taste.
     """
 
-    source: Source
+    source: Any
     sizes: list[tuple[int, int]] = field(default_factory=list)
     labels: Counter[int] = field(default_factory=Counter)
     pixels: dict[str, bytes] = field(default_factory=dict)
@@ -69,12 +71,16 @@ def _check_image(check: SplitCheck, index: int) -> None:
         check.errors["unreadable"].append(f"{name} ({error})")
         return
     file, _ = source.reader[index]
-    with file, file if isinstance(file, Image.Image) else Image.open(file) as raw:
-        peculiar = list(_peculiarities(raw))
-    check.sizes.append(image.size)
     check.labels[label] += 1
+    with file, file if isinstance(file, Image.Image) else Image.open(file) as raw:
+        note_picture(check, name, image, raw)
+
+
+def note_picture(check: SplitCheck, name: str, image: Image.Image, raw: Image.Image) -> None:
+    """Enter a readable picture, and what is peculiar about it; ``raw`` is it as stored."""
+    check.sizes.append(image.size)
     check.pixels[name] = hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
-    for kind in peculiar:
+    for kind in _peculiarities(raw):
         check.notes[kind].append(name)
     if min(image.size) < 8:
         check.notes["under 8 pixels high or wide"].append(f"{name} {image.size}")

@@ -1,13 +1,15 @@
 """Images as tensors, for training (seeded by position) and evaluation (never substituted).
 
-Shapes: B images, C channels, h x w pixels after the transform.
+Shapes: B images, C channels, h x w pixels after the transform. A source gives pictures with targets by number: see
+:class:`atmnet.data.Source`, and its likes for detection and segmentation.
 """
 
 import random
 import signal
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
@@ -15,7 +17,8 @@ from torch.utils.data import Dataset, default_collate
 from atmnet.data.images import UnreadableImage
 from atmnet.data.sampler import Key
 from atmnet.data.seeding import reseed
-from atmnet.data.source import Source
+
+Transform = Callable[[Image.Image, Any], tuple[Tensor, Any]]
 
 #: Other images to try in place of an unreadable one.
 _TRIES = 10
@@ -25,22 +28,45 @@ class Sample(NamedTuple):
     """One image; ``unreadable`` lists 'name (why)' of those that could not be read on the way to it."""
 
     image: Tensor
-    target: int
+    target: Any
     unreadable: list[str]
 
 
 class Batch(NamedTuple):
-    """Images (B, C, h, w), targets (B,), and the unreadable images met."""
+    """Images and targets, and the unreadable images met.
 
-    images: Tensor
-    targets: Tensor
+    Of a classifier, images are stacked (B, C, h, w), and targets (B,). Otherwise sizes may differ: both are lists.
+    """
+
+    images: Any
+    targets: Any
     unreadable: list[str]
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples to a batch."""
-    images, targets = default_collate([(sample.image, sample.target) for sample in samples])
-    return Batch(images, targets, [name for sample in samples for name in sample.unreadable])
+    """Make a batch of samples."""
+    unreadable = [name for sample in samples for name in sample.unreadable]
+    if isinstance(samples[0].target, int):
+        images, targets = default_collate([(sample.image, sample.target) for sample in samples])
+        return Batch(images, targets, unreadable)
+    return Batch([sample.image for sample in samples], [sample.target for sample in samples], unreadable)
+
+
+def moved(value: Any, device: torch.device) -> Any:
+    """Tensors, and lists of tensors or of whatever has a ``to``, on ``device``."""
+    if isinstance(value, list):
+        return [moved(item, device) for item in value]
+    return value.to(device, non_blocking=True)
+
+
+class OnImage:
+    """A transform of the picture as one of picture and target, which it leaves alone."""
+
+    def __init__(self, transform: Callable[[Image.Image], Tensor]) -> None:
+        self.transform = transform
+
+    def __call__(self, image: Image.Image, target: int) -> tuple[Tensor, int]:
+        return self.transform(image), target
 
 
 class TrainSet(Dataset[Sample]):
@@ -49,7 +75,7 @@ class TrainSet(Dataset[Sample]):
     An unreadable image is skipped: another one, drawn by the same seed, takes its place, and the sample names it.
     """
 
-    def __init__(self, source: Source, transform: Callable[[Image.Image], Tensor], mode: str, seed: int) -> None:
+    def __init__(self, source: Any, transform: Transform, mode: str, seed: int) -> None:
         self.source, self.transform, self.mode, self.seed = source, transform, mode, seed
 
     def __getitem__(self, key: Key) -> Sample:
@@ -58,18 +84,17 @@ class TrainSet(Dataset[Sample]):
         unreadable: list[str] = []
         for _ in range(_TRIES):
             try:
-                image, target = self.source.load(index, self.mode)
-                return Sample(self.transform(image), target, unreadable)
+                return Sample(*self.transform(*self.source.load(index, self.mode)), unreadable)
             except UnreadableImage as error:
                 unreadable.append(f"{self.source.name(index)} ({error})")
                 index = random.randrange(len(self.source))
-        return Sample(self.transform(Image.new(self.mode, (32, 32))), 0, unreadable)
+        return Sample(*self.transform(*self.source.blank(self.mode)), unreadable)
 
 
 class EvalSet(Dataset[Sample]):
     """Images in order. An unreadable one comes out blank and named, and is the evaluation's to refuse."""
 
-    def __init__(self, source: Source, transform: Callable[[Image.Image], Tensor], mode: str) -> None:
+    def __init__(self, source: Any, transform: Transform, mode: str) -> None:
         self.source, self.transform, self.mode = source, transform, mode
 
     def __len__(self) -> int:
@@ -77,11 +102,10 @@ class EvalSet(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         try:
-            image, target = self.source.load(index, self.mode)
-            return Sample(self.transform(image), target, [])
+            return Sample(*self.transform(*self.source.load(index, self.mode)), [])
         except UnreadableImage as error:
-            blank = Image.new(self.mode, (32, 32))
-            return Sample(self.transform(blank), 0, [f"{self.source.name(index)} ({error})"])
+            blank = self.transform(*self.source.blank(self.mode))
+            return Sample(*blank, [f"{self.source.name(index)} ({error})"])
 
 
 def worker_init(_: int) -> None:

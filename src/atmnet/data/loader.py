@@ -10,12 +10,11 @@ from timm.data import create_transform
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from atmnet.data.dataset import EvalSet, Sample, TrainSet, collate, worker_init
+from atmnet.data.dataset import EvalSet, Sample, TrainSet, Transform, collate, worker_init
 from atmnet.data.sampler import StepSampler
-from atmnet.data.source import Source
 from atmnet_options import AugmentOptions, UserError
 
-Transform = Callable[[Image.Image], Tensor]
+ImageTransform = Callable[[Image.Image], Tensor]
 
 
 def image_mode(config: dict[str, Any]) -> str:
@@ -31,7 +30,7 @@ def image_mode(config: dict[str, Any]) -> str:
     return modes[channels]
 
 
-def train_transform(augment: AugmentOptions, config: dict[str, Any]) -> Transform:
+def train_transform(augment: AugmentOptions, config: dict[str, Any]) -> ImageTransform:
     """timm's training transform to a normalised tensor (C, h, w); ``config`` is timm's data configuration.
 
     Raises:
@@ -43,7 +42,7 @@ def train_transform(augment: AugmentOptions, config: dict[str, Any]) -> Transfor
         raise UserError(f"augment: timm does not take these options: {error}") from error
 
 
-def _train_transform(augment: AugmentOptions, config: dict[str, Any]) -> Transform:
+def _train_transform(augment: AugmentOptions, config: dict[str, Any]) -> ImageTransform:
     return create_transform(
         config["input_size"],
         is_training=True,
@@ -61,7 +60,7 @@ def _train_transform(augment: AugmentOptions, config: dict[str, Any]) -> Transfo
     )
 
 
-def eval_transform(config: dict[str, Any]) -> Transform:
+def eval_transform(config: dict[str, Any]) -> ImageTransform:
     """timm's evaluation transform to a normalised tensor (C, h, w)."""
     return create_transform(
         config["input_size"],
@@ -74,7 +73,7 @@ def eval_transform(config: dict[str, Any]) -> Transform:
 
 
 def train_loader(
-    source: Source, transform: Transform, mode: str, sampler: StepSampler, workers: int, pin: bool = False
+    source: Any, transform: Transform, mode: str, sampler: StepSampler, workers: int, pin: bool = False
 ) -> DataLoader[Sample]:
     """Batches of augmented images in the sampler's order."""
     data = TrainSet(source, transform, mode, sampler.seed)
@@ -82,7 +81,7 @@ def train_loader(
 
 
 def eval_loader(
-    source: Source,
+    source: Any,
     transform: Transform,
     mode: str,
     batch_size: int,

@@ -48,6 +48,10 @@ class Source:
         finally:
             file.close()
 
+    def blank(self, mode: str) -> tuple[Image.Image, int]:
+        """A sample for want of a readable one."""
+        return Image.new(mode, (32, 32)), 0
+
     def name(self, index: int) -> str:
         """The image's file name, relative to its split."""
         return str(self.reader.filename(index))

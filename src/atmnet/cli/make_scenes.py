@@ -1,0 +1,13 @@
+"""``atmnet make-scenes``"""
+
+from atmnet.data.scenes_files import write_scenes
+from atmnet_options import MakeScenesOptions
+
+
+def run(options: MakeScenesOptions) -> int:
+    """Write the scenes and say how to use them."""
+    write_scenes(options)
+    print(f"wrote {options.train} training and {options.val} validation scenes to {options.directory}")
+    print(f"detection:    --data.source coco --data.root {options.directory}")
+    print(f"segmentation: --data.source ade20k --data.root {options.directory}")
+    return 0

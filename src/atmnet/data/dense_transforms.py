@@ -1,0 +1,142 @@
+"""From picture and target to tensors, for detection and segmentation. Randomness is the global generator's.
+
+Shapes: C channels, H x W pixels before, h x w after, N objects.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as tvf
+
+from atmnet.data.dense import IGNORE, DetectionTarget
+from atmnet_options import DenseOptions
+
+#: Crops to draw until one is not mostly of one class.
+_CROPS = 10
+#: Segmentation: the longer side may be this many times the crop's.
+_LONGEST = 4
+
+
+class DetectionTrain:
+    """Random colours, size and flip; see :func:`detection_train_transform`."""
+
+    def __init__(self, dense: DenseOptions) -> None:
+        colours = [v2.RandomPhotometricDistort()] if dense.distort else []
+        self._change = v2.Compose([
+            *colours,
+            v2.RandomShortestSize(dense.sides, dense.longest),
+            v2.RandomHorizontalFlip(dense.hflip),
+            v2.ClampBoundingBoxes(),
+            v2.ToDtype(torch.float32, scale=True),
+        ])  # fmt: skip
+
+    def __call__(self, image: Image.Image, target: DetectionTarget) -> tuple[Tensor, DetectionTarget]:
+        boxes = tv_tensors.BoundingBoxes(target.boxes, format="XYXY", canvas_size=(image.height, image.width))
+        picture, boxes, masks = self._change(tvf.to_image(image), boxes, tv_tensors.Mask(target.masks))
+        height, width = picture.shape[-2:]
+        changed = dataclasses.replace(
+            target,
+            boxes=boxes.as_subclass(Tensor),
+            masks=masks.as_subclass(Tensor),
+            area=target.area * (height * width / (image.height * image.width)),
+        )
+        sizes = changed.boxes[:, 2:] - changed.boxes[:, :2]
+        return picture.as_subclass(Tensor), changed.keep((sizes >= 1).all(1))
+
+
+class DetectionEval:
+    """The picture as a tensor; see :func:`detection_eval_transform`."""
+
+    def __call__(self, image: Image.Image, target: DetectionTarget) -> tuple[Tensor, DetectionTarget]:
+        return _to_float(image), target
+
+
+class SegmentationTrain:
+    """Random size, crop, flip and colours; see :func:`segmentation_train_transform`."""
+
+    def __init__(self, dense: DenseOptions, mean: Sequence[float], std: Sequence[float]) -> None:
+        self._dense = dense
+        self._mean, self._std = list(mean), list(std)
+        self._flip = v2.RandomHorizontalFlip(dense.hflip)
+        self._colours = v2.RandomPhotometricDistort() if dense.distort else v2.Identity()
+
+    def __call__(self, image: Image.Image, target: Tensor) -> tuple[Tensor, Tensor]:
+        crop = self._dense.crop
+        shorter = max(1, round(crop * torch.empty(()).uniform_(*self._dense.scale).item()))
+        picture = tv_tensors.Image(tvf.resize(tvf.to_image(image), [shorter], max_size=_LONGEST * shorter))
+        labels = tvf.resize(tv_tensors.Mask(target[None]), list(picture.shape[-2:]))
+        y0, x0 = self._place(labels[0])
+        picture, labels = picture[..., y0 : y0 + crop, x0 : x0 + crop], labels[..., y0 : y0 + crop, x0 : x0 + crop]
+        picture, labels = self._flip(tv_tensors.Image(picture), tv_tensors.Mask(labels))
+        values = tvf.normalize(tvf.to_dtype(self._colours(picture), torch.float32, scale=True), self._mean, self._std)
+        right, below = crop - picture.shape[-1], crop - picture.shape[-2]
+        padding = [0, 0, right, below]
+        return (
+            tvf.pad(values.as_subclass(Tensor), padding, fill=0),
+            tvf.pad(labels.as_subclass(Tensor), padding, fill=IGNORE)[0],
+        )
+
+    def _place(self, labels: Tensor) -> tuple[int, int]:
+        """Where a crop begins that is not mostly of one class, if a few tries find one."""
+        crop = self._dense.crop
+        for _ in range(_CROPS):
+            y0, x0 = (int(torch.randint(max(1, side - crop + 1), ())) for side in labels.shape)
+            counts = labels[y0 : y0 + crop, x0 : x0 + crop].flatten().bincount(minlength=IGNORE + 1)[:IGNORE]
+            if 0 < counts.max() <= self._dense.max_class_share * counts.sum():
+                break
+        return y0, x0
+
+
+class SegmentationEval:
+    """Picture at the crop's size, label map at its own; see :func:`segmentation_eval_transform`."""
+
+    def __init__(self, crop: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        self._crop = crop
+        self._mean, self._std = list(mean), list(std)
+
+    def __call__(self, image: Image.Image, target: Tensor) -> tuple[Tensor, Tensor]:
+        picture = tvf.resize(tvf.to_image(image), [self._crop], max_size=_LONGEST * self._crop)
+        values = tvf.to_dtype(picture.as_subclass(Tensor), torch.float32, scale=True)
+        return tvf.normalize(values, self._mean, self._std), target
+
+
+def detection_train_transform(dense: DenseOptions) -> DetectionTrain:
+    """Random colours (``dense.distort``), shorter side of ``dense.sides`` and flip, of picture, boxes and masks.
+
+    The picture becomes float32 (C, h, w) in 0..1. Boxes are clipped to it; objects whose box is then under a pixel high
+    or wide are left out. Areas grow and shrink with the picture.
+    """
+    return DetectionTrain(dense)
+
+
+def detection_eval_transform() -> DetectionEval:
+    """The picture as float32 (C, H, W) in 0..1, nothing else."""
+    return DetectionEval()
+
+
+def segmentation_train_transform(dense: DenseOptions, mean: Sequence[float], std: Sequence[float]) -> SegmentationTrain:
+    """Random size, crop, flip and colours (``dense.distort``), as mmsegmentation trains on ADE20K.
+
+    The shorter side becomes ``dense.scale`` times ``dense.crop``, the longer at most four times that; of it a random
+    crop is taken, again where one class has more than ``dense.max_class_share`` of it. The picture becomes float32
+    (C, crop, crop), normalised by ``mean`` and ``std``; where it is smaller it is padded by zeros, and the label map by
+    :data:`~atmnet.data.dense.IGNORE`.
+    """
+    return SegmentationTrain(dense, mean, std)
+
+
+def segmentation_eval_transform(crop: int, mean: Sequence[float], std: Sequence[float]) -> SegmentationEval:
+    """The picture as float32 (C, h, w), its shorter side ``crop`` and its longer at most four times that, normalised.
+
+    The label map stays at its own size.
+    """
+    return SegmentationEval(crop, mean, std)
+
+
+def _to_float(image: Image.Image) -> Tensor:
+    return tvf.to_dtype(tvf.to_image(image).as_subclass(Tensor), torch.float32, scale=True)

@@ -1,0 +1,131 @@
+"""Digit scenes: real handwritten digits pasted on real photographs, an embedded data set for every dense task.
+
+A scene is a function of (seed, split, index) alone. Digits are scikit-learn's, in the split of
+:class:`~atmnet.data.digits.DigitsReader`; photographs are those that ship inside scikit-image and scikit-learn.
+Validation holds out both, its digits and its photographs.
+
+Shapes: N digits, H x W pixels.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from atmnet.data.dense import IGNORE, DetectionTarget, no_objects
+from atmnet.data.scene import Scene, SceneOptions, label_map, make_scene
+from atmnet.data.scene_material import SPLITS, require_packages
+from atmnet_options import UserError
+
+DIGITS = [str(digit) for digit in range(10)]
+
+_IMAGES = {"train": 2000, "val": 300}
+
+_EXPECTED = {
+    "side": "a number of pixels, or [height, width]", "images": "a whole number",
+    "objects": "[fewest, most]", "sizes": "[least, greatest] in pixels", "seed": "a whole number",
+}  # fmt: skip
+
+
+class _Scenes:
+    """What detection and segmentation scenes share. Pickles and opens cheaply: the pictures are loaded when needed."""
+
+    classes: list[str]
+
+    def __init__(self, split: str, **kwargs: Any) -> None:
+        if split not in SPLITS:
+            raise UserError(f"data.train, data.val: 'scenes' has the splits train and val, not {split!r}")
+        require_packages()
+        self.split = split
+        self.options = _read_kwargs(kwargs)
+
+    def __len__(self) -> int:
+        return self.options.images or _IMAGES[self.split]
+
+    def name(self, index: int) -> str:
+        """The scene's number as a file name."""
+        return f"{index:06d}.png"
+
+    def scene(self, index: int) -> Scene:
+        """The scene itself."""
+        return make_scene(self.split, index, self.options)
+
+
+class SceneDetection(_Scenes):
+    """Scenes with boxes and masks; see :class:`SceneOptions` for ``kwargs``.
+
+    Raises:
+        UserError: On another split than 'train' and 'val', and on arguments out of range or unknown.
+    """
+
+    def __init__(self, split: str, **kwargs: Any) -> None:
+        super().__init__(split, **kwargs)
+        self.classes = list(DIGITS)
+        self.category_ids = [digit + 1 for digit in range(10)]
+
+    def image_id(self, index: int) -> int:
+        """The scene's number, from 1."""
+        return index + 1
+
+    def load(self, index: int, mode: str) -> tuple[Image.Image, DetectionTarget]:
+        """The picture in 'RGB' or 'L', and its digits in the order they were pasted in."""
+        scene = self.scene(index)
+        masks = torch.from_numpy(scene.masks)
+        return scene.image.convert(mode), DetectionTarget(
+            boxes=_boxes(scene.masks),
+            labels=torch.from_numpy(scene.labels),
+            masks=masks,
+            crowd=torch.zeros(len(masks), dtype=torch.bool),
+            area=masks.sum((1, 2)).float(),
+            image_id=self.image_id(index),
+        )
+
+    def blank(self, mode: str) -> tuple[Image.Image, DetectionTarget]:
+        """A sample without objects."""
+        return Image.new(mode, (32, 32)), no_objects(32, 32)
+
+
+class SceneSegmentation(_Scenes):
+    """Scenes with label maps: 0 is the photograph, digit d is d + 1; see :class:`SceneOptions` for ``kwargs``.
+
+    Raises:
+        UserError: On another split than 'train' and 'val', and on arguments out of range or unknown.
+    """
+
+    def __init__(self, split: str, **kwargs: Any) -> None:
+        super().__init__(split, **kwargs)
+        self.classes = ["background", *DIGITS]
+
+    def load(self, index: int, mode: str) -> tuple[Image.Image, Tensor]:
+        """The picture in 'RGB' or 'L', and its label map."""
+        scene = self.scene(index)
+        return scene.image.convert(mode), torch.from_numpy(label_map(scene))
+
+    def blank(self, mode: str) -> tuple[Image.Image, Tensor]:
+        """A sample of which nothing is known."""
+        return Image.new(mode, (32, 32)), torch.full((32, 32), IGNORE, dtype=torch.uint8)
+
+
+def _read_kwargs(kwargs: dict[str, Any]) -> SceneOptions:
+    known = SceneOptions.__dataclass_fields__
+    if unknown := sorted(set(kwargs) - set(known)):
+        raise UserError(f"data.kwargs: 'scenes' does not know {', '.join(unknown)}; it knows {', '.join(known)}")
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
+    for name, value in values.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        pair = name in ("objects", "sizes") or isinstance(value, tuple)
+        if not all(type(number) is int for number in numbers) or (pair and len(numbers) != 2):
+            raise UserError(f"data.kwargs: {name}: got {value!r}, expected {_EXPECTED[name]}")
+    return SceneOptions(**values)
+
+
+def _boxes(masks: np.ndarray) -> Tensor:
+    """(N, H, W) bool, none empty -> the tight boxes (N, 4), with x1, y1 one past the last pixel."""
+
+    def ends(line: Any) -> tuple[np.ndarray, np.ndarray]:
+        return line.argmax(1), line.shape[1] - line[:, ::-1].argmax(1)
+
+    (x0, x1), (y0, y1) = ends(masks.any(1)), ends(masks.any(2))
+    return torch.from_numpy(np.stack([x0, y0, x1, y1], 1)).float()
