@@ -1,0 +1,50 @@
+"""RoIAlign over the levels of a pyramid.
+
+Shapes: R boxes over all images, C channels, P x P cells of a box.
+"""
+
+from collections.abc import Sequence
+from math import log2
+
+from torch import Tensor
+from torchvision.ops import MultiScaleRoIAlign, roi_align
+from torchvision.ops._utils import convert_boxes_to_roi_format
+from torchvision.ops.poolers import initLevelMapper
+
+
+class RoIAlign(MultiScaleRoIAlign):
+    """torchvision's ``MultiScaleRoIAlign`` for known strides, optionally aligned.
+
+    torchvision guesses strides from the first batch that it sees and keeps them. The guess goes wrong where padding
+    makes an image half as large again, as for one of 33 pixels.
+
+    Args:
+        strides: Strides of the levels, powers of two, finest first; the levels' names are '0', '1', ...
+        output_size: Cells P.
+        sampling_ratio: Samples for each axis of a cell.
+        aligned: Shift boxes by half a token, so that pixels' centres rather than corners are read, and do not widen
+            small boxes to a token. torchvision's detectors do not, Detectron2 and mmdetection do.
+
+    Shape:
+        As its parent: dict of maps (B, C, H_i, W_i), boxes for each image, images' sizes -> (R, C, P, P).
+    """
+
+    def __init__(
+        self, strides: Sequence[int], output_size: int, sampling_ratio: int = 2, *, aligned: bool = False
+    ) -> None:
+        super().__init__([str(i) for i in range(len(strides))], output_size, sampling_ratio)
+        self.scales = [1 / stride for stride in strides]
+        self.map_levels = initLevelMapper(int(log2(strides[0])), int(log2(strides[-1])))
+        self.aligned = aligned
+
+    def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
+        if not self.aligned:
+            return super().forward(x, boxes, image_shapes)
+        maps = [x[name] for name in self.featmap_names]
+        rois, levels = convert_boxes_to_roi_format(boxes), self.map_levels(boxes)
+        out = maps[0].new_zeros(len(rois), maps[0].shape[1], *self.output_size)
+        for level, (level_map, scale) in enumerate(zip(maps, self.scales, strict=True)):
+            here = (levels == level).nonzero().squeeze(1)
+            cells = roi_align(level_map, rois[here], self.output_size, scale, self.sampling_ratio, aligned=True)
+            out[here] = cells.to(out.dtype)
+        return out
