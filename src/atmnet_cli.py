@@ -25,10 +25,14 @@ _COMMANDS = {
     "models": atmnet_options.ModelsOptions,
     "benchmark": atmnet_options.BenchmarkOptions,
     "check-data": atmnet_options.CheckDataOptions,
+    "make-scenes": atmnet_options.MakeScenesOptions,
+    "export": atmnet_options.ExportOptions,
 }
 #: Options that are given by position: their help.
 _POSITIONAL = {
+    "make-scenes": {"directory": "Folder to write to; new or empty."},
     "evaluate": {"model": "Run or checkpoint folder; or the name of a model, with --weights."},
+    "export": {"model": "Run or checkpoint folder; or the name of a model, with --weights."},
     "predict": {
         "model": "Run or checkpoint folder; or the name of a model, with --weights.",
         "images": "Images and folders of images.",

@@ -13,7 +13,8 @@ class DataOptions:
     """Where images come from and how they are read."""
 
     source: str = "folder"
-    """'folder' (one folder per class), 'tar', 'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; see docs/data.md."""
+    """Classification: 'folder' (one folder per class), 'tar', 'wds' (shards), 'digits' (embedded) or 'hfds/NAME';
+    detection: 'coco'; segmentation: 'ade20k'; both: 'scenes' (embedded). See docs/data.md."""
     root: str = ""
     """Folder that holds the splits; cache folder for 'hfds/NAME'."""
     train: str = "train"
@@ -28,6 +29,18 @@ class DataOptions:
     """Share of training images that may be unreadable before training stops. Evaluation accepts none."""
     workers: int = 4
     """Loader processes for each training process, at most one a core; 0 reads in the training process itself."""
+    ignore_zero: bool = True
+    """'ade20k': label 0 is no class but ignored, and the others count from 1."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """'scenes': its arguments, e.g. {"side": 128, "images": 2000}."""
+
+
+#: By task: one head for classification, detectors, segmenters.
+Head = Literal[
+    "classifier",
+    "retinanet", "retinanet_v2", "fcos", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn",
+    "semantic_fpn", "upernet",
+]  # fmt: skip
 
 
 @dataclass
@@ -36,6 +49,14 @@ class ModelOptions:
 
     name: str = "atmnet_tiny"
     """Any model that timm knows; `atmnet models` lists ours."""
+    head: Head = "classifier"
+    """What stands on the backbone, which decides the task: a classifier, a detector or a segmenter."""
+    neck: Literal["fpn", "atmfpn", "atmfpn_aligned"] = "fpn"
+    """Feature pyramid of detectors and 'semantic_fpn'."""
+    channels: int = 256
+    """Channels of the neck; of the head of 'upernet'."""
+    head_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the detector or segmenter; see docs/dense.md."""
     checkpoint: str = ""
     """Weights to start from: an official file, a timm file, or a folder of ours. Another number of classes gives a
     new head. Default: initialise."""
@@ -84,6 +105,26 @@ class AugmentOptions:
 
 
 @dataclass
+class DenseOptions:
+    """Sizes of images in detection and segmentation, and random changes to those of training."""
+
+    sides: list[int] = field(default_factory=lambda: [800])
+    """Detection: shorter sides that training images are resized to, drawn for each; the last serves evaluation."""
+    longest: int = 1333
+    """Detection: what the longer side may not exceed."""
+    crop: int = 512
+    """Segmentation: side of the square crop in training, and shorter side in evaluation."""
+    scale: tuple[float, float] = (0.5, 2.0)
+    """Segmentation: shorter side before the crop, as multiples of it."""
+    max_class_share: float = 0.75
+    """Segmentation: a crop with more than this share of one class is drawn again."""
+    hflip: float = 0.5
+    """Probability of a horizontal flip."""
+    distort: bool = False
+    """Photometric distortion: brightness, contrast, saturation and hue."""
+
+
+@dataclass
 class OptimOptions:
     """Optimiser and learning-rate schedule, by timm."""
 
@@ -99,8 +140,12 @@ class OptimOptions:
     """Largest norm of the gradient."""
     sched: str = "cosine"
     """Name of timm's schedule, updated every step."""
+    sched_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the schedule, e.g. {"decay_milestones": [8, 11]}, in epochs."""
     warmup_epochs: int = 5
     """Epochs of linear warm-up."""
+    warmup_steps: int | None = None
+    """Steps of linear warm-up, in place of epochs."""
     warmup_lr: float = 1e-6
     """Learning rate at the first step of the warm-up."""
     min_lr: float = 1e-5
@@ -111,16 +156,19 @@ class OptimOptions:
 
 @dataclass
 class TrainOptions:
-    """Train a classifier, or go on with a run that was stopped: run the same command again."""
+    """Train a classifier, detector or segmenter, or go on with a run that was stopped: run the same command again."""
 
     output: str
     """Folder of the run: options, metrics and checkpoints."""
     data: DataOptions = field(default_factory=DataOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
+    dense: DenseOptions = field(default_factory=DenseOptions)
     optim: OptimOptions = field(default_factory=OptimOptions)
     epochs: int = 300
     """Passes over the training split."""
+    steps: int | None = None
+    """Steps of the run, in place of epochs."""
     batch_size: int = 1024
     """Images in a step, over all processes and accumulated parts together."""
     eval_batch_size: int = 256
@@ -152,8 +200,22 @@ class TrainOptions:
 
 
 @dataclass
+class WindowOptions:
+    """How a segmenter sees an image: whole or by windows, at several sizes and mirrored."""
+
+    window: int | None = None
+    """Side of sliding windows, in pixels. Default: the whole image at once."""
+    stride: int | None = None
+    """Distance of sliding windows. Default: two thirds of a window."""
+    scales: tuple[float, ...] = (1.0,)
+    """Sizes of the image to average over, as multiples."""
+    flip: bool = False
+    """Average over the mirrored image, too."""
+
+
+@dataclass
 class EvaluateOptions:
-    """Evaluate a classifier: accuracy, confusions, and a report with where it looks."""
+    """Evaluate a model. Of a classifier also confusions, and a report with where it looks."""
 
     model: str
     """Run or checkpoint folder; or the name of a model, with weights."""
@@ -170,12 +232,29 @@ class EvaluateOptions:
     threads: int | None = None
     """CPU threads. Default: PyTorch's choice."""
     report: str = ""
-    """HTML file to write: learning curve, confusions, worst mistakes, where the network looks."""
+    """Classification: HTML file to write: learning curve, confusions, worst mistakes, where the network looks."""
+    windows: WindowOptions = field(default_factory=WindowOptions)
+
+
+@dataclass
+class MakeScenesOptions:
+    """Write the embedded digit scenes as files, in COCO and ADE20K layout."""
+
+    directory: str
+    """Folder to write to; new or empty."""
+    train: int = 2000
+    """Training scenes."""
+    val: int = 300
+    """Validation scenes, of held-out digits and photographs."""
+    side: int = 128
+    """Side of a scene, in pixels."""
+    seed: int = 0
+    """Another seed, other scenes."""
 
 
 @dataclass
 class PredictOptions:
-    """Classify images: a table or JSON lines, and a contact sheet."""
+    """Classify, detect or segment: a table or JSON lines, and pictures."""
 
     model: str
     """Run or checkpoint folder; or the name of a model, with weights."""
@@ -189,6 +268,11 @@ class PredictOptions:
     """How to print: for people or for programs."""
     sheet: str = ""
     """Picture file to write: every image with its prediction."""
+    output: str = ""
+    """Detection and segmentation: folder to write pictures and results to (COCO JSON, PNG label maps)."""
+    threshold: float = 0.5
+    """Detection: least score to show; the COCO JSON has all."""
+    windows: WindowOptions = field(default_factory=WindowOptions)
     batch_size: int = 32
     """Images in a forward pass."""
     device: str = "auto"
@@ -236,3 +320,36 @@ class CheckDataOptions:
     data: DataOptions = field(default_factory=DataOptions)
     show: int = 10
     """Problems of each kind to name; all are counted."""
+
+
+@dataclass
+class ExportOptions:
+    """Write a trained classifier as a file for other runtimes, and hold that file to the model."""
+
+    model: str
+    """Run or checkpoint folder; or the name of a model, with weights."""
+    to: Literal["onnx", "openvino", "torch", "aoti"] = "onnx"
+    """Format: ONNX, OpenVINO IR, a torch.export program, or machine code by AOTInductor."""
+    output: str = ""
+    """File to write. Default: the architecture's name with the format's ending, in the current folder."""
+    weights: str = ""
+    """Weights file, where model is a name."""
+    dynamic: bool = True
+    """Leave batch, height and width open; ONNX and OpenVINO can."""
+    batch_size: int = 1
+    """Images in a call, where that is not open."""
+    img_size: int | None = None
+    """Side of the square images, in pixels. Default: the model's."""
+    pixels: Literal["normalised", "unit", "uint8"] = "normalised"
+    """What the file takes: floats already normalised by mean and std, floats in 0..1, or bytes."""
+    precision: Literal["fp32", "fp16", "int8", "int8-dynamic"] = "fp32"
+    """Of weights and products; 'int8' needs pictures to calibrate on."""
+    calibration: str = ""
+    """Folder of pictures like those that the model is for, for 'int8'."""
+    images: str = ""
+    """Folder of pictures to compare on. Default: those that scikit-image or scikit-learn bring along."""
+    tolerance: float | None = None
+    """Largest difference from the model to let pass: of fp32 the largest over the largest logit (or 1), by default
+    5e-6; else of norms, 0.01 for fp16 and 0.15 for int8."""
+    threads: int | None = None
+    """CPU threads of the comparison. Default: PyTorch's choice."""

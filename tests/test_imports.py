@@ -20,7 +20,7 @@ ROWS = [
     ("benchmark",),
     ("tasks", "data"),
     ("engine",),
-    ("report", "export"),
+    ("report", "export", "integrations"),
     ("cli",),
 ]
 RANK = {name: i for i, row in enumerate(ROWS) for name in row}

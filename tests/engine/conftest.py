@@ -32,19 +32,19 @@ def _one_thread():
 @pytest.fixture
 def die_after(monkeypatch):
     """A function: let the run that comes next die as it computes its (n + 1)-th loss, in the middle of a step."""
-    compute = training.classification_loss
+    compute = training.Trainer._loss
 
     def arrange(losses: int | None) -> type[Died]:
         left = [losses]
 
-        def loss(logits, targets):
+        def loss(trainer, batch, part):
             if left[0] is not None:
                 if left[0] == 0:
                     raise Died
                 left[0] -= 1
-            return compute(logits, targets)
+            return compute(trainer, batch, part)
 
-        monkeypatch.setattr(training, "classification_loss", loss)
+        monkeypatch.setattr(training.Trainer, "_loss", loss)
         return Died
 
     return arrange

@@ -26,6 +26,42 @@ RANDOM: dict[str, Any] = {
 }
 
 
+#: Embedded scenes and small networks on them; all that is random is on.
+DENSE: dict[str, Any] = {
+    "data.source": "scenes",
+    "data.kwargs": {"side": 64, "images": 24, "objects": [1, 4], "sizes": [16, 40]},
+    "model.channels": 32,
+    "model.drop_path": 0.2,
+    "dense.sides": [48, 64],
+    "dense.crop": 64,
+    "dense.distort": True,
+    "eval_batch_size": 4,
+    "optim.clip_grad": 5.0,
+    "ema": 0.9,
+}
+DETECTOR: dict[str, Any] = {
+    **DENSE,
+    "model.head": "mask_rcnn",
+    "model.neck": "atmfpn",
+    "model.head_kwargs": {
+        "anchor_sizes": [8, 16, 24, 32, 48],
+        "rpn_pre_nms_top_n_train": 200,
+        "rpn_post_nms_top_n_train": 100,
+        "rpn_post_nms_top_n_test": 50,
+        "box_batch_size_per_image": 32,
+        "box_detections_per_img": 10,
+        "representation_size": 64,
+        "mask_channels": 16,
+    },
+}
+SEGMENTER: dict[str, Any] = {
+    **DENSE,
+    "model.channels": 64,
+    "model.head": "upernet",
+    "model.head_kwargs": {"norm": "group"},
+}
+
+
 def tiny(root: Path, output: Path, changes: dict[str, Any] | None = None) -> TrainOptions:
     """24 images of 3 classes in 4 epochs of 3 steps; ``changes`` by dotted name.
 
@@ -74,7 +110,7 @@ def complete_checkpoints(folder: Path) -> list[Path]:
     for checkpoint in found:
         _, trainer = load_checkpoint(checkpoint)
         assert trainer["step"] == int(checkpoint.name.removeprefix("step-"))
-        assert json.loads((checkpoint / "config.json").read_text())["architecture"]
+        assert {"architecture", "head"} & json.loads((checkpoint / "config.json").read_text()).keys()
     return found
 
 

@@ -2,11 +2,10 @@
 
 import torch
 
-from atmnet.data import eval_loader, eval_transform, open_source
 from atmnet.engine import evaluate, train
 from atmnet.engine.distributed import Group
-from atmnet.engine.evaluate import evaluate_model
-from atmnet.tasks import load_classifier
+from atmnet.engine.evaluate import evaluate_model, evaluation_loader
+from atmnet.tasks import load_task
 from atmnet_options import EvaluateOptions
 from tests.engine.runs import metrics, tiny
 
@@ -16,7 +15,7 @@ def test_the_same_in_training_and_afterwards(root, tmp_path):
     options = tiny(root, tmp_path / "run", {"model.drop_path": 0.5, "model.kwargs": {"drop_rate": 0.5}})
     train(options)
     run = str(tmp_path / "run" / "last")
-    result = evaluate(EvaluateOptions(model=run, device="cpu"), load_classifier(run), options.data)
+    result = evaluate(EvaluateOptions(model=run, device="cpu"), load_task(run), options.data)
     last = metrics(tmp_path / "run")[-1]
     assert (result.loss, result.top1, result.top5, result.images) == tuple(
         last[key] for key in ("loss", "top1", "top5", "images")
@@ -25,12 +24,12 @@ def test_the_same_in_training_and_afterwards(root, tmp_path):
 
 def test_mistakes_of_two_processes(root, tmp_path):
     train(tiny(root, tmp_path / "run", {"epochs": 2}))
-    classifier, source = load_classifier(str(tmp_path / "run")), open_source(tiny(root, tmp_path).data, "train")
+    task = load_task(str(tmp_path / "run"), keep_mistakes=99)
+    source = task.open(tiny(root, tmp_path).data, "train")
 
     def mistakes(world, rank):
-        loader = eval_loader(source, eval_transform(classifier.config), "RGB", 5, 0, world=world, rank=rank)
         group = Group(world, rank, torch.device("cpu"))
-        return evaluate_model(classifier.model, loader, 3, group, keep_mistakes=99).mistakes
+        return evaluate_model(task, task.network.model, evaluation_loader(task, source, 5, 0, group), group).mistakes
 
     whole = mistakes(1, 0)
     assert len(whole) > 3

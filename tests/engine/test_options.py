@@ -7,9 +7,8 @@ import torch
 
 from atmnet.data import reseed
 from atmnet.engine import load_checkpoint, train
-from atmnet.tasks import build_classifier, load_classifier
+from atmnet.tasks import build_classifier, classification, load_classifier
 from atmnet_options import UserError
-from tests.engine.conftest import training
 from tests.engine.runs import losses, metrics, tiny, weights
 
 MIXED = {"augment.mixup": 0.8, "augment.cutmix": 1.0, "augment.erase": 0.3, "log_every": 1}
@@ -31,13 +30,13 @@ def test_same_losses(root, tmp_path, plain, changes):
 
 
 def test_each_part_of_a_step_drops_paths_of_its_own(root, tmp_path, monkeypatch):
-    seeds, compute = [], training.classification_loss
+    seeds, compute = [], classification.classification_loss
 
     def spy(logits, targets):
         seeds.append(torch.initial_seed())  # that the forward pass has drawn from
         return compute(logits, targets)
 
-    monkeypatch.setattr(training, "classification_loss", spy)
+    monkeypatch.setattr(classification, "classification_loss", spy)
     train(tiny(root, tmp_path / "run", {"accumulate": 2, "model.drop_path": 0.5, "epochs": 2}))
     assert len(set(seeds)) == len(seeds) == 12
 

@@ -68,7 +68,7 @@ def test_a_second_ctrl_c_stops_at_once(root, tmp_path):
         "def hang(*_):\n"
         "    print('hanging', flush=True)\n"
         "    time.sleep(600)\n"
-        "training.classification_loss = hang\n"
+        "training.Trainer._loss = hang\n"
         "sys.exit(atmnet_cli.main(sys.argv[1:]))\n"
     )
     arguments = command(tiny(root, tmp_path / "run"), tmp_path)[3:]

@@ -28,13 +28,13 @@ SCRIPT = """
 import importlib, os, sys
 import atmnet_cli
 training = importlib.import_module("atmnet.engine.train")
-compute, left = training.classification_loss, [int(os.environ["FAIL_AFTER"])]
+compute, left = training.Trainer._loss, [int(os.environ["FAIL_AFTER"])]
 def loss(*arguments):
     if left[0] == 0 and os.environ["RANK"] in os.environ["FAIL_RANKS"].split():
         raise RuntimeError("made to fail")
     left[0] -= 1
     return compute(*arguments)
-training.classification_loss = loss
+training.Trainer._loss = loss
 sys.exit(atmnet_cli.main(sys.argv[1:]))
 """
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from PIL import Image
 
-from atmnet.data import Source, eval_transform, image_mode, open_source
+from atmnet.data import Source, eval_transform, image_mode
 from atmnet.engine import evaluate, read_metrics, read_options
 from atmnet.report import Example, Report, write_report
-from atmnet.tasks import ClassificationResult, Classifier, Mistake, load_classifier
+from atmnet.tasks import ClassificationResult, ClassificationTask, Classifier, Mistake, load_task
 from atmnet_options import DataOptions, EvaluateOptions, UserError
 
 _WORST, _EXAMPLES = 24, 10
@@ -20,17 +20,18 @@ _WORST, _EXAMPLES = 24, 10
 
 def run(options: EvaluateOptions) -> int:
     """Print the metrics as one JSON line, and write the report where asked."""
-    classifier = load_classifier(options.model, options.weights)
+    task = load_task(options.model, options.weights, options.windows, keep_mistakes=_WORST if options.report else 0)
+    if options.report and not isinstance(task, ClassificationTask):
+        raise UserError("report: of classifiers alone; `atmnet predict --output` draws what others find")
     recorded = read_options(Path(options.model))
     data = options.data or _recorded_data(recorded)
-    result = evaluate(options, classifier, data, keep_mistakes=_WORST if options.report else 0)
+    result = evaluate(options, task, data)
     if os.environ.get("RANK", "0") != "0":
         return 0
-    metrics = {"loss": result.loss, "top1": result.top1, "top5": result.top5, "images": result.images}
-    print(json.dumps(metrics), flush=True)
-    if options.report:
-        source = open_source(data, data.val, classifier.classes)
-        report = _report(options, classifier, result, source, recorded)
+    print(json.dumps(result.metrics), flush=True)
+    if options.report and isinstance(task, ClassificationTask) and isinstance(result, ClassificationResult):
+        source = task.open(data, data.val)
+        report = _report(options, task.network, result, source, recorded)
         write_report(report, Path(options.report))
         print(f"report in {options.report}", file=sys.stderr)
     return 0

@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from atmnet.engine import Prediction, device_of, find_images, predict
-from atmnet.report import contact_sheet
-from atmnet.tasks import load_classifier
+from atmnet.report import Answer, Results, contact_sheet, objects, ranking, regions
+from atmnet.tasks import DenseNetwork, Task, kind_of, load_task
 from atmnet_options import PredictOptions, UserError
 
 
@@ -17,46 +17,65 @@ def run(options: PredictOptions) -> int:
     if options.top < 1 or options.batch_size < 1:
         raise UserError(f"top, batch_size: got {options.top}, {options.batch_size}, expected at least 1")
     paths = find_images(options.images)
-    classifier = load_classifier(options.model, options.weights)
+    task = load_task(options.model, options.weights, options.windows)
     device = device_of(options.device)
+    results = _results(options, task)
     failed, tiles = 0, []
     width = min(max(len(str(path)) for path in paths), 60)
-    for prediction in predict(classifier, paths, top=options.top, batch_size=options.batch_size, device=device):
-        failed += prediction.error is not None
-        if prediction.error is not None:
+    for prediction in predict(task, paths, batch_size=options.batch_size, device=device):
+        if prediction.image is None:
+            failed += 1
             print(f"atmnet: {prediction.path}: {prediction.error}", file=sys.stderr)
-        elif options.sheet:
-            tiles.append(_tile(prediction))
-        print(_json(prediction) if options.format == "jsonl" else _row(prediction, width), flush=True)
+            record, text = {"error": prediction.error}, "unreadable"
+        else:
+            answer = _answer(options, task, prediction)
+            record, text = answer.record, answer.text
+            if options.sheet:
+                tiles.append(_tile(answer, prediction.path.name))
+            if results is not None:
+                results.add(prediction.path, prediction.output, answer)
+        if options.format == "jsonl":
+            print(json.dumps({"image": str(prediction.path), **record}, ensure_ascii=False), flush=True)
+        else:
+            path = str(prediction.path)
+            path = path if len(path) <= width else "…" + path[1 - width :]
+            print(f"{path:{width}}  {text}", flush=True)
+    if results is not None:
+        results.close()
+        print(f"pictures and results in {options.output}", file=sys.stderr)
     if tiles:
         _save(contact_sheet(tiles), Path(options.sheet))
         print(f"contact sheet of {len(tiles)} pictures in {options.sheet}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _row(prediction: Prediction, width: int) -> str:
-    path = str(prediction.path)
-    path = path if len(path) <= width else "…" + path[1 - width :]
-    if prediction.error is not None:
-        return f"{path:{width}}  unreadable"
-    return f"{path:{width}}  " + "  ".join(f"{100 * p:5.1f} % {name}" for name, p in prediction.ranking)
+def _kind(task: Task) -> str:
+    network = task.network
+    return kind_of(network.options.head) if isinstance(network, DenseNetwork) else "classification"
 
 
-def _json(prediction: Prediction) -> str:
-    record: dict[str, object] = {"image": str(prediction.path)}
-    if prediction.error is not None:
-        record["error"] = prediction.error
-    else:
-        record["predictions"] = [{"class": name, "probability": p} for name, p in prediction.ranking]
-    return json.dumps(record, ensure_ascii=False)
-
-
-def _tile(prediction: Prediction) -> tuple[Image.Image, list[str]]:
+def _answer(options: PredictOptions, task: Task, prediction: Prediction) -> Answer:
     assert prediction.image is not None
-    name, probability = prediction.ranking[0]
-    thumbnail = prediction.image.copy()
+    classes, kind = task.network.classes, _kind(task)
+    if kind == "classification":
+        return ranking(prediction.image, prediction.output, classes, options.top)
+    if kind == "detection":
+        return objects(prediction.image, prediction.output, classes, options.threshold)
+    return regions(prediction.image, prediction.output, classes)
+
+
+def _results(options: PredictOptions, task: Task) -> Results | None:
+    if not options.output:
+        return None
+    if _kind(task) == "classification":
+        raise UserError("output: of detectors and segmenters; for a classifier, use --format jsonl or --sheet")
+    return Results(Path(options.output), task.network.classes)
+
+
+def _tile(answer: Answer, name: str) -> tuple[Image.Image, list[str]]:
+    thumbnail = answer.draw().copy()
     thumbnail.thumbnail((640, 640))  # so that thousands of photographs fit into memory
-    return thumbnail, [name, f"{100 * probability:.1f} %", prediction.path.name]
+    return thumbnail, [*answer.captions, name]
 
 
 def _save(sheet: Image.Image, path: Path) -> None:

@@ -1,12 +1,12 @@
 """Checkpoints: a folder each, whole or absent, in safetensors and JSON; no pickle.
 
     checkpoints/step-00000084/
-        config.json          architecture, classes, preprocessing (timm's hub layout)
+        config.json          architecture, classes, preprocessing (of a classifier: timm's hub layout)
         model.safetensors    the weights to use: the average's where one is kept
         trainer.safetensors  the optimiser's state, and the weights in training where an average is kept
         trainer.json         counters, metrics so far, and what is not a tensor of the optimiser's state
 
-So ``timm.create_model("local-dir:.../step-00000084", pretrained=True)`` loads it, without this package's engine.
+So ``timm.create_model("local-dir:.../step-00000084", pretrained=True)`` loads a classifier, without our engine.
 """
 
 import json
@@ -17,25 +17,24 @@ from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
-from timm.models._hub import save_config_for_hf
 from torch import Tensor
 
 from atmnet.engine.files import flush_folder, point, write_flushed, write_tensors
-from atmnet.tasks import Classifier
+from atmnet.tasks import Network
 from atmnet_options import UserError
 
 _PREFIX = "step-"
 
 
 def save_checkpoint(
-    run: Path, step: int, classifier: Classifier, weights: dict[str, Tensor], trainer: dict[str, Any]
+    run: Path, step: int, network: Network, weights: dict[str, Tensor], trainer: dict[str, Any]
 ) -> Path:
     """Write a checkpoint of ``step`` and point ``last`` to it.
 
     Args:
         run: The run's folder.
         step: Steps taken.
-        classifier: Whose architecture, classes and preprocessing to store.
+        network: Whose architecture, classes and preprocessing to store.
         weights: State dict to use for evaluation and prediction.
         trainer: Nested state of the training, of tensors, numbers, strings, lists and dicts.
     """
@@ -49,12 +48,7 @@ def save_checkpoint(
         write_tensors(beside / "model.safetensors", weights)
         write_tensors(beside / "trainer.safetensors", tensors)
         write_flushed(beside / "trainer.json", json.dumps(plain).encode())
-        save_config_for_hf(
-            classifier.model,
-            str(beside / "config.json"),
-            model_config={"label_names": classifier.classes},
-            data_config=classifier.config,
-        )
+        network.write_config(beside / "config.json")
         write_flushed(beside / "config.json", (beside / "config.json").read_bytes())
         flush_folder(beside)
         if folder.exists():  # the same step again, after an interruption: the same bits

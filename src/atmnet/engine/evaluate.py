@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from atmnet.data import Batch, eval_loader, eval_transform, image_mode, open_source
+from atmnet.data import Batch, eval_loader, image_mode, moved
 from atmnet.engine.distributed import Group, process_group
 from atmnet.engine.progress import Progress
 from atmnet.engine.setup import check_numbers
-from atmnet.tasks import ClassificationMeter, ClassificationResult, Classifier
+from atmnet.tasks import Result, Task
 from atmnet_options import DataOptions, EvaluateOptions, UserError
 
 _DTYPE = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -24,35 +24,34 @@ def autocast(device: torch.device, amp: str) -> AbstractContextManager[Any]:
 
 @torch.inference_mode()
 def evaluate_model(
+    task: Task,
     model: nn.Module,
     loader: DataLoader[Any],
-    num_classes: int,
     group: Group,
     *,
     amp: str = "none",
     channels_last: bool = False,
-    keep_mistakes: int = 0,
-) -> ClassificationResult:
-    """Metrics of ``model`` over what :func:`atmnet.data.eval_loader` yields in this and all other processes.
+) -> Result:
+    """Metrics of ``model`` over what :func:`evaluation_loader` yields in this and all other processes.
 
     Raises:
         UserError: Where an image cannot be read: an evaluation leaves none out.
     """
     was_training = model.training
     model.eval()
-    meter = ClassificationMeter(num_classes, group.device, keep_mistakes)
+    meter = task.meter(group.device)
     progress = Progress("evaluating batch", len(loader), show=group.is_main)
     number = group.rank
     batch: Batch
     for batch in loader:
         if batch.unreadable:
             raise UserError(f"unreadable image in evaluation: {batch.unreadable[0]}; `atmnet check-data` lists all")
-        images = batch.images.to(group.device, non_blocking=True)
-        if channels_last:
+        images, targets = moved(batch.images, group.device), moved(batch.targets, group.device)
+        if channels_last and isinstance(images, torch.Tensor):
             images = images.to(memory_format=torch.channels_last)
         with autocast(group.device, amp):
-            logits = model(images)
-        meter.update(logits, batch.targets.to(group.device), number, group.world)
+            outputs = task.outputs(model, images, targets)
+        meter.update(outputs, targets, number, group.world)
         number += len(images) * group.world
         progress.advance("" if progress.due() else None)
     progress.close()
@@ -60,26 +59,25 @@ def evaluate_model(
     return meter.result()
 
 
-def evaluate(
-    options: EvaluateOptions, classifier: Classifier, data: DataOptions, keep_mistakes: int = 0
-) -> ClassificationResult:
-    """Metrics of a classifier on the validation split of ``data``."""
+def evaluation_loader(task: Task, source: Any, batch_size: int, workers: int, group: Group) -> DataLoader[Any]:
+    """Batches of this process's share of ``source``, as ``task`` wants them."""
+    return eval_loader(
+        source,
+        task.eval_transform(),
+        image_mode(task.network.config),
+        batch_size,
+        workers,
+        world=group.world,
+        rank=group.rank,
+        pin=group.device.type == "cuda",
+    )
+
+
+def evaluate(options: EvaluateOptions, task: Task, data: DataOptions) -> Result:
+    """Metrics of a task's network on the validation split of ``data``."""
     check_numbers(options)
     with process_group(options.device) as group:
         if options.threads:
             torch.set_num_threads(options.threads)
-        source = open_source(data, data.val, classifier.classes)
-        loader = eval_loader(
-            source,
-            eval_transform(classifier.config),
-            image_mode(classifier.config),
-            options.batch_size,
-            data.workers,
-            world=group.world,
-            rank=group.rank,
-            pin=group.device.type == "cuda",
-        )
-        model = classifier.model.to(group.device)
-        return evaluate_model(
-            model, loader, len(classifier.classes), group, amp=options.amp, keep_mistakes=keep_mistakes
-        )
+        loader = evaluation_loader(task, task.open(data, data.val), options.batch_size, data.workers, group)
+        return evaluate_model(task, task.network.model.to(group.device), loader, group, amp=options.amp)

@@ -32,9 +32,11 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / "options.json"
     ours = json.loads(json.dumps(asdict(options)))
+    defaults = json.loads(json.dumps(asdict(TrainOptions(output=""))))
     if latest_checkpoint(folder) is not None:
         theirs = json.loads(record.read_text(encoding="utf-8"))
-        differences = sorted(_differences(theirs, ours))
+        # An option that the run's version did not know has its default there.
+        differences = sorted(_differences(_completed(theirs, defaults), ours))
         if differences:
             raise UserError(
                 f"output: {folder} holds another run: {'; '.join(differences[:4])}"
@@ -69,6 +71,12 @@ def read_options(run: Path) -> dict[str, Any] | None:
         if (folder / "options.json").is_file():
             return json.loads((folder / "options.json").read_text(encoding="utf-8"))
     return None
+
+
+def _completed(theirs: Any, defaults: Any) -> Any:
+    if isinstance(theirs, dict) and isinstance(defaults, dict):
+        return {**defaults, **{key: _completed(value, defaults.get(key)) for key, value in theirs.items()}}
+    return theirs
 
 
 def _differences(theirs: Any, ours: Any, name: str = "") -> Iterator[str]:

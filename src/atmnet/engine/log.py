@@ -11,7 +11,7 @@ from torch import Tensor
 from atmnet.engine.distributed import Group, mean_over_processes, of_each_process
 from atmnet.engine.metrics import MetricsFile
 from atmnet.engine.progress import Progress
-from atmnet.tasks import ClassificationResult
+from atmnet.tasks import Result
 from atmnet_options import TrainOptions, UserError
 
 
@@ -23,7 +23,7 @@ class TrainingLog:
 
     def __init__(self, options: TrainOptions, group: Group, steps_per_epoch: int) -> None:
         self._options, self._group, self._steps_per_epoch = options, group, steps_per_epoch
-        self._total_steps = options.epochs * steps_per_epoch
+        self._total_steps = options.steps or options.epochs * steps_per_epoch
         self._loss, self._steps = torch.zeros((), device=group.device), 0
         self._metrics_length = 0
         self._metrics: MetricsFile | None = None
@@ -97,7 +97,7 @@ class TrainingLog:
         self._steps = 0
         self._window_clock = time.monotonic()
 
-    def end_evaluation(self, step: int, result: ClassificationResult, took: float) -> None:
+    def end_evaluation(self, step: int, result: Result, took: float) -> None:
         """Write and show the metrics of an evaluation, which ``took`` seconds that count for no step."""
         self._window_clock += took
         if self._metrics is not None:
@@ -105,16 +105,10 @@ class TrainingLog:
                 kind="evaluate",
                 step=step,
                 epoch=self.epoch(step),
-                loss=result.loss,
-                top1=result.top1,
-                top5=result.top5,
-                images=result.images,
+                **result.metrics,
                 seconds=round(self._elapsed(), 1),
             )
-        self.say(
-            f"epoch {self.epoch(step):g}: top-1 {result.top1:.2f} %, top-5 {result.top5:.2f} %, "
-            f"loss {result.loss:.4f} on {result.images} images"
-        )
+        self.say(f"epoch {self.epoch(step):g}: {result.text}")
 
     def epoch(self, step: int) -> float:
         """Epochs done after ``step`` steps."""

@@ -1,24 +1,24 @@
-"""Classify picture files."""
+"""What a network says to picture files."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
 
-from atmnet.data import EXTENSIONS, UnreadableImage, eval_transform, image_mode, read_image
-from atmnet.tasks import Classifier
+from atmnet.data import EXTENSIONS, Sample, UnreadableImage, collate, image_mode, moved, read_image
+from atmnet.tasks import Task
 from atmnet_options import UserError
 
 
 class Prediction(NamedTuple):
-    """What a picture shows: (class, probability) pairs, most probable first; or why it could not be read."""
+    """A picture, with the task's output for it (see ``Task.outputs``); or why it could not be read."""
 
     path: Path
     image: Image.Image | None
-    ranking: list[tuple[str, float]]
+    output: Any
     error: str | None = None
 
 
@@ -42,29 +42,27 @@ def find_images(paths: Sequence[str]) -> list[Path]:
 
 
 @torch.inference_mode()
-def predict(
-    classifier: Classifier, paths: Sequence[Path], *, top: int, batch_size: int, device: torch.device
-) -> Iterator[Prediction]:
-    """Classify pictures, in order; broken ones are reported, not left out."""
-    model = classifier.model.to(device).eval()
-    transform, mode = eval_transform(classifier.config), image_mode(classifier.config)
+def predict(task: Task, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Iterator[Prediction]:
+    """What a task's network says to pictures, in order; broken ones are reported, not left out."""
+    model = task.network.model.to(device).eval()
+    transform, mode = task.eval_transform(), image_mode(task.network.config)
     remaining = iter(paths)
-    while batch := list(islice(remaining, batch_size)):
+    while names := list(islice(remaining, batch_size)):
         read: list[Image.Image | str] = []
-        for path in batch:
+        for path in names:
             try:
                 read.append(read_image(str(path), mode))
             except UnreadableImage as error:
                 read.append(str(error))
-        images = [image for image in read if isinstance(image, Image.Image)]
-        scores: Iterator[torch.Tensor] = iter(())
-        if images:
-            logits = model(torch.stack([transform(image) for image in images]).to(device))
-            scores = iter(logits.float().softmax(1).cpu())
-        for path, image in zip(batch, read, strict=True):
+        samples = [
+            Sample(*transform(image, task.unknown(image)), []) for image in read if isinstance(image, Image.Image)
+        ]
+        outputs: Iterator[Any] = iter(())
+        if samples:
+            batch = collate(samples)
+            outputs = iter(task.outputs(model, moved(batch.images, device), moved(batch.targets, device)))
+        for path, image in zip(names, read, strict=True):
             if isinstance(image, str):
-                yield Prediction(path, None, [], image)
-                continue
-            best = next(scores).topk(min(top, len(classifier.classes)))
-            names = [classifier.classes[i] for i in best.indices.tolist()]
-            yield Prediction(path, image, list(zip(names, best.values.tolist(), strict=True)))
+                yield Prediction(path, None, None, image)
+            else:
+                yield Prediction(path, image, next(outputs))

@@ -1,19 +1,23 @@
 """What a run needs before its first step: sensible options, timm's optimiser, timm's schedule."""
 
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
 
+from atmnet.engine.distributed import Group
+from atmnet.tasks import kind_of
 from atmnet_options import EvaluateOptions, OptimOptions, TrainOptions, UserError
 
 _LEAST = {
     "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "accumulate": 1, "augment.repeats": 1, "data.workers": 0,
-    "threads": 1, "evaluate_every": 1, "checkpoint_every": 1, "keep": 1, "log_every": 1,
+    "threads": 1, "steps": 1, "optim.warmup_steps": 0, "evaluate_every": 1, "checkpoint_every": 1, "keep": 1,
+    "log_every": 1,
 }  # fmt: skip
 
 
@@ -23,6 +27,17 @@ def build_optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Opti
     Raises:
         UserError: Where timm does not take the options.
     """
+    kwargs = dict(options.kwargs)
+    if not hasattr(model, "no_weight_decay") and options.layer_decay is None:  # a backbone inside may say so
+        names = [
+            f"{prefix}.{name}"
+            for prefix, module in model.named_modules()
+            if hasattr(module, "no_weight_decay")
+            for name in module.no_weight_decay()
+        ]
+        kwargs["param_group_fn"] = partial(
+            param_groups_weight_decay, weight_decay=options.weight_decay, no_weight_decay_list=names
+        )
     try:
         return create_optimizer_v2(
             model,
@@ -30,32 +45,46 @@ def build_optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Opti
             lr=options.lr,
             weight_decay=options.weight_decay,
             layer_decay=options.layer_decay,
-            **options.kwargs,
+            **kwargs,
         )
     except (ValueError, TypeError, AssertionError) as error:
         raise UserError(f"optim: {options.opt}: {error}") from error
 
 
 def build_schedule(
-    options: OptimOptions, optimizer: torch.optim.Optimizer, epochs: int, steps_per_epoch: int
+    options: OptimOptions, optimizer: torch.optim.Optimizer, steps: int, steps_per_epoch: int
 ) -> Scheduler | None:
     """timm's schedule as a function of the step: ``step_update(step)`` sets the rates of that step.
+
+    Args:
+        options: Which schedule.
+        optimizer: Whose rates.
+        steps: Length of the schedule.
+        steps_per_epoch: Steps in the epochs that the options count in.
 
     Raises:
         UserError: Where timm does not take the options.
     """
-    kwargs: dict[str, Any] = {"step_on_epochs": False, "updates_per_epoch": steps_per_epoch}
+    # timm takes parts of epochs, though its types say int.
+    whole, rest = divmod(steps, steps_per_epoch)
+    kwargs: dict[str, Any] = {
+        **options.sched_kwargs,
+        "step_on_epochs": False,
+        "updates_per_epoch": steps_per_epoch,
+        "num_epochs": steps / steps_per_epoch if rest else whole,
+        "warmup_epochs": options.warmup_epochs,
+    }
+    if options.warmup_steps is not None:
+        kwargs["warmup_epochs"] = options.warmup_steps / steps_per_epoch
     try:
         schedule, _ = create_scheduler_v2(
             optimizer,
             sched=options.sched,
-            num_epochs=epochs,
             min_lr=options.min_lr,
             warmup_lr=options.warmup_lr,
-            warmup_epochs=options.warmup_epochs,
             **kwargs,
         )
-    except (ValueError, AssertionError) as error:
+    except (ValueError, AssertionError, TypeError) as error:
         raise UserError(f"optim.sched: {options.sched}: {error}") from error
     return schedule
 
@@ -77,14 +106,18 @@ def check_numbers(options: TrainOptions | EvaluateOptions) -> None:
         raise UserError(f"ema: got {options.ema}, expected a decay of at least 0 and below 1")
 
 
-def check_options(options: TrainOptions, images: int, classes: int, world: int, pairs: bool) -> None:
+def check_options(options: TrainOptions, images: int, classes: int, world: int) -> None:
     """Refuse what could not work, before anything is written.
 
     Raises:
         UserError: Naming the option.
     """
-    if classes < 2:
+    if classes < 2 and options.model.head == "classifier":
         raise UserError(f"data.train: only one class found in {images} images; a classifier needs at least two")
+    if options.compile and kind_of(options.model.head) == "detection":
+        raise UserError(
+            "compile: torch.compile does not take detectors, whose sizes are those of the data; leave it out"
+        )
     if options.batch_size > images:
         raise UserError(f"batch_size: got {options.batch_size}, more than the {images} training images; lower it")
     shares = world * options.accumulate
@@ -93,12 +126,46 @@ def check_options(options: TrainOptions, images: int, classes: int, world: int, 
             f"batch_size: got {options.batch_size}, expected a multiple of processes x accumulate = "
             f"{world} x {options.accumulate}"
         )
+    if options.steps is None and options.optim.warmup_steps is None and options.optim.warmup_epochs >= options.epochs:
+        raise UserError(
+            f"optim.warmup_epochs: got {options.optim.warmup_epochs}, expected fewer than epochs = {options.epochs}"
+        )
+    steps_per_epoch = images // options.batch_size
+    steps = options.steps or options.epochs * steps_per_epoch
+    warmup = options.optim.warmup_steps
+    if (options.optim.warmup_epochs * steps_per_epoch if warmup is None else warmup) >= steps:
+        raise UserError(
+            f"optim.warmup_{'epochs' if warmup is None else 'steps'}: got "
+            f"{options.optim.warmup_epochs if warmup is None else warmup}, expected less than the run's {steps} steps"
+        )
+
+
+def check_pairs(options: TrainOptions, world: int, pairs: bool) -> None:
+    """Refuse odd shares of a batch whose images are mixed in pairs.
+
+    Raises:
+        UserError: Naming the option.
+    """
+    shares = world * options.accumulate
     if pairs and options.batch_size // shares % 2:
         raise UserError(
             f"batch_size: Mixup and CutMix need an even share for each process and part; got "
             f"{options.batch_size} / {shares} = {options.batch_size // shares}"
         )
-    if options.optim.warmup_epochs >= options.epochs:
+
+
+def with_synchronised_norms(model: nn.Module, group: Group) -> nn.Module:
+    """Batch normalisation over all processes, where there are several and the model has such that learns.
+
+    Raises:
+        UserError: On a CPU, which cannot do so.
+    """
+    learns = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if group.world == 1 or not learns:
+        return model
+    if group.device.type != "cuda":
         raise UserError(
-            f"optim.warmup_epochs: got {options.optim.warmup_epochs}, expected fewer than epochs = {options.epochs}"
+            "model: its batch normalisation cannot be synchronised over processes on a CPU; use one process, or a head "
+            'without it (of upernet: model.head_kwargs {"norm": "group"})'
         )
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)

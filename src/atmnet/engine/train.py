@@ -19,22 +19,27 @@ from torch.nn.parallel import DistributedDataParallel
 from atmnet.data import (
     Batch,
     StepSampler,
-    eval_loader,
-    eval_transform,
+    derive,
     image_mode,
-    open_source,
+    moved,
     reseed,
     train_loader,
-    train_transform,
 )
 from atmnet.engine.checkpoint import latest_checkpoint, load_checkpoint, prune_checkpoints, save_checkpoint
 from atmnet.engine.distributed import Group, any_process, barrier, process_group, union_over_processes
-from atmnet.engine.evaluate import autocast, evaluate_model
+from atmnet.engine.evaluate import autocast, evaluate_model, evaluation_loader
 from atmnet.engine.folder import record_options, run_folder
 from atmnet.engine.interrupt import Interrupted, StopRequest
 from atmnet.engine.log import TrainingLog, diverged
-from atmnet.engine.setup import build_optimizer, build_schedule, check_numbers, check_options
-from atmnet.tasks import Mixer, build_classifier, classification_loss
+from atmnet.engine.setup import (
+    build_optimizer,
+    build_schedule,
+    check_numbers,
+    check_options,
+    check_pairs,
+    with_synchronised_norms,
+)
+from atmnet.tasks import open_training, start_task
 from atmnet_options import TrainOptions, UserError
 
 # Streams of random numbers of a step, apart from those of samples.
@@ -42,7 +47,7 @@ _MIXING, _MODEL = -1, -2
 
 
 def train(options: TrainOptions) -> Path:
-    """Train a classifier as ``options`` say, or go on where a run in ``options.output`` stopped.
+    """Train as ``options`` say, or go on where a run in ``options.output`` stopped.
 
     Returns:
         The run's folder.
@@ -67,29 +72,29 @@ class Trainer:
 
     def __init__(self, options: TrainOptions, group: Group, folder: Path) -> None:
         self.options, self.group, self.folder = options, group, folder
-        self.train_source = open_source(options.data, options.data.train)
-        classes = self.train_source.classes
-        self.val_source = open_source(options.data, options.data.val, classes)
-        self.mixer = Mixer(options.augment, len(classes))
-        check_options(options, len(self.train_source), len(classes), group.world, self.mixer.pairs)
+        self.train_source = open_training(options)
+        check_options(options, len(self.train_source), len(self.train_source.classes), group.world)
         self.steps_per_epoch = len(self.train_source) // options.batch_size
-        self.total_steps = options.epochs * self.steps_per_epoch
+        self.total_steps = options.steps or options.epochs * self.steps_per_epoch
 
         reseed(options.seed)
-        self.classifier = build_classifier(options.model, classes, options.data.img_size)
-        self.mode = image_mode(self.classifier.config)
-        self.transform = train_transform(options.augment, self.classifier.config)
-        self.model = self.classifier.model.to(group.device)
+        self.task = start_task(options, self.train_source.classes)
+        self.network = self.task.network
+        check_pairs(options, group.world, self.task.pairs)
+        self.val_source = self.task.open(options.data, options.data.val)
+        self.mode = image_mode(self.network.config)
+        self.transform = self.task.train_transform()
+        self.model = with_synchronised_norms(self.network.model, group).to(group.device)
         if options.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.ema = ModelEmaV3(self.model, decay=options.ema) if options.ema else None
         self.optimizer = build_optimizer(options.optim, self.model)
-        self.schedule = build_schedule(options.optim, self.optimizer, options.epochs, self.steps_per_epoch)
+        self.schedule = build_schedule(options.optim, self.optimizer, self.total_steps, self.steps_per_epoch)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.amp == "fp16")
         self.log = TrainingLog(options, group, self.steps_per_epoch)
 
         self.step = 0
-        self.best: dict[str, float] = {}
+        self.best: dict[str, Any] = {}
         self.unreadable: list[str] = []
         self._resume()
         if group.is_main:
@@ -98,7 +103,7 @@ class Trainer:
         self.parallel: Any = self.model
         if group.world > 1:
             self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
-        self.network: Any = torch.compile(self.parallel) if options.compile else self.parallel
+        self.compiled: Any = torch.compile(self.parallel) if options.compile else self.parallel
 
     def run(self) -> None:
         """Take all steps that are left, evaluating, logging and saving on the way."""
@@ -107,8 +112,8 @@ class Trainer:
             self._say(f"{self.folder}: this run is complete; {self._standing()}")
             return
         self._say(
-            f"training {options.model.name} on {len(self.train_source)} images of {len(self.classifier.classes)} "
-            f"classes: {options.epochs} epochs of {self.steps_per_epoch} steps of {options.batch_size}"
+            f"training {options.model.name} on {len(self.train_source)} images of {len(self.network.classes)} "
+            f"classes: {self._length()} of {options.batch_size}"
             + (f"; going on after step {self.step}" if self.step else "")
         )
         self.log.open(self.folder, self.step)
@@ -179,14 +184,16 @@ class Trainer:
 
     def _loss(self, batch: Batch, part: int) -> Tensor:
         device, seed = self.group.device, self.options.seed
-        images, targets = batch.images.to(device, non_blocking=True), batch.targets.to(device)
+        images, targets = moved(batch.images, device), moved(batch.targets, device)
         reseed(seed, _MIXING, self.step)
-        images, targets = self.mixer(images, targets)
-        if self.options.channels_last:
+        images, targets = self.task.mix(images, targets)
+        if self.options.channels_last and isinstance(images, Tensor):
             images = images.to(memory_format=torch.channels_last)
-        reseed(seed, _MODEL, self.step, self.sampler.first_position(part))
+        first = self.sampler.first_position(part)
+        seeds = [derive(seed, _MODEL, self.step, first + i) for i in range(len(images))]
+        reseed(seed, _MODEL, self.step, first)
         with autocast(device, self.options.amp):
-            return classification_loss(self.network(images), targets)
+            return self.task.loss(self.compiled, images, targets, seeds)
 
     def _note_unreadable(self, names: list[str]) -> None:
         new = [name for name in dict.fromkeys(names) if name not in self.unreadable]
@@ -210,27 +217,13 @@ class Trainer:
 
     def _evaluate(self) -> None:
         options, group = self.options, self.group
-        loader = eval_loader(
-            self.val_source,
-            eval_transform(self.classifier.config),
-            self.mode,
-            options.eval_batch_size,
-            options.data.workers,
-            world=group.world,
-            rank=group.rank,
-            pin=group.device.type == "cuda",
-        )
+        loader = evaluation_loader(self.task, self.val_source, options.eval_batch_size, options.data.workers, group)
         start = time.monotonic()
         result = evaluate_model(
-            self._weights_to_use(),
-            loader,
-            len(self.classifier.classes),
-            group,
-            amp=options.amp,
-            channels_last=options.channels_last,
+            self.task, self._weights_to_use(), loader, group, amp=options.amp, channels_last=options.channels_last
         )
-        if not self.best or result.top1 > self.best["top1"]:
-            self.best = {"step": self.step, "top1": result.top1}
+        if not self.best or result.score > self.best["score"]:
+            self.best = {"step": self.step, "score": result.score}
         self.log.end_evaluation(self.step, result, time.monotonic() - start)
 
     def _weights_to_use(self) -> nn.Module:
@@ -253,7 +246,7 @@ class Trainer:
         if self.group.is_main:
             weights = self._weights_to_use().state_dict()
             try:
-                save_checkpoint(self.folder, self.step, self.classifier, weights, trainer)
+                save_checkpoint(self.folder, self.step, self.network, weights, trainer)
                 self._prune()
             except OSError as error:
                 raise UserError(
@@ -288,8 +281,15 @@ class Trainer:
         return self.log.is_due(self.step) and any_process(wanted, self.group.device)
 
     def _standing(self) -> str:
-        best = f"best top-1 {self.best['top1']:.2f} % at step {self.best['step']:.0f}" if self.best else "not evaluated"
+        best = "not evaluated"
+        if self.best:
+            best = f"best {self.task.score_name} {self.best['score']:.2f} % at step {self.best['step']}"
         return f"{best}; checkpoint in {self.folder / 'best'}"
+
+    def _length(self) -> str:
+        if self.options.steps:
+            return f"{self.total_steps} steps"
+        return f"{self.options.epochs} epochs of {self.steps_per_epoch} steps"
 
     def _say(self, line: str) -> None:
         if self.group.is_main:

@@ -146,8 +146,8 @@ class ATM(nn.Module):
         matrices: list[Tensor] = []  # M_k', (B, C, C)
         bias = torch.zeros_like(weights[0])
         for k, layer in enumerate(self.along):
-            matrices.append((proj * weights[k].unsqueeze(-2)) @ layer.weight.to(wide))
-            bias = bias + weights[k] * layer.bias.to(wide)
+            matrices.append((proj * weights[k].unsqueeze(-2)) @ layer.weight.to(wide))  # type: ignore[operator]
+            bias = bias + weights[k] * layer.bias.to(wide)  # type: ignore[operator]
         matrices.append((proj * weights[-1].unsqueeze(-2)) @ self.identity.weight.to(wide))
         folded = torch.cat(matrices, -1).mT.to(dtype)  # (B, K * C, C)
         beta = F.linear(bias, proj).unsqueeze(-2)  # (B, 1, C), without p

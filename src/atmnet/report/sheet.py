@@ -1,14 +1,12 @@
 """Contact sheets: a grid of thumbnails with captions, as one image."""
 
 import math
-import unicodedata
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from atmnet.report.lettering import cut
 from atmnet.report.pictures import TINY, displayable
-
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _PAPER = (255, 255, 255)
 _TILE = (243, 243, 239)
@@ -61,7 +59,7 @@ def contact_sheet(
         sheet.paste(thumbnail, (left + (tile - thumbnail.width) // 2, top + (tile - thumbnail.height) // 2))
         for n, line in enumerate(captions[:_MOST_LINES]):
             place = (left, top + tile + gap // 2 + n * leading)
-            draw.text(place, _cut(line, font, tile), font=font, fill=_INK[min(n, 1)])
+            draw.text(place, cut(line, font, tile), font=font, fill=_INK[min(n, 1)])
     return sheet
 
 
@@ -72,22 +70,3 @@ def _fitted(image: Image.Image, side: int) -> Image.Image:
         return image.resize((image.width * int(scale), image.height * int(scale)), Image.Resampling.NEAREST)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _cut(line: str, font: _Font, width: int) -> str:
-    """``line``, or as much of its beginning as fits ``width`` with an ellipsis."""
-    line = _drawable(" ".join(line.split()), font)
-    if font.getlength(line) <= width:
-        return line
-    while line and font.getlength(line + "…") > width:
-        line = line[:-1]
-    return line.rstrip() + "…"
-
-
-def _drawable(line: str, font: _Font) -> str:
-    """``line`` without accents that Pillow's font lacks, and a question mark for other characters that it lacks."""
-    if line.isascii():
-        return line
-    box = bytes(font.getmask("\uffff"))
-    plain = "".join(c for c in unicodedata.normalize("NFKD", line) if not unicodedata.combining(c))
-    return "".join(c if c.isascii() or bytes(font.getmask(c)) != box else "?" for c in plain)

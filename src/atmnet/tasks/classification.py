@@ -1,127 +1,59 @@
-"""Loss, mixing and metrics of classification.
+"""The task of classification, as the engine sees it."""
 
-Shapes: B images, K classes, C channels, h x w pixels.
-"""
-
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-import torch.distributed as dist
-import torch.nn.functional as F
-from timm.data import Mixup
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
 
-from atmnet_options import AugmentOptions
-
-
-class Mixer:
-    """Mixup and CutMix of neighbours in the batch, by timm.
-
-    timm mixes the first image with the last, the second with the last but one. Laid out so that these are neighbours,
-    the result does not depend on how a step's batch is cut over processes, as long as shares are even: the random
-    numbers, drawn from NumPy's global generator, serve a whole batch.
-    """
-
-    def __init__(self, augment: AugmentOptions, num_classes: int) -> None:
-        self._smoothing = augment.label_smoothing
-        self._mixup = None
-        if augment.mixup > 0 or augment.cutmix > 0:
-            self._mixup = Mixup(
-                mixup_alpha=augment.mixup,
-                cutmix_alpha=augment.cutmix,
-                prob=augment.mix_prob,
-                switch_prob=augment.switch_prob,
-                label_smoothing=augment.label_smoothing,
-                num_classes=num_classes,
-            )
-        self.num_classes = num_classes
-
-    @property
-    def pairs(self) -> bool:
-        """Whether batches must be of even size."""
-        return self._mixup is not None
-
-    def __call__(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, C, h, w) and targets (B,) -> mixed images and soft targets (B, K)."""
-        if self._mixup is None:
-            soft = F.one_hot(targets, self.num_classes).float()
-            return images, soft * (1 - self._smoothing) + self._smoothing / self.num_classes
-        layout = torch.arange(len(images), device=images.device)
-        layout = torch.cat([layout[0::2], layout[1::2].flip(0)])
-        return self._mixup(images[layout], targets[layout])
+from atmnet.data import OnImage, Source, eval_transform, open_source, train_transform
+from atmnet.tasks.classification_meter import ClassificationMeter
+from atmnet.tasks.classifier import Classifier
+from atmnet.tasks.mixing import Mixer, classification_loss
+from atmnet_options import AugmentOptions, DataOptions
 
 
-def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of logits (B, K) with soft targets (B, K), in float32."""
-    return F.cross_entropy(logits.float(), targets)
+class ClassificationTask:
+    """Cross-entropy with mixed images and soft targets, measured by accuracy."""
 
+    score_name = "top-1"
 
-@dataclass(frozen=True)
-class Mistake:
-    """A wrongly classified image: its number in the data set, true class, predicted class and probability of that."""
+    def __init__(self, network: Classifier, augment: AugmentOptions | None = None, keep_mistakes: int = 0) -> None:
+        self.network = network
+        self._augment = augment or AugmentOptions()
+        self._mixer = Mixer(self._augment, len(network.classes))
+        self.pairs = self._mixer.pairs
+        self._keep_mistakes = keep_mistakes
 
-    index: int
-    target: int
-    predicted: int
-    confidence: float
+    def open(self, data: DataOptions, split: str) -> Source:
+        """A split of a data set whose classes are the network's."""
+        return open_source(data, split, self.network.classes)
 
+    def train_transform(self) -> OnImage:
+        """timm's random transform of the picture."""
+        return OnImage(train_transform(self._augment, self.network.config))
 
-class ClassificationResult(NamedTuple):
-    """Metrics over a data set: mean loss, top-1 and top-5 accuracy in percent, images, confusion matrix (K, K) with
-    true classes as rows, and the most confident mistakes."""
+    def eval_transform(self) -> OnImage:
+        """timm's resize and centre crop of the picture."""
+        return OnImage(eval_transform(self.network.config))
 
-    loss: float
-    top1: float
-    top5: float
-    images: int
-    confusion: Tensor
-    mistakes: list[Mistake]
+    def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Mixup and CutMix; soft targets (B, K)."""
+        return self._mixer(images, targets)
 
+    def loss(self, model: Callable[..., Tensor], images: Tensor, targets: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Mean cross-entropy with soft targets (B, K)."""
+        return classification_loss(model(images), targets)
 
-class ClassificationMeter:
-    """Sums over batches, and over processes, from which the metrics follow exactly."""
+    def outputs(self, model: nn.Module, images: Tensor, targets: Any) -> Tensor:
+        """Logits (B, K)."""
+        return model(images)
 
-    def __init__(self, num_classes: int, device: torch.device, keep_mistakes: int = 0) -> None:
-        self.num_classes = num_classes
-        self.keep_mistakes = keep_mistakes
-        self._top = min(5, num_classes)
-        wide = torch.float32 if device.type == "mps" else torch.float64
-        self._sums = torch.zeros(4, dtype=wide, device=device)  # loss, top-1, top-5, images
-        self._confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
-        self._mistakes: list[Mistake] = []
+    def meter(self, device: torch.device) -> ClassificationMeter:
+        """Accuracy, confusions and mistakes."""
+        return ClassificationMeter(len(self.network.classes), device, self._keep_mistakes)
 
-    def update(self, logits: Tensor, targets: Tensor, first: int, stride: int = 1) -> None:
-        """Add a batch: logits (B, K), targets (B,); image i is number ``first + i * stride`` of the data set."""
-        logits = logits.float()
-        losses = F.cross_entropy(logits, targets, reduction="none")
-        ranked = logits.topk(self._top).indices
-        hits = ranked == targets.unsqueeze(1)
-        counts = torch.stack([losses.to(self._sums).sum(), hits[:, 0].sum(), hits.sum(), torch.tensor(len(targets))])
-        self._sums += counts
-        self._confusion += torch.bincount(targets * self.num_classes + ranked[:, 0], minlength=self.num_classes**2)
-        if self.keep_mistakes:
-            confidence = logits.softmax(1)
-            for i in (~hits[:, 0]).nonzero().flatten().tolist():
-                predicted = int(ranked[i, 0])
-                mistake = Mistake(first + i * stride, int(targets[i]), predicted, float(confidence[i, predicted]))
-                self._mistakes.append(mistake)
-            self._keep_worst()
-
-    def _keep_worst(self) -> None:
-        self._mistakes = sorted(self._mistakes, key=lambda m: (-m.confidence, m.index))[: self.keep_mistakes]
-
-    def result(self) -> ClassificationResult:
-        """The metrics, over all processes where there are several; to be asked for once, by all of them."""
-        if dist.is_initialized():
-            dist.all_reduce(self._sums)
-            dist.all_reduce(self._confusion)
-            shares: list[list[Mistake]] = [[] for _ in range(dist.get_world_size())]
-            dist.all_gather_object(shares, self._mistakes)
-            self._mistakes = [mistake for share in shares for mistake in share]
-            self._keep_worst()
-        loss, top1, top5, images = self._sums.tolist()
-        confusion = self._confusion.view(self.num_classes, self.num_classes).cpu()
-        return ClassificationResult(
-            loss / images, 100 * top1 / images, 100 * top5 / images, round(images), confusion, self._mistakes
-        )
+    def unknown(self, image: Image.Image) -> int:
+        """No class in particular."""
+        return 0

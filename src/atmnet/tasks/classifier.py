@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from timm.data import ImageNetInfo
 from timm.data.model_config import resolve_input_data_config
 from timm.models import load_pretrained, load_state_dict
+from timm.models._hub import save_config_for_hf
 from torch import Tensor, nn
 
 from atmnet.models import ATMNet
@@ -27,6 +28,10 @@ class Classifier:
     classes: list[str]
     config: dict[str, Any]
 
+    def write_config(self, path: Path) -> None:
+        """Write architecture, class names and preprocessing as JSON, in timm's hub layout."""
+        save_config_for_hf(self.model, str(path), model_config={"label_names": self.classes}, data_config=self.config)
+
 
 def build_classifier(options: ModelOptions, classes: list[str], img_size: int | None) -> Classifier:
     """A model for ``classes``, initialised or from ``options.checkpoint``.
@@ -34,21 +39,21 @@ def build_classifier(options: ModelOptions, classes: list[str], img_size: int | 
     Raises:
         UserError: For an unknown model, or a checkpoint that is missing, unreadable or of another model.
     """
-    _check_name(options.name)
+    check_name(options.name)
     kwargs: dict[str, Any] = {**options.kwargs, "num_classes": len(classes)}
     if options.drop_path:
         kwargs["drop_path_rate"] = options.drop_path
     if options.checkpoint:
-        weights, names = _read_weights(options.checkpoint)
+        weights, names = read_weights(options.checkpoint)
         model = _create_with(options.name, weights, options.checkpoint, classes, names, kwargs)
     else:
-        model = _create(options.name, **kwargs)
+        model = create(options.name, **kwargs)
     if options.grad_checkpointing:
         try:
             model.set_grad_checkpointing(True)
         except (AssertionError, AttributeError) as error:
             raise UserError(f"model.grad_checkpointing: {options.name} does not have it") from error
-    return Classifier(model, classes, _data_config(model, img_size))
+    return Classifier(model, classes, data_config(model, img_size))
 
 
 def load_classifier(model: str, weights: str = "") -> Classifier:
@@ -60,19 +65,19 @@ def load_classifier(model: str, weights: str = "") -> Classifier:
     folder = find_checkpoint(Path(model))
     if folder is not None:
         names = _recorded_names(folder)
-        network = _create(f"local-dir:{folder}", pretrained=True)
+        network = create(f"local-dir:{folder}", pretrained=True)
         names = names or [str(k) for k in range(network.num_classes)]
-        return Classifier(network.eval(), names, _data_config(network, None))
-    _check_name(model)
+        return Classifier(network.eval(), names, data_config(network, None))
+    check_name(model)
     if not weights:
         raise UserError(f"weights: {model} is a model's name; give the file or folder of its weights, too")
-    state, names = _read_weights(weights)
+    state, names = read_weights(weights)
     num_classes = _num_classes(model, state)
     if num_classes == 0:
         raise UserError(f"{weights}: not weights of {model} with a classifier")
     names = names or (_imagenet_names() if num_classes == 1000 else [str(k) for k in range(num_classes)])
     network = _create_with(model, state, weights, names, names, {"num_classes": num_classes})
-    return Classifier(network.eval(), names, _data_config(network, None))
+    return Classifier(network.eval(), names, data_config(network, None))
 
 
 def find_checkpoint(path: Path) -> Path | None:
@@ -85,26 +90,26 @@ def find_checkpoint(path: Path) -> Path | None:
     return None
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3) or timm.list_models("atmnet_*")
         raise UserError(f"model: unknown model or no such folder: {name!r}; do you mean {' or '.join(near)}?")
 
 
-def _create(name: str, **kwargs: Any) -> Any:
+def create(name: str, **kwargs: Any) -> Any:
     try:
         return timm.create_model(name, **kwargs)
     except TypeError as error:
         raise UserError(f"model.kwargs: {name}: {error}") from error
     except (RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(f"model: {name}: {_first_line(error)}") from error
+        raise UserError(f"model: {name}: {first_line(error)}") from error
 
 
 def _create_with(
     name: str, weights: dict[str, Tensor], path: str, classes: list[str], names: list[str], kwargs: dict[str, Any]
 ) -> Any:
     """A model with given weights; a fresh head where these are for other classes."""
-    model = _create(name, **kwargs)
+    model = create(name, **kwargs)
     config = model.pretrained_cfg
     num_classes = _num_classes(name, weights)
     same = num_classes == len(classes) and (not names or names == classes)
@@ -122,11 +127,11 @@ def _create_with(
             raise ValueError(f"{len(missing)} parameters are missing, e.g. {missing[0]}")
         load_pretrained(model, source, num_classes=len(classes), in_chans=model.in_chans)
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: not weights of {name}: {_first_line(error)}") from error
+        raise UserError(f"{path}: not weights of {name}: {first_line(error)}") from error
     return model
 
 
-def _read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
+def read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
     """Weights and, where they are known, class names of a file or folder."""
     names: list[str] = []
     folder = find_checkpoint(Path(path))
@@ -138,17 +143,23 @@ def _read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
     try:
         return load_state_dict(path), names
     except (RuntimeError, SafetensorError, EOFError, KeyError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: not a readable checkpoint: {_first_line(error)}") from error
+        raise UserError(f"{path}: not a readable checkpoint: {first_line(error)}") from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration in a checkpoint folder."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not ("architecture" in config or "head" in config):
+            raise ValueError("neither a timm model nor a detector or segmenter")
+        return config
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{folder / 'config.json'}: not the configuration of a model") from error
 
 
 def _recorded_names(folder: Path) -> list[str]:
     """The class names in a checkpoint folder's configuration, if it gives any."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        config["architecture"]
-        return config.get("label_names") or []
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / 'config.json'}: not the configuration of a timm model") from error
+    return read_config(folder).get("label_names") or []
 
 
 def _heads(name: str) -> tuple[str, ...]:
@@ -171,13 +182,13 @@ def _imagenet_names() -> list[str]:
     return [info.index_to_description(i).partition(",")[0] for i in range(1000)]
 
 
-def _data_config(model: nn.Module, img_size: int | None) -> dict[str, Any]:
+def data_config(model: nn.Module, img_size: int | None) -> dict[str, Any]:
     try:
         return resolve_input_data_config(model, {"img_size": img_size} if img_size else {})
     except ValueError as error:
-        raise UserError(f"data.img_size: {_first_line(error)}") from error
+        raise UserError(f"data.img_size: {first_line(error)}") from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return textwrap.shorten(" ".join(lines[:2]), 300, placeholder=" ...") if lines else type(error).__name__

@@ -1,0 +1,97 @@
+"""Metrics of classification, exact over batches and processes.
+
+Shapes: B images, K classes.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrongly classified image: its number in the data set, true class, predicted class and probability of that."""
+
+    index: int
+    target: int
+    predicted: int
+    confidence: float
+
+
+class ClassificationResult(NamedTuple):
+    """Metrics over a data set: mean loss, top-1 and top-5 accuracy in percent, images, confusion matrix (K, K) with
+    true classes as rows, and the most confident mistakes."""
+
+    loss: float
+    top1: float
+    top5: float
+    images: int
+    confusion: Tensor
+    mistakes: list[Mistake]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All numbers, by the names that they have in metrics.jsonl."""
+        return {"loss": self.loss, "top1": self.top1, "top5": self.top5, "images": self.images}
+
+    @property
+    def score(self) -> float:
+        """Top-1 accuracy."""
+        return self.top1
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        return f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %, loss {self.loss:.4f} on {self.images} images"
+
+
+class ClassificationMeter:
+    """Sums over batches, and over processes, from which the metrics follow exactly."""
+
+    def __init__(self, num_classes: int, device: torch.device, keep_mistakes: int = 0) -> None:
+        self.num_classes = num_classes
+        self.keep_mistakes = keep_mistakes
+        self._top = min(5, num_classes)
+        wide = torch.float32 if device.type == "mps" else torch.float64
+        self._sums = torch.zeros(4, dtype=wide, device=device)  # loss, top-1, top-5, images
+        self._confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
+        self._mistakes: list[Mistake] = []
+
+    def update(self, logits: Tensor, targets: Tensor, first: int, stride: int = 1) -> None:
+        """Add a batch: logits (B, K), targets (B,); image i is number ``first + i * stride`` of the data set."""
+        logits = logits.float()
+        losses = F.cross_entropy(logits, targets, reduction="none")
+        ranked = logits.topk(self._top).indices
+        hits = ranked == targets.unsqueeze(1)
+        counts = torch.stack([losses.to(self._sums).sum(), hits[:, 0].sum(), hits.sum(), torch.tensor(len(targets))])
+        self._sums += counts
+        self._confusion += torch.bincount(targets * self.num_classes + ranked[:, 0], minlength=self.num_classes**2)
+        if self.keep_mistakes:
+            confidence = logits.softmax(1)
+            for i in (~hits[:, 0]).nonzero().flatten().tolist():
+                predicted = int(ranked[i, 0])
+                mistake = Mistake(first + i * stride, int(targets[i]), predicted, float(confidence[i, predicted]))
+                self._mistakes.append(mistake)
+            self._keep_worst()
+
+    def _keep_worst(self) -> None:
+        self._mistakes = sorted(self._mistakes, key=lambda m: (-m.confidence, m.index))[: self.keep_mistakes]
+
+    def result(self) -> ClassificationResult:
+        """The metrics, over all processes where there are several; to be asked for once, by all of them."""
+        if dist.is_initialized():
+            dist.all_reduce(self._sums)
+            dist.all_reduce(self._confusion)
+            shares: list[list[Mistake]] = [[] for _ in range(dist.get_world_size())]
+            dist.all_gather_object(shares, self._mistakes)
+            self._mistakes = [mistake for share in shares for mistake in share]
+            self._keep_worst()
+        loss, top1, top5, images = self._sums.tolist()
+        confusion = self._confusion.view(self.num_classes, self.num_classes).cpu()
+        return ClassificationResult(
+            loss / images, 100 * top1 / images, 100 * top5 / images, round(images), confusion, self._mistakes
+        )

@@ -1,0 +1,93 @@
+"""Detectors and segmenters with all that their checkpoints carry, built anew or loaded."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import nn
+
+from atmnet.tasks.classifier import check_name, first_line, read_weights
+from atmnet.tasks.detector import build_detector
+from atmnet.tasks.pyramid import load_body
+from atmnet.tasks.segmenter import build_segmenter
+from atmnet.tasks.task import kind_of
+from atmnet_options import DenseOptions, ModelOptions, UserError
+
+
+@dataclass
+class DenseNetwork:
+    """A detector or segmenter.
+
+    Attributes:
+        model: See :mod:`atmnet.tasks.detector` and :mod:`atmnet.tasks.segmenter` for what goes in and comes out.
+        classes: Class names, without background.
+        config: timm's data configuration of the backbone (mean, std, ...).
+        options: Which network it is.
+        dense: Sizes of images.
+    """
+
+    model: nn.Module
+    classes: list[str]
+    config: dict[str, Any]
+    options: ModelOptions
+    dense: DenseOptions
+
+    def write_config(self, path: Path) -> None:
+        """Write network, class names and sizes as JSON."""
+        record = {
+            "head": self.options.head,
+            "model": {**asdict(self.options), "checkpoint": ""},
+            "dense": asdict(self.dense),
+            "label_names": self.classes,
+        }
+        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def build_dense(options: ModelOptions, dense: DenseOptions, classes: list[str]) -> DenseNetwork:
+    """A detector or segmenter for ``classes``, its backbone initialised or from ``options.checkpoint``.
+
+    Raises:
+        UserError: For an unknown backbone or argument, or a checkpoint that is missing, unreadable or of another model.
+    """
+    network = _assemble(options, dense, classes)
+    if options.checkpoint:
+        weights, _ = read_weights(options.checkpoint)
+        load_body(network.model, weights, options.checkpoint)
+    return network
+
+
+def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
+    """The network of a checkpoint folder, whose config.json holds ``record``.
+
+    Raises:
+        UserError: Where the folder's parts do not fit each other.
+    """
+    try:
+        options, dense = ModelOptions(**record["model"]), DenseOptions(**record["dense"])
+        classes = list(record["label_names"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder / 'config.json'}: not the configuration of a detector or segmenter: {error}"
+        ) from error
+    network = _assemble(options, dense, classes)
+    try:
+        network.model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{folder / 'model.safetensors'}: not weights of its config.json: {first_line(error)}"
+        ) from error
+    network.model.eval()
+    return network
+
+
+def _assemble(options: ModelOptions, dense: DenseOptions, classes: list[str]) -> DenseNetwork:
+    check_name(options.name)
+    if kind_of(options.head) == "detection":
+        model = build_detector(options, dense, len(classes))
+    else:
+        model = build_segmenter(options, len(classes))
+    backbone: Any = model.backbone
+    return DenseNetwork(model, classes, backbone.config, options, dense)

@@ -1,0 +1,87 @@
+"""The task of object detection and instance segmentation, as the engine sees it.
+
+Shapes: N objects of an image of H x W pixels. Labels count classes from 0 here and in data, without background;
+torchvision's two-stage detectors count from 1.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from atmnet.data.dense import DetectionTarget, no_objects
+from atmnet.data.dense_source import open_dense
+from atmnet.data.dense_transforms import detection_eval_transform, detection_train_transform
+from atmnet.tasks.counts import shares_of
+from atmnet.tasks.dense import DenseNetwork
+from atmnet.tasks.detection_meter import DetectionMeter
+from atmnet.tasks.detector import FIRST_LABEL, WITH_MASKS, counters_of
+from atmnet_options import DataOptions
+
+
+class DetectionTask:
+    """The losses of a torchvision detector, each normalised over all processes, and COCO's average precision."""
+
+    pairs = False
+
+    def __init__(self, network: DenseNetwork) -> None:
+        self.network = network
+        head = network.options.head
+        self._masks = head in WITH_MASKS
+        self._first = FIRST_LABEL[head]
+        self.score_name = "mask AP" if self._masks else "box AP"
+
+    def open(self, data: DataOptions, split: str) -> Any:
+        """A split of a data set whose classes are the network's."""
+        return open_dense(data, split, "detection", self.network.classes)
+
+    def train_transform(self) -> Any:
+        """Random size, flip and colours."""
+        return detection_train_transform(self.network.dense)
+
+    def eval_transform(self) -> Any:
+        """The picture as it is: the model resizes."""
+        return detection_eval_transform()
+
+    def mix(self, images: list[Tensor], targets: list[DetectionTarget]) -> tuple[list[Tensor], list[DetectionTarget]]:
+        """Images and targets as they are."""
+        return images, targets
+
+    def loss(
+        self,
+        model: Callable[..., dict[str, Tensor]],
+        images: list[Tensor],
+        targets: list[DetectionTarget],
+        seeds: Sequence[int],
+    ) -> Tensor:
+        """The sum of the detector's losses. Crowds are no examples to learn from."""
+        counters = counters_of(self.network.model)
+        for counter in counters:
+            counter.start(seeds)
+        losses = model(images, [self._to_torchvision(target) for target in targets])
+        counts = {name: count for counter in counters for name, count in counter.counts().items()}
+        if counts:
+            for name, share in zip(counts, shares_of(torch.stack(list(counts.values()))), strict=True):
+                losses[name] = losses[name] * share
+        return torch.stack(list(losses.values())).sum()
+
+    def outputs(self, model: nn.Module, images: list[Tensor], targets: Any) -> list[dict[str, Tensor]]:
+        """For each image boxes (N, 4), labels (N,), scores (N,), and masks (N, 1, H, W) in 0..1 where it has such."""
+        return [{**found, "labels": found["labels"] - self._first} for found in model(images)]
+
+    def meter(self, device: torch.device) -> DetectionMeter:
+        """COCO's average precision and recall."""
+        return DetectionMeter(self.network.classes, device, masks=self._masks)
+
+    def unknown(self, image: Image.Image) -> DetectionTarget:
+        """A target without objects."""
+        return no_objects(image.height, image.width)
+
+    def _to_torchvision(self, target: DetectionTarget) -> dict[str, Tensor]:
+        kept = ~target.crowd
+        found = {"boxes": target.boxes[kept], "labels": target.labels[kept] + self._first}
+        if self._masks:
+            found["masks"] = target.masks[kept].to(torch.uint8)
+        return found

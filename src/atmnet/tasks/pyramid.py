@@ -1,0 +1,175 @@
+"""A timm backbone with a neck: what detectors and segmenters stand on.
+
+Shapes: B images of H x W pixels, C channels of the neck, strides s of the levels.
+"""
+
+from collections import OrderedDict
+from typing import Any, Literal, get_args
+
+import timm
+from timm.layers import freeze_batch_norm_2d
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
+
+from atmnet.models import ATMNet
+from atmnet.models._checkpoint import convert
+from atmnet.necks import ATMFPN
+from atmnet.tasks.classifier import create, data_config, first_line
+from atmnet_options import ModelOptions, UserError
+
+Neck = Literal["fpn", "atmfpn", "atmfpn_aligned"]
+#: Levels beyond the backbone's: one by subsampling, or two by convolutions from the neck's or the backbone's last map.
+Extra = Literal["pool", "p6p7", "p6p7_from_c5"]
+
+
+class Pyramid(nn.Module):
+    """The feature maps of a timm model, one for each stride, brought to one number of channels by a neck.
+
+    Args:
+        name: Any timm model that gives feature maps.
+        neck: Feature pyramid over the maps; None for the maps as they are.
+        channels: Channels C of the neck.
+        extra: Levels beyond the backbone's.
+        first_stride: Stride of the finest map to take.
+        drop_path: Stochastic depth rate of the last block.
+        grad_checkpointing: Recompute blocks in the backward pass.
+        in_chans: Channels of images.
+        kwargs: Further arguments of the model.
+
+    Attributes:
+        name: The model's name.
+        body: The timm model, without classifier and with what else no map needs removed. An ATMNet has a LayerNorm for
+            each map.
+        neck: The neck, or None.
+        config: timm's data configuration (mean, std, ...).
+        pruned: Names of the parameters that were removed from ``body``.
+        strides: Stride of each of the backbone's maps, finest first.
+        in_channels: Channels of each of these.
+        out_channels: Channels of every level; of the last map, where there is no neck.
+
+    Shape:
+        Images (B, in_chans, H, W) -> OrderedDict of maps (B, C, H / s, W / s), finest first; those of the backbone
+        are named '0', '1', ...
+
+    Raises:
+        UserError: For a model without feature maps, or arguments that it does not take.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        neck: Neck | None = "fpn",
+        channels: int = 256,
+        extra: Extra | None = None,
+        first_stride: int = 4,
+        drop_path: float = 0.0,
+        grad_checkpointing: bool = False,
+        in_chans: int = 3,
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        kwargs = {"in_chans": in_chans, **(kwargs or {})}
+        if drop_path:
+            kwargs["drop_path_rate"] = drop_path
+        ours = timm.model_entrypoint(name).__module__.startswith("atmnet.")
+        body = create(name, **kwargs, **({"stage_norms": True} if ours else {}))
+        infos = getattr(body, "feature_info", None)
+        if not infos or not hasattr(body, "forward_intermediates"):
+            raise UserError(f"model.name: {name} has no feature maps; take a model that timm gives features_only of")
+        deepest = {info["reduction"]: i for i, info in enumerate(infos)}  # of several maps of a stride the last
+        taken = sorted(i for stride, i in deepest.items() if stride >= first_stride)
+        if not taken:
+            raise UserError(f"model.name: {name} has no feature map of stride {first_stride} or more")
+        self.name = name
+        self.config = data_config(body, None)
+        self.strides = [int(infos[i]["reduction"]) for i in taken]
+        self.in_channels = [int(infos[i]["num_chs"]) for i in taken]
+
+        whole = set(body.state_dict())
+        self._indices = body.prune_intermediate_layers(taken, prune_norm=not ours, prune_head=True)
+        self._norm = ours
+        self.pruned = frozenset(whole - set(body.state_dict()))
+        if grad_checkpointing:
+            try:
+                body.set_grad_checkpointing(True)
+            except (AssertionError, AttributeError) as error:
+                raise UserError(f"model.grad_checkpointing: {name} does not have it") from error
+        self.body = body
+        self.neck = _neck(neck, self.in_channels, channels, extra) if neck is not None else None
+        self.out_channels = channels if neck is not None else self.in_channels[-1]
+
+    def forward(self, images: Tensor) -> "OrderedDict[str, Tensor]":
+        maps = self.body.forward_intermediates(
+            images, indices=self._indices, norm=self._norm, stop_early=True, intermediates_only=True
+        )
+        named = OrderedDict((str(i), level) for i, level in enumerate(maps))
+        return named if self.neck is None else self.neck(named)
+
+
+def pyramid(options: ModelOptions, *, extra: Extra | None, first_stride: int = 4, with_neck: bool = True) -> Pyramid:
+    """The backbone, and unless told otherwise the neck, that ``options`` name."""
+    return Pyramid(
+        options.name,
+        neck=options.neck if with_neck else None,
+        channels=options.channels,
+        extra=extra,
+        first_stride=first_stride,
+        drop_path=options.drop_path,
+        grad_checkpointing=options.grad_checkpointing,
+        kwargs=options.kwargs,
+    )
+
+
+def load_body(model: Any, weights: dict[str, Tensor], path: str) -> None:
+    """Start a detector's or segmenter's backbone from the weights of a classifier, or of another dense network.
+
+    Classifier and final norm of the file are left out; the maps' norms that it lacks stay as they are. BatchNorm in the
+    backbone keeps its statistics from now on.
+
+    Args:
+        model: What :func:`atmnet.tasks.detector.build_detector` or :func:`atmnet.tasks.segmenter.build_segmenter` gave.
+        weights: By names of the timm model, of the authors' files, or of a dense network of ours.
+        path: Where they come from, for messages.
+
+    Raises:
+        UserError: If they are not weights of this backbone.
+    """
+    backbone, inner = model.backbone, "backbone.body."
+    body = backbone.body
+    if any(key.startswith(inner) for key in weights):
+        weights = {key.removeprefix(inner): value for key, value in weights.items() if key.startswith(inner)}
+    try:
+        if isinstance(body, ATMNet):
+            weights = convert(weights, body)
+        own = body.state_dict()
+        surplus = [key for key in weights if key not in own and key not in backbone.pruned]
+        missing = [key for key in own if key not in weights and not _optional(key)]
+        for keys, what in ((surplus, "too many"), (missing, "missing")):
+            if keys:
+                raise ValueError(f"{len(keys)} parameters {what}, e.g. {keys[0]}")
+        body.load_state_dict({key: value for key, value in weights.items() if key in own}, strict=False)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{path}: not weights of {backbone.name}: {first_line(error)}") from error
+    backbone.body = freeze_batch_norm_2d(body)
+
+
+def _optional(key: str) -> bool:
+    return key.startswith("stage_norms.") or key.endswith(".num_batches_tracked")
+
+
+def _neck(kind: Neck, in_channels: list[int], channels: int, extra: Extra | None) -> nn.Module:
+    block: ExtraFPNBlock | None = None
+    if extra == "pool":
+        block = LastLevelMaxPool()
+    elif extra is not None:
+        block = LastLevelP6P7(channels if extra == "p6p7" else in_channels[-1], channels)
+    if kind == "fpn":
+        return FeaturePyramidNetwork(in_channels, channels, block)
+    try:
+        return ATMFPN(in_channels, channels, block, align={"atmfpn": False, "atmfpn_aligned": True}[kind])
+    except KeyError as error:
+        raise UserError(f"model.neck: got {kind!r}, expected one of {', '.join(get_args(Neck))}") from error
+    except ValueError as error:
+        raise UserError(f"model.channels: {error}") from error

@@ -1,0 +1,90 @@
+"""The task of semantic segmentation, as the engine sees it.
+
+Shapes: B images, K classes, H x W pixels.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from atmnet.data.dense import IGNORE
+from atmnet.data.dense_source import open_dense
+from atmnet.data.dense_transforms import segmentation_eval_transform, segmentation_train_transform
+from atmnet.tasks.counts import shares_of
+from atmnet.tasks.dense import DenseNetwork
+from atmnet.tasks.segmentation_meter import SegmentationMeter
+from atmnet.tasks.windows import check, segment
+from atmnet_options import DataOptions, WindowOptions
+
+
+class SegmentationTask:
+    """Cross-entropy at every pixel that is not to be ignored, of the main head and an auxiliary one, and mIoU."""
+
+    score_name = "mIoU"
+    pairs = False
+
+    def __init__(self, network: DenseNetwork, windows: WindowOptions) -> None:
+        self.network = network
+        check(windows.window, windows.stride, windows.scales)
+        self.windows = windows
+
+    def open(self, data: DataOptions, split: str) -> Any:
+        """A split of a data set whose classes are the network's."""
+        return open_dense(data, split, "segmentation", self.network.classes)
+
+    def train_transform(self) -> Any:
+        """Random size, crop, flip and colours; a crop of one size for all images."""
+        config = self.network.config
+        return segmentation_train_transform(self.network.dense, config["mean"], config["std"])
+
+    def eval_transform(self) -> Any:
+        """The picture at the crop's size, the label map at its own."""
+        config = self.network.config
+        return segmentation_eval_transform(self.network.dense.crop, config["mean"], config["std"])
+
+    def mix(self, images: list[Tensor], targets: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Crops of one size (B, 3, H, W), and label maps (B, H, W)."""
+        return torch.stack(images), torch.stack(targets).long()
+
+    def loss(self, model: Callable[..., list[Tensor]], images: Tensor, targets: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Mean cross-entropy over the pixels that are not to be ignored, of all processes together."""
+        main, *auxiliary = model(images)
+        total = _cross_entropy(main, targets)
+        segmenter: Any = self.network.model
+        for logits in auxiliary:
+            total = total + segmenter.aux_weight * _cross_entropy(logits, targets)
+        return total * shares_of((targets != IGNORE).sum())
+
+    def outputs(self, model: nn.Module, images: list[Tensor], targets: list[Tensor]) -> list[Tensor]:
+        """A label map (H, W) of the size of the target for each image."""
+        return [
+            self.probabilities(model, image, tuple(target.shape[-2:])).argmax(0)
+            for image, target in zip(images, targets, strict=True)
+        ]
+
+    def probabilities(self, model: nn.Module, image: Tensor, size: tuple[int, ...]) -> Tensor:
+        """Image (3, H, W), as the transform gives it -> probabilities of the classes (K, h, w) for ``size`` (h, w)."""
+        windows = self.windows
+        return segment(
+            model, image, size=(size[0], size[1]), window=windows.window, stride=windows.stride,
+            scales=windows.scales, flip=windows.flip,
+        )  # fmt: skip
+
+    def meter(self, device: torch.device) -> SegmentationMeter:
+        """mIoU, mean and overall accuracy."""
+        return SegmentationMeter(self.network.classes, device)
+
+    def unknown(self, image: Image.Image) -> Tensor:
+        """A label map of the picture's size, all to be ignored."""
+        return torch.full((image.height, image.width), IGNORE, dtype=torch.uint8)
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the pixels that are not ignored; 0 where all are."""
+    logits = F.interpolate(logits.float(), targets.shape[-2:], mode="bilinear", align_corners=False)
+    losses = F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
+    return losses / (targets != IGNORE).sum().clamp(min=1)

@@ -1,0 +1,56 @@
+"""From options or a checkpoint to a task."""
+
+from pathlib import Path
+from typing import Any
+
+from atmnet.data import open_source
+from atmnet.data.dense_source import open_dense
+from atmnet.tasks.classification import ClassificationTask
+from atmnet.tasks.classifier import build_classifier, find_checkpoint, load_classifier, read_config
+from atmnet.tasks.dense import DenseNetwork, build_dense, load_dense
+from atmnet.tasks.detection import DetectionTask
+from atmnet.tasks.segmentation import SegmentationTask
+from atmnet.tasks.task import Task, kind_of
+from atmnet_options import TrainOptions, WindowOptions
+
+
+def open_training(options: TrainOptions) -> Any:
+    """The training split; its classes are those of the network to build.
+
+    Raises:
+        UserError: Where there is no such data, or it is of another task.
+    """
+    kind = kind_of(options.model.head)
+    if kind == "classification":
+        return open_source(options.data, options.data.train)
+    return open_dense(options.data, options.data.train, kind)
+
+
+def start_task(options: TrainOptions, classes: list[str]) -> Task:
+    """A task with a fresh network, as ``options`` say.
+
+    Raises:
+        UserError: On options that do not fit each other.
+    """
+    if kind_of(options.model.head) == "classification":
+        return ClassificationTask(build_classifier(options.model, classes, options.data.img_size), options.augment)
+    return _dense_task(build_dense(options.model, options.dense, classes), WindowOptions())
+
+
+def load_task(model: str, weights: str = "", windows: WindowOptions | None = None, keep_mistakes: int = 0) -> Task:
+    """A task with a trained network from a run or checkpoint folder, or from a model's name and a weights file.
+
+    Raises:
+        UserError: Where there is none, or model and weights do not fit.
+    """
+    folder = find_checkpoint(Path(model))
+    record = read_config(folder) if folder is not None else {}
+    if folder is not None and "head" in record:
+        return _dense_task(load_dense(folder, record), windows or WindowOptions())
+    return ClassificationTask(load_classifier(model, weights), keep_mistakes=keep_mistakes)
+
+
+def _dense_task(network: DenseNetwork, windows: WindowOptions) -> Task:
+    if kind_of(network.options.head) == "detection":
+        return DetectionTask(network)
+    return SegmentationTask(network, windows)

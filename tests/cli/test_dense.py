@@ -1,0 +1,133 @@
+"""Detection and segmentation from the command line, on scenes as files."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from atmnet.engine import train
+from tests.engine.runs import DETECTOR, SEGMENTER, tiny
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Scenes written out, in COCO and ADE20K layout."""
+    import atmnet_cli
+
+    folder = tmp_path_factory.mktemp("files") / "scenes"
+    assert atmnet_cli.main(["make-scenes", str(folder), "--train=8", "--val=4", "--side=64"]) == 0
+    return folder
+
+
+def _train(scenes, folder, changes, source):
+    changes = {
+        **changes, "data.source": source, "data.kwargs": {}, "epochs": 1, "optim.warmup_epochs": 0, "batch_size": 4,
+        "evaluate_every": 1,
+    }  # fmt: skip
+    return train(tiny(scenes, folder / "run", changes))
+
+
+@pytest.fixture(scope="module")
+def detector(scenes, tmp_path_factory):
+    return _train(scenes, tmp_path_factory.mktemp("detector"), DETECTOR, "coco")
+
+
+@pytest.fixture(scope="module")
+def segmenter(scenes, tmp_path_factory):
+    return _train(scenes, tmp_path_factory.mktemp("segmenter"), SEGMENTER, "ade20k")
+
+
+@pytest.mark.parametrize("source", ["coco", "ade20k"])
+def test_check_data_finds_nothing_wrong(atmnet, scenes, source):
+    result = atmnet("check-data", f"--data.source={source}", "--data.root", scenes)
+    assert result.status == 0
+    assert "train: 8 images" in result.out
+    assert result.out.splitlines()[-1] == "no errors"
+
+
+def test_check_data_finds_what_is_wrong(atmnet, scenes, tmp_path):
+    import shutil
+
+    root = shutil.copytree(scenes, tmp_path / "scenes")
+    (root / "images" / "val" / "000001.png").unlink()
+    result = atmnet("check-data", "--data.source=coco", "--data.root", root)
+    assert result.status == 1
+    assert result.out.splitlines()[-1] == "1 errors"
+
+
+@pytest.mark.parametrize("name", ["detector", "segmenter"])
+def test_evaluation_says_what_training_said(atmnet, name, request):
+    run = request.getfixturevalue(name)
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    result = atmnet("evaluate", run / "last", "--device=cpu", "--batch_size=3")
+    assert result.status == 0
+    metrics = json.loads(result.out)
+    assert metrics == pytest.approx({key: last[key] for key in metrics}, abs=1e-3)
+    assert {"box_ap", "mask_ap"} < metrics.keys() or {"miou", "macc", "aacc"} < metrics.keys()
+
+
+def test_windows_scales_and_flips(atmnet, segmenter):
+    windows = ["--windows.window=48", "--windows.stride=32", "--windows.scales=[0.75,1.25]", "--windows.flip=true"]
+    result = atmnet("evaluate", segmenter, *windows)
+    assert result.status == 0
+    assert "miou" in json.loads(result.out)
+    assert "windows.window" in atmnet("evaluate", segmenter, "--windows.window=0").error
+
+
+def test_no_report(atmnet, detector, tmp_path):
+    assert "report" in atmnet("evaluate", detector, "--report", tmp_path / "report.html").error
+
+
+@pytest.mark.parametrize("name", ["detector", "segmenter"])
+def test_predict_draws_and_writes(atmnet, name, request, scenes, tmp_path):
+    run, images = request.getfixturevalue(name), scenes / "images" / "val"
+    sheet, output = tmp_path / "sheet.png", tmp_path / "out"
+    options = ["--threshold=0.0", "--output", output, "--sheet", sheet]
+    result = atmnet("predict", run, images, *options, "--format=jsonl")
+    assert result.status == 0
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert [line["image"] for line in lines] == [str(path) for path in sorted(images.iterdir())]
+    for path in images.iterdir():
+        assert Image.open(output / path.name).size >= Image.open(path).size
+    assert Image.open(sheet).size
+    if name == "segmenter":
+        assert all(sum(region["share"] for region in line["regions"]) == pytest.approx(1) for line in lines)
+        assert Image.open(output / "000000_labels.png").size == (64, 64)
+        return
+    found = json.loads((output / "results.json").read_text())
+    assert len(found) == sum(len(line["objects"]) for line in lines)
+    assert {"image_id", "category_id", "bbox", "score", "segmentation"} <= found[0].keys()
+
+
+def test_a_photograph_of_another_shape(atmnet, detector, segmenter, tmp_path):
+    Image.effect_noise((400, 31), 80).save(tmp_path / "strip.png")
+    for run in (detector, segmenter):
+        assert atmnet("predict", run, tmp_path / "strip.png").status == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model.head": "mask_rcn"}, "mask_rcnn"),
+        ({"data.source": "ade20k"}, "ade20k"),
+        ({"model.name": "vit_tiny_patch16_22"}, "vit_tiny_patch16_224"),
+        ({"compile": True}, "compile"),
+        ({"model.head_kwargs": {"box_score_tresh": 0.1}}, "box_score_thresh"),
+        ({"model.kwargs": {"in_chans": 4}}, "in_chans"),
+    ],
+    ids=str,
+)
+def test_refused(changes, said, scenes, tmp_path):
+    from atmnet_options import UserError
+
+    options = tiny(scenes, tmp_path / "run", {**DETECTOR, "data.source": "coco", "data.kwargs": {}, **changes})
+    with pytest.raises(UserError, match=said):
+        train(options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_classification_source_is_refused(tmp_path):
+    from atmnet_options import UserError
+
+    with pytest.raises(UserError, match=r"data\.source"):
+        train(tiny("", tmp_path / "run", {**DETECTOR, "data.source": "digits"}))

@@ -1,0 +1,89 @@
+"""Detectors and segmenters train with the same guarantees as classifiers."""
+
+import random
+
+import pytest
+
+from atmnet.engine import read_metrics, train
+from tests.engine.processes import start, train_here
+from tests.engine.runs import DETECTOR, SEGMENTER, assert_same_run, litter, metrics, tiny
+from tests.engine.test_two_processes import _torchrun
+
+SHORT = {"epochs": 2, "evaluate_every": 2, "checkpoint_every": 2, "log_every": 1}
+TASKS = {"detector": DETECTOR, "segmenter": SEGMENTER}
+MORE = {
+    "retinanet": {**DETECTOR, "model.head": "retinanet", "model.head_kwargs": {}},
+    "fcos": {**DETECTOR, "model.head": "fcos", "model.head_kwargs": {}},
+    "cascade": {**DETECTOR, "model.head": "cascade_mask_rcnn"},
+    "semantic fpn": {**SEGMENTER, "model.head": "semantic_fpn", "model.head_kwargs": {}},
+}
+
+
+def _dies_and_goes_on(tmp_path, changes, die_after):
+    whole, parts = (tiny("", tmp_path / name, {**changes, **SHORT}) for name in ("whole", "parts"))
+    train(whole)
+    with pytest.raises(die_after(3)):
+        train(parts)
+    die_after(None)
+    train(parts)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert litter(tmp_path / "parts") == []
+
+
+@pytest.mark.parametrize("changes", TASKS.values(), ids=TASKS)
+def test_same_bits_after_a_death(tmp_path, changes, die_after):
+    _dies_and_goes_on(tmp_path, changes, die_after)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", MORE.values(), ids=MORE)
+def test_same_bits_after_a_death_for_other_heads(tmp_path, changes, die_after):
+    _dies_and_goes_on(tmp_path, changes, die_after)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", TASKS.values(), ids=TASKS)
+def test_same_bits_after_kills(tmp_path, changes):
+    """Killed outright five times, at moments of chance, with loader processes."""
+    changes = {**changes, "epochs": 6, "checkpoint_every": 2, "log_every": 3, "data.workers": 2}
+    train(tiny("", tmp_path / "whole", changes))
+    seconds = read_metrics(tmp_path / "whole")[-1]["seconds"]
+    options, chance = tiny("", tmp_path / "parts", changes), random.Random(0)
+    for _ in range(5):
+        process = start(train_here, options)
+        process.join(chance.uniform(1.0, 2.0 + seconds / 4))
+        process.kill()
+        process.join()
+    process = start(train_here, options)
+    process.join()
+    assert process.exitcode == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def _two_equal_one(tmp_path, changes, epochs, tolerance):
+    # Drop path and dropout draw for a share of the batch at a time.
+    head_kwargs = dict(changes["model.head_kwargs"])
+    if changes["model.head"] in ("upernet", "semantic_fpn"):
+        head_kwargs["dropout"] = 0.0
+    changes = {**changes, **SHORT, "epochs": epochs, "evaluate_every": epochs, "model.head_kwargs": head_kwargs}
+    changes |= {"model.drop_path": 0.0, "ema": 0.0}
+    train(tiny("", tmp_path / "one", changes))
+    done = _torchrun(tiny("", tmp_path / "two", changes), tmp_path)
+    assert done.returncode == 0, done.stderr
+    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
+    assert sum(line["kind"] == "train" for line in one) == 3 * epochs
+    for a, b in zip(one, two, strict=True):
+        assert a.keys() == b.keys()
+        if a["kind"] == "train":
+            assert b["loss"] == pytest.approx(a["loss"], rel=tolerance)
+
+
+@pytest.mark.parametrize("changes", TASKS.values(), ids=TASKS)
+def test_two_processes_equal_one(tmp_path, changes):
+    _two_equal_one(tmp_path, changes, 2, 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [*TASKS.values(), *MORE.values()], ids=[*TASKS, *MORE])
+def test_two_processes_equal_one_over_twenty_steps(tmp_path, changes):
+    _two_equal_one(tmp_path, changes, 7, 1e-4)
