@@ -33,6 +33,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.model
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.dense_size
+	$(BIN)/python -m benchmarks.scenes
 	$(BIN)/python -m benchmarks.tables
 
 clean:

@@ -1,4 +1,4 @@
-"""Write the results into docs/performance.md, and draw its plots: ``python -m benchmarks.tables``.
+"""Write the results into the pages of docs, and draw their plots: ``python -m benchmarks.tables``.
 
 A table stands between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, from results/NAME.json. NAME is that
 of a script, with ``-cuda`` appended for its results on a GPU. Without results, what stands there stays.
@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fold, growth, layer, model, operator, step
+from benchmarks import dense_size, fold, growth, layer, model, operator, scenes, step
 from benchmarks.script import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGE = DOCS / "performance.md"
+PAGES = [DOCS / "performance.md", DOCS / "dense.md"]
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "operator": operator.table,
     "layer": layer.table,
@@ -22,6 +22,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "model": model.table,
     "step": step.table,
     "growth": growth.table,
+    "dense_size": dense_size.table,
+    "scenes": scenes.table,
 }
 _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 
@@ -40,10 +42,11 @@ def updated(text: str, results: Path = RESULTS) -> str:
 
 
 def main() -> None:
-    """Update the page and its plots."""
+    """Update the pages and plots."""
     from benchmarks import plots  # tables alone need no matplotlib
 
-    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(updated(page.read_text(encoding="utf-8")), encoding="utf-8")
     plots.draw(RESULTS, DOCS / "images")
 
 

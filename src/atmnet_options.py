@@ -347,9 +347,9 @@ class ExportOptions:
     calibration: str = ""
     """Folder of pictures like those that the model is for, for 'int8'."""
     images: str = ""
-    """Folder of pictures to compare on. Default: those that scikit-image or scikit-learn bring along."""
+    """Folder of pictures to compare on. Default: those to calibrate on, else scikit-image's or scikit-learn's."""
     tolerance: float | None = None
     """Largest difference from the model to let pass: of fp32 the largest over the largest logit (or 1), by default
-    5e-6; else of norms, 0.01 for fp16 and 0.15 for int8."""
+    5e-6; else of norms, 0.01 for fp16 and, on pictures alone, 0.15 for int8."""
     threads: int | None = None
     """CPU threads of the comparison. Default: PyTorch's choice."""

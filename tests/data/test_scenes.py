@@ -24,6 +24,7 @@ from atmnet_options import DataOptions, DenseOptions, UserError
 def test_numbers_of_scenes():
     assert (len(SceneDetection("train")), len(SceneDetection("val"))) == (2000, 300)
     assert len(SceneSegmentation("val", images=7)) == 7
+    assert [len(SceneSegmentation(split, images=[7, 3])) for split in ("train", "val")] == [7, 3]
 
 
 def test_a_scene_is_a_function_of_seed_split_and_index():

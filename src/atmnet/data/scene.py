@@ -32,7 +32,7 @@ class SceneOptions:
 
     Attributes:
         side: Side in pixels, or (height, width).
-        images: Scenes in the split. Default: 2000 for training, 300 for validation.
+        images: Scenes in a split, or in (training, validation). Default: 2000 for training, 300 for validation.
         objects: Fewest and most digits.
         sizes: Least and greatest length of a digit's longer side, in pixels; at most 0.8 of the scene's shorter side.
             Default: 10 to 56, in small scenes to 7/16 of the shorter side.
@@ -40,7 +40,7 @@ class SceneOptions:
     """
 
     side: int | tuple[int, int] = 128
-    images: int | None = None
+    images: int | tuple[int, int] = (2000, 300)
     objects: tuple[int, int] = (1, 8)
     sizes: tuple[int, int] | None = None
     seed: int = 0
@@ -49,7 +49,7 @@ class SceneOptions:
         height, width = self.size
         if min(height, width) < 1:
             raise UserError(f"data.kwargs: side: got {self.side}, expected a number of pixels or (height, width)")
-        if self.images is not None and self.images < 1:
+        if min(self.images if isinstance(self.images, tuple) else [self.images]) < 1:
             raise UserError(f"data.kwargs: images: got {self.images}, expected at least 1")
         for name, (least, most), floor in (("objects", self.objects, 0), ("sizes", self.lengths, _LEAST)):
             if not floor <= least <= most:

@@ -21,10 +21,8 @@ from atmnet_options import UserError
 
 DIGITS = [str(digit) for digit in range(10)]
 
-_IMAGES = {"train": 2000, "val": 300}
-
 _EXPECTED = {
-    "side": "a number of pixels, or [height, width]", "images": "a whole number",
+    "side": "a number of pixels, or [height, width]", "images": "a whole number, or [training, validation]",
     "objects": "[fewest, most]", "sizes": "[least, greatest] in pixels", "seed": "a whole number",
 }  # fmt: skip
 
@@ -42,7 +40,8 @@ class _Scenes:
         self.options = _read_kwargs(kwargs)
 
     def __len__(self) -> int:
-        return self.options.images or _IMAGES[self.split]
+        images = self.options.images
+        return images if isinstance(images, int) else images[SPLITS.index(self.split)]
 
     def name(self, index: int) -> str:
         """The scene's number as a file name."""

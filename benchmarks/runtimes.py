@@ -1,0 +1,107 @@
+"""atmnet_xtiny in other runtimes against the published formulation, eager: ``python -m benchmarks.runtimes``.
+
+Every file is written and held to the eager model by atmnet.export first. Then all run in turns in one process, each
+with the same number of threads. A runtime that is not installed is left out.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from atmnet.benchmark import compare
+from atmnet.export import export_model
+from atmnet.export.formats import FORMATS
+from atmnet_runtime import OpenVinoClassifier
+from benchmarks import script
+from benchmarks.contestants import PUBLISHED, Mode, contestant
+from benchmarks.markdown import caption, grid, times
+from benchmarks.script import Settings
+
+NAMES = ["atmnet_xtiny", "atmnet_tiny", "atmnet_large"]
+BATCHES = [1, 4]
+_LIBRARIES = ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf")
+#: Label, format, file, further arguments of export_model, what it needs.
+_FILES: list[tuple[str, str, str, dict[str, Any], str]] = [
+    ("ONNX Runtime", "onnx", "open.onnx", {}, "onnxruntime"),
+    ("ONNX Runtime, static", "onnx", "static.onnx", {"dynamic": False}, "onnxruntime"),
+    ("ONNX Runtime, int8 dynamic", "onnx", "int8.onnx", {"precision": "int8-dynamic"}, "onnxruntime"),
+    ("OpenVINO", "openvino", "open.xml", {}, "openvino"),
+    ("OpenVINO, static", "openvino", "static.xml", {"dynamic": False}, "openvino"),
+    ("torch.export, static", "torch", "program.pt2", {}, "torch"),
+    ("AOTInductor, static", "aoti", "code.pt2", {}, "torch"),
+]
+
+
+def measure(settings: Settings) -> Iterator[dict[str, Any]]:
+    """A result for each model and batch size."""
+    names, side = (["atmnet_nano"], 32) if settings.quick else (NAMES, 224)
+    files = _FILES[:1] if settings.quick else _FILES
+    versions = {name: metadata.version(name) for name in _LIBRARIES if util.find_spec(name) is not None}
+    for name in names:
+        for batch in BATCHES[:1] if settings.quick else BATCHES:
+            workload = contestant(name, side, batch, Mode(), settings.device)
+            published = contestant(PUBLISHED, side, batch, Mode(), settings.device, name)
+            runs: dict[str, Callable[[], object]] = {"as published, eager": published, "eager": workload}
+            facts = {}
+            with tempfile.TemporaryDirectory() as folder:
+                for label, to, file, options, needed in files:
+                    if util.find_spec(needed) is None:
+                        continue
+                    path = Path(folder) / file
+                    report = export_model(workload.model, path, to=to, batch_size=batch, **options)
+                    largest = max(found.largest for found in report.differences)
+                    facts[label] = {"bytes": report.bytes, "nodes": report.nodes, "largest_difference": largest}
+                    runs[label] = _call(to, path, workload.images)
+                    if label == "OpenVINO, static":
+                        runs["OpenVINO, static, bfloat16"] = _bfloat16(path, workload.images)
+                if not settings.quick:
+                    compiled = contestant(name, side, batch, Mode(compiled=True), settings.device)
+                    runs["torch.compile"] = compiled
+                comparison = compare(runs, settings.rounds, device=settings.device)
+            rows = {
+                label: {
+                    "seconds": comparison.seconds(label)._asdict(),
+                    "ratio": comparison.ratio(label, "as published, eager")._asdict(),
+                    "least_ratio": min(comparison.times[label]) / min(comparison.times["as published, eager"]),
+                    **facts.get(label, {}),
+                }
+                for label in runs
+            }
+            yield {"model": name, "batch": batch, "side": side, "versions": versions, "runtimes": rows}
+
+
+def _call(to: str, path: Path, images: torch.Tensor) -> Callable[[], object]:
+    run, array = FORMATS[to].load(path, torch.get_num_threads()), images.numpy()
+    return lambda: run(array)
+
+
+def _bfloat16(path: Path, images: torch.Tensor) -> Callable[[], object]:
+    run = OpenVinoClassifier(path, torch.get_num_threads(), precision="bf16").logits
+    array = images.numpy()
+    return lambda: run(array)
+
+
+def table(record: dict[str, Any]) -> str:
+    """A table for each model: times as ratios to the published formulation, for each batch size."""
+    parts = []
+    for name in dict.fromkeys(result["model"] for result in record["results"]):
+        results = [result for result in record["results"] if result["model"] == name]
+        head = [f"{name} at {results[0]['side']}", *(f"time, batch {result['batch']}" for result in results)]
+        head += ["least time, batch 1", "MB", "largest difference"]
+        rows = []
+        for label, first in results[0]["runtimes"].items():
+            ratios = [times(result["runtimes"][label]["ratio"]) for result in results]
+            size = f"{first['bytes'] / 1e6:.1f}" if "bytes" in first else ""
+            gap = f"{first['largest_difference']:.1e}" if "bytes" in first else ""
+            rows.append([label, *ratios, f"{first['least_ratio']:.2f}x", size, gap])
+        parts.append(grid(head, rows))
+    libraries = ", ".join(f"{name} {version}" for name, version in record["results"][0]["versions"].items())
+    return "\n\n".join([*parts, caption(record), f"*{libraries}.*"])
+
+
+if __name__ == "__main__":
+    script.run("runtimes", __doc__, measure, table)

@@ -1,0 +1,121 @@
+"""What the scenes recipes reach, and FPN against ATMFPN at equal budgets: ``python -m benchmarks.scenes``.
+
+Every run is one of ``atmnet train --config RECIPE``, single-threaded, so that several run side by side; none is timed
+against another. A run that is cut short or killed goes on when this is called again, since its folder is a run's.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import atmnet_cli
+from atmnet.benchmark import versions
+from atmnet.engine import device_of, read_metrics
+from benchmarks.markdown import grid
+from benchmarks.script import RESULTS
+
+RECIPES = ["faster_rcnn", "mask_rcnn", "cascade_mask_rcnn", "semantic_fpn", "upernet"]
+#: By recipe: steps of a comparison of necks, a fraction of the recipe's own.
+COMPARED = {"faster_rcnn": 300, "semantic_fpn": 300}
+NECKS = {"fpn": "FPN", "atmfpn": "ATMFPN", "atmfpn_aligned": "ATMFPN, aligned"}
+#: What is told of each kind of head, where it has it.
+METRICS = ["box_ap", "box_ap50", "box_ap75", "mask_ap", "mask_ap50", "mask_ap75", "miou", "macc", "aacc"]
+
+
+def plan(recipes: list[str], seeds: int, compared: list[str]) -> list[dict[str, Any]]:
+    """All runs: the recipes as they are, then each neck with every seed, at equal budgets."""
+    whole = [{"recipe": name, "seed": seed} for name in recipes for seed in range(seeds)]
+    parts = [
+        {"recipe": name, "neck": neck, "seed": seed, "steps": COMPARED[name]}
+        for name in compared
+        for seed in range(3)
+        for neck in NECKS
+    ]
+    return whole + parts
+
+
+def train(run: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Do a run, or what is left of it; its last metrics."""
+    name = "-".join(str(value) for value in run.values())
+    options = ["train", "--config", f"scenes_{run['recipe']}", "--output", str(folder / name), "--threads=1"]
+    options += [f"--seed={run['seed']}"]
+    if "neck" in run:
+        options += [f"--model.neck={run['neck']}", f"--steps={run['steps']}", "--optim.warmup_steps=60"]
+        options += ["--evaluate_every=1000"]
+    if atmnet_cli.main(options) != 0:
+        raise RuntimeError(f"atmnet {' '.join(options)} failed")
+    last = read_metrics(folder / name)[-1]
+    return {
+        **run,
+        "step": last["step"],
+        **{key: last[key] for key in METRICS if key in last},
+        "seconds": last["seconds"],
+    }
+
+
+def table(record: dict[str, Any]) -> str:
+    """A row for each recipe, then one for each task and neck with means and ranges over seeds."""
+    whole = [result for result in record["results"] if "neck" not in result]
+    columns = [key for key in METRICS if any(key in result for result in whole)]
+    rows = []
+    for name in dict.fromkeys(result["recipe"] for result in whole):
+        found = [result for result in whole if result["recipe"] == name]
+        rows.append(
+            [f"`scenes_{name}`", str(found[0]["step"]), str(len(found)), *(_spread(found, key) for key in columns)]
+        )
+    parts = [grid(["recipe", "steps", "seeds", *map(_title, columns)], rows)]
+    compared = [result for result in record["results"] if "neck" in result]
+    rows = []
+    for name, neck in dict.fromkeys((result["recipe"], result["neck"]) for result in compared):
+        found = [result for result in compared if (result["recipe"], result["neck"]) == (name, neck)]
+        keys = [key for key in columns if key in found[0]]
+        scores = ", ".join(f"{_title(key)} {_spread(found, key)}" for key in keys)
+        rows.append([f"`scenes_{name}`", NECKS[neck], str(found[0]["step"]), str(len(found)), scores])
+    if rows:
+        parts.append(grid(["recipe", "neck", "steps", "seeds", "mean (lowest to highest)"], rows))
+    machine = record["machine"]
+    note = f"*torch {machine['torch']}, timm {machine['timm']}; percent, on 300 held-out scenes.*"
+    return "\n\n".join([*parts, note])
+
+
+def _title(key: str) -> str:
+    words = {"miou": "mIoU", "macc": "mean accuracy", "aacc": "pixel accuracy"}
+    return words.get(key) or key.replace("_ap", " AP")
+
+
+def _spread(results: list[dict[str, Any]], key: str) -> str:
+    values = [result[key] for result in results if key in result]
+    if not values:
+        return ""
+    mean = f"{statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.1f} to {max(values):.1f})"
+
+
+def main() -> None:
+    """Do all runs, and write results/scenes.json after each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scenes", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs side by side; default: all cores")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each recipe")
+    parser.add_argument("--recipes", nargs="*", default=RECIPES, help="recipes to run as they are")
+    parser.add_argument("--compare", nargs="*", default=list(COMPARED), help="recipes to compare necks with")
+    parser.add_argument("--folder", type=Path, default=Path("runs/scenes"), help="where runs lie")
+    parser.add_argument("--output", type=Path, default=RESULTS / "scenes.json", help="where to write the record")
+    given = parser.parse_args()
+    runs = plan(given.recipes, given.seeds, given.compare)
+    found: dict[int, dict[str, Any]] = {}
+    with ProcessPoolExecutor(given.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(train, run, given.folder): i for i, run in enumerate(runs)}
+        for future in as_completed(waiting):
+            found[waiting[future]] = future.result()
+            record = {"machine": versions(device_of("cpu")), "results": [found[i] for i in sorted(found)]}
+            given.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(table(record))
+
+
+if __name__ == "__main__":
+    main()

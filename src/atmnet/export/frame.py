@@ -1,0 +1,74 @@
+"""What stands around the network in a file: how pixels come in, what precision is inside, what is told of it.
+
+Shapes: B images, C colour channels, H x W pixels, K classes.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+import atmnet
+from atmnet.export.modules import PredictTaps
+
+#: What a file takes: floats already normalised, floats in 0..1, or bytes.
+Pixels = Literal["normalised", "unit", "uint8"]
+
+
+class Framed(nn.Module):
+    """A network between the pixels that a file takes and float32 logits.
+
+    Args:
+        model: Images (B, C, H, W), normalised -> logits (B, K).
+        config: timm's data configuration: mean and std.
+        pixels: What comes in; all but 'normalised' are normalised here.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, config: dict[str, Any], pixels: Pixels) -> None:
+        super().__init__()
+        self.model, self.pixels = model, pixels
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(config[name]).view(-1, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.pixels == "uint8":
+            image = image.float() / 255
+        if self.pixels != "normalised":
+            image = (image - self.mean) / self.std
+        return self.model(image.to(next(self.model.parameters()).dtype)).float()
+
+
+def halved(model: nn.Module) -> nn.Module:
+    """``model``, as :func:`atmnet.export.rewrite.exportable` gives it, in float16 in place; positions stay float32."""
+    model.half()
+    for module in model.modules():
+        if isinstance(module, PredictTaps):
+            module.float()
+    return model
+
+
+def random_images(shape: Sequence[int], pixels: Pixels, seed: int = 0) -> Tensor:
+    """Noise (B, C, H, W) of the kind that a file takes."""
+    generator = torch.Generator().manual_seed(seed)
+    if pixels == "uint8":
+        return torch.randint(256, tuple(shape), generator=generator, dtype=torch.uint8)
+    if pixels == "unit":
+        return torch.rand(tuple(shape), generator=generator)
+    return torch.randn(tuple(shape), generator=generator)
+
+
+def metadata(model: nn.Module, classes: list[str], config: dict[str, Any], pixels: Pixels) -> dict[str, str]:
+    """What a file says of itself, as strings of JSON: see ``atmnet_runtime``."""
+    found = {
+        "classes": classes,
+        **{key: config[key] for key in ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")},
+        "pixels": pixels,
+        "architecture": (getattr(model, "pretrained_cfg", None) or {}).get("architecture", type(model).__name__),
+        "atmnet": atmnet.__version__,
+    }
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in found.items()}

@@ -1,0 +1,63 @@
+"""Eight-bit weights and products, by ONNX Runtime's and OpenVINO's own quantisers.
+
+Only matrix products and convolutions become integers: they take the time. Positions, norms and sums stay as they are.
+
+Shapes: N batches of B images, C colour channels, H x W pixels.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atmnet.export.onnx_file import INPUT, quiet
+from atmnet_options import UserError
+
+_PRODUCTS = ["MatMul", "Gemm", "Conv"]
+
+
+def quantise_dynamic(source: Path, target: Path) -> None:
+    """Weights in 8 bits, and activations where products need them, by their range at that moment."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with quiet():
+        quantize_dynamic(
+            source, target, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8
+        )
+
+
+def quantise_static(source: Path, target: Path, batches: np.ndarray) -> None:
+    """Weights and activations in 8 bits, by the ranges that ``batches`` (N, B, C, H, W) give."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._batches: Iterator[np.ndarray] = iter(batches)
+
+        def get_next(self) -> Any:
+            batch = next(self._batches, None)
+            return None if batch is None else {INPUT: batch}
+
+    with quiet():
+        quantize_static(
+            source, target, Reader(), quant_format=QuantFormat.QDQ, op_types_to_quantize=_PRODUCTS, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+
+
+def quantise_openvino(model: Any, batches: np.ndarray) -> Any:
+    """An OpenVINO model with weights and activations of its matrix products in 8 bits.
+
+    Nothing else: by its defaults NNCF rounds positions, too; and with products and convolutions both in 8 bits, each
+    of which is harmless by itself, what came out was that of another network.
+    """
+    try:
+        import nncf
+    except ImportError as error:
+        raise UserError("precision: int8 in OpenVINO needs NNCF: pip install 'atmnet[export]'") from error
+    data = nncf.Dataset(list(batches))
+    kinds = {operator.get_type_name() for operator in model.get_ops()} - {"MatMul", "Parameter", "Constant", "Result"}
+    ignored = nncf.IgnoredScope(types=sorted(kinds), validate=False)
+    with quiet():
+        return nncf.quantize(model, data, subset_size=len(batches), ignored_scope=ignored)

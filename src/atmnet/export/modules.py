@@ -1,0 +1,98 @@
+"""The layers in the form that other runtimes run fast: plain operations, channels of a share group apart.
+
+Shapes: B images, L* token axes, C channels, S channels per share group, G = C / S, A token axes, K = A + 1 branches.
+Channels lie interleaved: what the network numbers g * S + s is s * G + g here, so that an index for G groups serves all
+S members over an *outer* axis, which every runtime repeats in whole rows.
+"""
+
+import functools
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from atmnet.layers import ATM, OffsetPredictor
+
+
+class Taps(NamedTuple):
+    """The two tokens that each position lies between along one axis, and their weights: (B, L*, 1, G)."""
+
+    left: Tensor
+    right: Tensor
+    left_weight: Tensor
+    right_weight: Tensor
+
+
+class PredictTaps(nn.Module):
+    """Offsets as taps, once for all blocks that share them: tokens (B, L*, C) -> taps of each axis, the last first."""
+
+    def __init__(self, predictor: OffsetPredictor, axes: int) -> None:
+        super().__init__()
+        self.norm, self.proj, self.axes = predictor.norm, predictor.proj, axes
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        offset = self.proj(self.norm(x.to(self.proj.weight.dtype))).unsqueeze(-2)
+        parts = offset.chunk(self.axes, -1)
+        # One flat list, which blocks hand on as they would hand on offsets.
+        return [tensor for k, part in enumerate(parts) for tensor in taps(part, self.axes - k, x.dtype)]
+
+
+def taps(offset: Tensor, dim: int, dtype: torch.dtype) -> Taps:
+    """Taps along axis ``dim`` (1 .. A) at offsets (B, L*, 1, G), with weights of ``dtype``.
+
+    Tokens beyond the border count as zero: there both taps are the same token, and the right one weighs nothing. So it
+    takes no comparison, and a single token is enough. Positions below -1 or above L read zero wherever they are.
+    """
+    length = offset.shape[dim]
+    here = torch.arange(length, dtype=offset.dtype).view([-1] + [1] * (offset.dim() - dim - 1))
+    position = (here + offset).clamp(min=-1).minimum(here[-1:] + 1)
+    floor = position.floor()
+    left, right = floor.clamp(min=0).minimum(here[-1:]), (floor + 1).minimum(here[-1:])
+    beyond_left = position - left
+    weights = 1 - beyond_left.abs(), beyond_left * (right - left)
+    return Taps(left.long(), right.long(), weights[0].to(dtype), weights[1].to(dtype))
+
+
+class PlainATM(nn.Module):
+    """:class:`atmnet.layers.ATM` at given taps; the weights of a branch lie side by side."""
+
+    def __init__(self, atm: ATM, groups: int) -> None:
+        super().__init__()
+        self.along, self.identity, self.fusion, self.proj = atm.along, atm.identity, atm.fusion, atm.proj
+        self.axes, self.groups = atm.axes, groups
+
+    def forward(self, x: Tensor, offset: list[Tensor], mask: None = None) -> Tensor:
+        grouped = x.unflatten(-1, (-1, self.groups))
+        branches = []
+        for k, project in enumerate(self.along):
+            samples = sample(grouped, Taps(*offset[4 * k : 4 * k + 4]), self.axes - k)
+            branches.append(project(samples.flatten(-2)))
+        branches.append(self.identity(x))
+        tokens = tuple(range(1, 1 + self.axes))
+        total = _sum([branch.mean(tokens) for branch in branches])
+        weights = self.fusion(total).view(len(x), self.axes + 1, *[1] * (self.axes - 1), -1).softmax(1)
+        return self.proj(
+            _sum([branch * a for branch, a in zip(branches, weights.chunk(self.axes + 1, 1), strict=True)])
+        )
+
+
+def sample(x: Tensor, at: Taps, dim: int) -> Tensor:
+    """x (B, L*, S, G) between its taps along axis ``dim``."""
+    left = x.gather(dim, at.left.expand(x.shape))
+    right = x.gather(dim, at.right.expand(x.shape))
+    return left * at.left_weight + right * at.right_weight
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)  # the built-in sum begins with an addition to 0
+
+
+class Restore(nn.Module):
+    """Channels (.., S * G) back in the network's own order (.., G * S)."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.groups)).transpose(-1, -2).flatten(-2)

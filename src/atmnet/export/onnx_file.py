@@ -1,0 +1,92 @@
+"""ONNX: a plain graph of standard operators, for any batch and size of image or for one.
+
+Shapes: B images, C colour channels, H x W pixels.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atmnet_options import UserError
+
+OPSET = 20
+INPUT, OUTPUT = "image", "logits"
+
+
+def write_onnx(model: nn.Module, path: Path, example: Tensor, *, dynamic: bool, metadata: dict[str, str]) -> None:
+    """Write ``model``, which takes images like ``example`` (B, C, H, W), to ``path``.
+
+    Args:
+        model: In plain operations: see :func:`atmnet.export.rewrite.exportable`.
+        path: File to write.
+        example: An image batch; its shape holds for all, unless ``dynamic``.
+        dynamic: Leave batch, height and width open.
+        metadata: Written into the file.
+
+    Raises:
+        UserError: Where onnx and onnxscript are missing, or the model cannot be exported.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - torch's exporter needs it, and says so less clearly
+    except ImportError as error:
+        raise UserError(f"to: ONNX needs {error.name}: pip install 'atmnet[export]'") from error
+    free = torch.export.Dim.DYNAMIC
+    shapes = ({0: free, 2: free, 3: free},) if dynamic else None
+    try:
+        with torch.no_grad(), quiet():
+            program: Any = torch.onnx.export(
+                model, (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False,
+                input_names=[INPUT], output_names=[OUTPUT],
+            )  # fmt: skip
+    except torch.onnx.OnnxExporterError as error:
+        cause = str(error.__cause__ or error).strip().splitlines()[0][:300]
+        advice = "; for a model of one size, --dynamic=false" if dynamic else ""
+        raise UserError(f"to: this model cannot be written as ONNX{advice}: {cause}") from error
+    graph = program.model_proto
+    _tidy(graph, dynamic)
+    for key, value in metadata.items():
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.checker.check_model(graph)
+    onnx.save(graph, path)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without what exporters tell on stdout and by warnings, none of which a user can act upon."""
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+
+
+def _tidy(graph: Any, dynamic: bool) -> None:
+    """Names for the open sizes; nothing of where the exporter's code lay on disk."""
+    if dynamic:
+        for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
+            graph.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+        graph.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+        # Shapes between in terms of the exporter's symbols: runtimes infer their own, quantisers stumble over these.
+        del graph.graph.value_info[:]
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+        node.ClearField("doc_string")
+
+
+def count_nodes(path: Path) -> int:
+    """Operators in the graph."""
+    import onnx
+
+    return len(onnx.load(path, load_external_data=False).graph.node)

@@ -1,0 +1,160 @@
+"""Files run without torch, on pictures, and broken ones are refused in one line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import atmnet_runtime
+from atmnet.data import DigitsReader, eval_transform
+from atmnet_options import UserError
+from atmnet_runtime import OnnxClassifier, in_batches, open_classifier, preprocess
+from tests.export.conftest import CLASSES
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture
+def config(nano):
+    keys = ("mean", "std", "interpolation", "crop_pct")
+    return {key: nano.pretrained_cfg[key] for key in keys} | {
+        "input_size": (3, 32, 32), "crop_mode": "center", "pixels": "normalised",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["center", "squash", "border"])
+@pytest.mark.parametrize("size", [(3, 32, 32), (3, 48, 40), (1, 33, 33)], ids=str)
+@pytest.mark.parametrize("crop_pct", [1.0, 0.875, 0.9])
+@pytest.mark.parametrize("picture", [(70, 41), (41, 70), (32, 32), (9, 200), (500, 333)], ids=str)
+def test_preprocessing_is_timms(config, mode, size, crop_pct, picture):
+    """Bit for bit, for pictures wider, higher and smaller than what comes out."""
+    channels = size[0]
+    config |= {"input_size": size, "crop_mode": mode, "crop_pct": crop_pct}
+    config |= {key: config[key][:channels] for key in ("mean", "std")}
+    noise = np.random.default_rng(0).integers(0, 256, (*picture, 3), np.uint8)
+    image = Image.fromarray(noise).convert("L" if channels == 1 else "RGB")
+    np.testing.assert_array_equal(preprocess(image, config), eval_transform(config)(image).numpy())
+
+
+def test_pixels(config):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8))
+    raw = preprocess(image, config | {"pixels": "uint8"})
+    unit = preprocess(image, config | {"pixels": "unit"})
+    assert raw.dtype == np.uint8
+    np.testing.assert_array_equal(unit, raw.astype(np.float32) / 255)
+    mean, std = (np.float32(config[key])[:, None, None] for key in ("mean", "std"))
+    np.testing.assert_array_equal(preprocess(image, config), (unit - mean) / std)
+
+
+def test_digits_as_the_model_says(exported):
+    report, model = exported
+    file = open_classifier(report.path)
+    assert file.classes == CLASSES
+    reader = DigitsReader("val")
+    images = [reader[i][0].convert("RGB") for i in range(40)]
+    transform = eval_transform(file.config)
+    with torch.no_grad():
+        expected = model(torch.stack([transform(image) for image in images])).softmax(1).numpy()
+    np.testing.assert_allclose(file(images), expected, atol=1e-6)
+
+
+def test_nothing_loads_torch(exported):
+    report, _ = exported
+    code = (
+        "import sys\nfrom PIL import Image\nfrom atmnet_runtime import open_classifier\n"
+        "shares = open_classifier(sys.argv[1])([Image.new('L', (40, 60))])\n"
+        "assert shares.shape == (1, 10), shares.shape\n"
+        "print([name for name in ('torch', 'timm', 'torchvision', 'atmnet') if name in sys.modules])"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(atmnet_runtime.__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, report.path], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_fixed_batches_are_filled_up():
+    seen = []
+
+    def run(batch):
+        seen.append(len(batch))
+        return batch.sum((1, 2, 3), keepdims=True)[:, 0, 0]
+
+    images = np.random.default_rng(0).random((7, 1, 2, 2))
+    np.testing.assert_allclose(in_batches(run, images, 3), images.sum((1, 2, 3))[:, None])
+    assert seen == [3, 3, 3]
+
+
+def _truncated(path):
+    path.write_bytes(path.read_bytes()[:100_000])
+
+
+def _not_onnx(path):
+    path.write_bytes(b"no model at all")
+
+
+def _foreign(path):
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+
+
+def _damaged_metadata(path):
+    model = onnx.load(path)
+    next(entry for entry in model.metadata_props if entry.key == "mean").value = "[0.5,"
+    onnx.save(model, path)
+
+
+def _older(path):
+    model = onnx.load(path)
+    kept = [entry for entry in model.metadata_props if entry.key != "crop_mode"]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (_truncated, "not a readable model"),
+        (_not_onnx, "not a readable model"),
+        (_foreign, "its metadata lack classes, input_size"),
+        (_damaged_metadata, "its metadata are damaged"),
+        (_older, "its metadata lack crop_mode"),
+        (Path.unlink, "no such file"),
+    ],
+)
+def test_files_that_cannot_be_used(exported, tmp_path, spoil, told):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(exported[0].path.read_bytes())
+    spoil(path)
+    with pytest.raises(UserError, match=told) as raised:
+        open_classifier(path)
+    assert str(path) in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_images_that_are_too_small(exported, capfd):
+    file = OnnxClassifier(exported[0].path)
+    with pytest.raises(UserError, match=r"cannot run on images \(1, 3, 2, 2\)"):
+        file.logits(np.zeros((1, 3, 2, 2), np.float32))
+    assert capfd.readouterr().err == ""
+
+
+def test_other_endings(tmp_path):
+    with pytest.raises(UserError, match=r"expected a file that ends in \.onnx or \.xml"):
+        open_classifier(tmp_path / "model.pb")
+
+
+def test_metadata_is_json(exported):
+    told = {entry.key: entry.value for entry in onnx.load(exported[0].path).metadata_props}
+    assert set(atmnet_runtime.KEYS) < set(told)
+    for value in told.values():
+        json.loads(value)
