@@ -112,7 +112,7 @@ def _with_recipes(arguments: list[str]) -> list[str]:
         key, _, value = argument.partition("=")
         joined += [key, value] if key == "--config" and value else [argument]
     for i in range(1, len(joined)):
-        if joined[i - 1] == "--config" and not Path(joined[i]).exists():
+        if joined[i - 1] == "--config" and not Path(joined[i]).is_file():
             known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
             if joined[i] not in known:
                 near = difflib.get_close_matches(joined[i], known, n=1)
