@@ -27,7 +27,7 @@ from atmnet_cli import RECIPES
         ("--optim.warmup_epochs=2", r"optim.warmup_epochs: got 2, expected fewer than epochs = 2"),
         ("--model.kwargs.foo=1", r"model.kwargs: .*foo"),
         ("--config=digit", r"config: digit: no such file or recipe; do you mean digits\?"),
-        ("--config=/", r"config.*not a file: '/'"),
+        ("--config=/", r"config: /: no such file or recipe"),
     ],
 )
 def test_on_the_command_line(atmnet, quick, tmp_path, argument, told):
