@@ -122,6 +122,8 @@ class DenseOptions:
     """Probability of a horizontal flip."""
     distort: bool = False
     """Photometric distortion: brightness, contrast, saturation and hue."""
+    class_weights: list[float] | None = None
+    """Segmentation: weight of each class in the cross-entropy, in the order of the classes; none weighs all alike."""
 
 
 @dataclass

@@ -189,12 +189,14 @@ def test_blanks():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"size": 3}, "does not know size; it knows side, images, objects, sizes, seed"),
+        ({"size": 3}, "does not know size; it knows side, images, objects, sizes, contrast, seed"),
         ({"objects": 3}, r"objects: got 3, expected \[fewest, most\]"),
         ({"objects": [3, 1]}, r"objects: got \(3, 1\), expected 0 <= least <= most"),
         ({"side": "128"}, "side: got '128', expected a number of pixels"),
         ({"side": 0}, "side: got 0"),
         ({"images": 0}, "images: got 0"),
+        ({"contrast": [90, 20]}, r"contrast: got \(90, 20\), expected 0 <= least <= most"),
+        ({"contrast": 9}, r"contrast: got 9, expected \[least, greatest\] of 255"),
         ({"sizes": [10, 120]}, "digits of up to 120 pixels do not fit scenes of 128x128; expected at most 102"),
     ],
 )

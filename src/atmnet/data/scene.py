@@ -36,6 +36,8 @@ class SceneOptions:
         objects: Fewest and most digits.
         sizes: Least and greatest length of a digit's longer side, in pixels; at most 0.8 of the scene's shorter side.
             Default: 10 to 56, in small scenes to 7/16 of the shorter side.
+        contrast: Least and greatest distance of a digit's luminance from that of the ground under it, in levels of 255;
+            the ground's standard deviation comes on top.
         seed: Another seed, other scenes.
     """
 
@@ -43,6 +45,7 @@ class SceneOptions:
     images: int | tuple[int, int] = (2000, 300)
     objects: tuple[int, int] = (1, 8)
     sizes: tuple[int, int] | None = None
+    contrast: tuple[int, int] = (50, 130)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -51,7 +54,8 @@ class SceneOptions:
             raise UserError(f"data.kwargs: side: got {self.side}, expected a number of pixels or (height, width)")
         if min(self.images if isinstance(self.images, tuple) else [self.images]) < 1:
             raise UserError(f"data.kwargs: images: got {self.images}, expected at least 1")
-        for name, (least, most), floor in (("objects", self.objects, 0), ("sizes", self.lengths, _LEAST)):
+        pairs = ("objects", self.objects, 0), ("sizes", self.lengths, _LEAST), ("contrast", self.contrast, 0)
+        for name, (least, most), floor in pairs:
             if not floor <= least <= most:
                 raise UserError(f"data.kwargs: {name}: got {(least, most)}, expected {floor} <= least <= most")
         if self.lengths[1] > self._fitting:
@@ -99,7 +103,7 @@ def make_scene(split: str, index: int, options: SceneOptions) -> Scene:
         if place is None:
             continue
         rows, columns = place
-        _paste(draw, canvas[rows, columns], alpha)
+        _paste(draw, canvas[rows, columns], alpha, options.contrast)
         mask = np.zeros(options.size, bool)
         mask[rows, columns] = alpha > 127
         for earlier in masks:
@@ -160,11 +164,11 @@ def _place(
     return None
 
 
-def _paste(draw: random.Random, canvas: np.ndarray, alpha: np.ndarray) -> None:
+def _paste(draw: random.Random, canvas: np.ndarray, alpha: np.ndarray, contrast: tuple[int, int]) -> None:
     """Lay ink over ``canvas``, (h, w, 3), light on dark or dark on light by an amount that can be read."""
     grey = _luminance(canvas[alpha > 127].astype(np.int32))
     mean, spread = int(grey.mean()), int(grey.std())
-    gap = draw.randint(50, 130) + spread
+    gap = draw.randint(*contrast) + spread
     light, dark = mean + gap <= 255, mean - gap >= 0
     if light == dark:
         up = draw.random() < 0.5 if light else mean < 128

@@ -23,7 +23,8 @@ DIGITS = [str(digit) for digit in range(10)]
 
 _EXPECTED = {
     "side": "a number of pixels, or [height, width]", "images": "a whole number, or [training, validation]",
-    "objects": "[fewest, most]", "sizes": "[least, greatest] in pixels", "seed": "a whole number",
+    "objects": "[fewest, most]", "sizes": "[least, greatest] in pixels",
+    "contrast": "[least, greatest] of 255", "seed": "a whole number",
 }  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def _read_kwargs(kwargs: dict[str, Any]) -> SceneOptions:
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
     for name, value in values.items():
         numbers = value if isinstance(value, tuple) else (value,)
-        pair = name in ("objects", "sizes") or isinstance(value, tuple)
+        pair = name in ("objects", "sizes", "contrast") or isinstance(value, tuple)
         if not all(type(number) is int for number in numbers) or (pair and len(numbers) != 2):
             raise UserError(f"data.kwargs: {name}: got {value!r}, expected {_EXPECTED[name]}")
     return SceneOptions(**values)

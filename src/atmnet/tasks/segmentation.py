@@ -18,7 +18,7 @@ from atmnet.tasks.counts import shares_of
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.segmentation_meter import SegmentationMeter
 from atmnet.tasks.windows import check, segment
-from atmnet_options import DataOptions, WindowOptions
+from atmnet_options import DataOptions, UserError, WindowOptions
 
 
 class SegmentationTask:
@@ -31,6 +31,7 @@ class SegmentationTask:
         self.network = network
         check(windows.window, windows.stride, windows.scales)
         self.windows = windows
+        self.weights = _class_weights(network.dense.class_weights, network.classes)
 
     def open(self, data: DataOptions, split: str) -> Any:
         """A split of a data set whose classes are the network's."""
@@ -51,13 +52,15 @@ class SegmentationTask:
         return torch.stack(images), torch.stack(targets).long()
 
     def loss(self, model: Callable[..., list[Tensor]], images: Tensor, targets: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Mean cross-entropy over the pixels that are not to be ignored, of all processes together."""
+        """Weighted mean cross-entropy over the pixels that are not to be ignored, of all processes together."""
         main, *auxiliary = model(images)
-        total = _cross_entropy(main, targets)
+        weights = self.weights.to(targets.device)
+        whole = weights[targets[targets != IGNORE]].sum()
+        total = _cross_entropy(main, targets, weights, whole)
         segmenter: Any = self.network.model
         for logits in auxiliary:
-            total = total + segmenter.aux_weight * _cross_entropy(logits, targets)
-        return total * shares_of((targets != IGNORE).sum())
+            total = total + segmenter.aux_weight * _cross_entropy(logits, targets, weights, whole)
+        return total * shares_of(whole)
 
     def outputs(self, model: nn.Module, images: list[Tensor], targets: list[Tensor]) -> list[Tensor]:
         """A label map (H, W) of the size of the target for each image."""
@@ -83,8 +86,21 @@ class SegmentationTask:
         return torch.full((image.height, image.width), IGNORE, dtype=torch.uint8)
 
 
-def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the pixels that are not ignored; 0 where all are."""
+def _class_weights(given: list[float] | None, classes: list[str]) -> Tensor:
+    """One for each class, (K,), of which the least that counts is 1: a mean does not depend on their scale."""
+    if given is None:
+        return torch.ones(len(classes))
+    weights = torch.tensor(given, dtype=torch.float32)
+    if len(given) != len(classes) or not (weights >= 0).all() or not 0 < weights.sum() < float("inf"):
+        raise UserError(
+            f"dense.class_weights: got {given}, expected a number for each of the {len(classes)} classes, none "
+            "below 0 and one above it"
+        )
+    return weights / weights[weights > 0].min()
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, whole: Tensor) -> Tensor:
+    """Weighted mean over the pixels that are not ignored, which weigh ``whole`` together; 0 where that is nothing."""
     logits = F.interpolate(logits.float(), targets.shape[-2:], mode="bilinear", align_corners=False)
-    losses = F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
-    return losses / (targets != IGNORE).sum().clamp(min=1)
+    losses = F.cross_entropy(logits, targets, weights, ignore_index=IGNORE, reduction="sum")
+    return losses / whole.clamp(min=1)
