@@ -324,7 +324,7 @@ class CheckDataOptions:
 
 @dataclass
 class ExportOptions:
-    """Write a trained classifier as a file for other runtimes, and hold that file to the model."""
+    """Write a trained network as a file for other runtimes, and hold that file to the model."""
 
     model: str
     """Run or checkpoint folder; or the name of a model, with weights."""
@@ -342,6 +342,8 @@ class ExportOptions:
     """Side of the square images, in pixels. Default: the model's."""
     pixels: Literal["normalised", "unit", "uint8"] = "normalised"
     """What the file takes: floats already normalised by mean and std, floats in 0..1, or bytes."""
+    raw: bool = False
+    """Detection: what the heads say and anchors, for any batch, in place of objects; RetinaNet and FCOS."""
     precision: Literal["fp32", "fp16", "int8", "int8-dynamic"] = "fp32"
     """Of weights and products; 'int8' needs pictures to calibrate on."""
     calibration: str = ""
