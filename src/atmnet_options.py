@@ -257,7 +257,7 @@ class PredictOptions:
     """Classify, detect or segment: a table or JSON lines, and pictures."""
 
     model: str
-    """Run or checkpoint folder; or the name of a model, with weights."""
+    """Run or checkpoint folder; a file that `atmnet export` wrote; or the name of a model, with weights."""
     images: list[str]
     """Images and folders of images."""
     weights: str = ""

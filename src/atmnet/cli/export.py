@@ -8,6 +8,7 @@ from atmnet.export import ExportReport, export_dense, export_model
 from atmnet.export.formats import FORMATS
 from atmnet.tasks import DenseNetwork, load_task
 from atmnet.tasks.classifier import data_config
+from atmnet.tasks.exported import ENDINGS
 from atmnet.tasks.task import Network
 from atmnet_options import ExportOptions, UserError
 
@@ -24,6 +25,8 @@ def run(options: ExportOptions) -> int:
         "to": options.to, "dynamic": options.dynamic, "batch_size": options.batch_size, "pixels": options.pixels,
         "precision": options.precision, "images": options.images, "tolerance": options.tolerance,
     }  # fmt: skip
+    if Path(options.model).suffix in ENDINGS:
+        raise UserError(f"model: {options.model} is an exported file; name the checkpoint that it was made of")
     network = load_task(options.model, options.weights).network
     with threads(options.threads):
         if isinstance(network, DenseNetwork):

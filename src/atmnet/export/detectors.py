@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import box_iou
 
 from atmnet.export.detection import padded
 from atmnet.export.job import Outputs
@@ -21,8 +19,8 @@ from atmnet.export.verify import Comparison, Difference, farthest
 from atmnet.tasks.detector import FIRST_LABEL, WITH_MASKS
 from atmnet_options import UserError
 
-#: IoU from which two boxes of a class are the same object.
-_SAME = 0.9
+#: Pixels between their edges from which on two boxes of a class are two objects. Not IoU: boxes may be without area.
+_APART = 1.0
 #: Share of objects that both must find. Scores that differ in the last digit may pass a threshold, or not.
 _AGREED = 0.98
 
@@ -117,13 +115,13 @@ def _found(outputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 def _pairs(ours: list[NDArray[Any]], theirs: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows of the same objects: of one class, each the other's nearest, and near enough."""
+    """Rows of the same objects: of one class, each the other's nearest in place and score, and near enough."""
     if not (len(ours[0]) and len(theirs[0])):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    near = box_iou(*(torch.from_numpy(side[0]).double() for side in (ours, theirs))).numpy()
-    near = near * (ours[2][:, None] == theirs[2])
-    rows, nearest = np.arange(len(near)), near.argmax(1)
-    mutual = (near.argmax(0)[nearest] == rows) & (near[rows, nearest] > _SAME)
+    far = np.abs(ours[0][:, None] - theirs[0]).max(-1) + np.abs(ours[1][:, None] - theirs[1])
+    far[ours[2][:, None] != theirs[2]] = np.inf
+    rows, nearest = np.arange(len(far)), far.argmin(1)
+    mutual = (far.argmin(0)[nearest] == rows) & (far[rows, nearest] < _APART)
     return rows[mutual], nearest[mutual]
 
 
