@@ -328,8 +328,9 @@ class ExportOptions:
 
     model: str
     """Run or checkpoint folder; or the name of a model, with weights."""
-    to: Literal["onnx", "openvino", "torch", "aoti"] = "onnx"
-    """Format: ONNX, OpenVINO IR, a torch.export program, or machine code by AOTInductor."""
+    to: Literal["onnx", "openvino", "torch", "aoti", "executorch", "coreml"] = "onnx"
+    """Format: ONNX, OpenVINO IR, a torch.export program, machine code by AOTInductor, or an ExecuTorch program. Core ML
+    is refused: it cannot be checked here."""
     output: str = ""
     """File to write. Default: the architecture's name with the format's ending, in the current folder."""
     weights: str = ""

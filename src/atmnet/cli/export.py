@@ -60,4 +60,4 @@ def _dense(options: ExportOptions, network: DenseNetwork, common: dict[str, Any]
 
 
 def _output(options: ExportOptions, name: str) -> Path:
-    return Path(options.output or name + FORMATS[options.to].suffix)
+    return Path(options.output or name + (FORMATS[options.to].suffix if options.to in FORMATS else ""))

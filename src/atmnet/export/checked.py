@@ -46,6 +46,11 @@ def find_format(to: str, path: Path, precision: str) -> Format:
     Raises:
         UserError: For an unknown format, an ending or precision that is not the format's, or a missing folder.
     """
+    if to == "coreml":
+        raise UserError(
+            "to: Core ML runs on Apple's systems alone, so that a file could not be held to the model here; write "
+            "--to torch and convert the program there: pip install coremltools"
+        )
     if to not in FORMATS:
         raise UserError(f"to: got {to!r}, expected one of {', '.join(FORMATS)}")
     form = FORMATS[to]

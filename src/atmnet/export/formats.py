@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from atmnet.export.executorch_file import load_executorch, write_executorch
 from atmnet.export.int8 import quantise_dynamic, quantise_static
 from atmnet.export.job import Job
 from atmnet.export.onnx_file import count_nodes, write_onnx
@@ -66,5 +67,6 @@ FORMATS = {
     "onnx": Format(".onnx", _write_onnx, _load, count_nodes, ("fp32", "fp16", "int8", "int8-dynamic"), True),
     "openvino": Format(".xml", write_openvino, _load, None, ("fp32", "fp16", "int8"), True),
     "torch": Format(".pt2", write_program, load_program, None, ("fp32",), False),
+    "executorch": Format(".pte", write_executorch, load_executorch, None, ("fp32",), False),
     "aoti": Format(".pt2", write_machine_code, load_machine_code, None, ("fp32",), False),
 }
