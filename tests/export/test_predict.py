@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import timm
+import torch
 from PIL import Image
 
 import atmnet_cli
-from atmnet.data import DigitsReader
+from atmnet.data import DigitsReader, eval_transform
 from atmnet.export import export_dense, export_model, save_pretrained
 from atmnet.tasks import Classifier
 from tests.export.conftest import CLASSES
@@ -167,8 +168,20 @@ def test_raw_outputs_are_no_objects(predict, photographs, tmp_path):
     assert "holds what the heads of a detector say, not objects: export it without --raw" in told
 
 
-def test_evaluation(exported, capfd):
-    arguments = ["evaluate", str(exported[0].path), "--data.source=digits", "--data.workers=0", "--device=cpu"]
+def test_evaluation(exported, tmp_path, capfd):
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(exported[0].path)
+    next(entry for entry in graph.metadata_props if entry.key == "classes").value = json.dumps(list("0123456789"))
+    onnx.save(graph, tmp_path / "digits.onnx")
+    arguments = ["evaluate", str(tmp_path / "digits.onnx"), "--data.source=digits", "--data.workers=0", "--device=cpu"]
+    assert atmnet_cli.main(arguments) == 0
+    reader, model = DigitsReader("val"), exported[1]
+    transform = eval_transform(timm.data.resolve_model_data_config(model))
+    samples = [reader[number] for number in range(len(reader))]
+    with torch.no_grad():
+        said = model(torch.stack([transform(image.convert("RGB")) for image, _ in samples])).argmax(1)
+    right = (said == torch.tensor([label for _, label in samples])).float().mean().item()
+    assert json.loads(capfd.readouterr().out)["top1"] == pytest.approx(100 * right, abs=1e-4)
     assert atmnet_cli.main([*arguments, "--report=a.html"]) == 2
     assert "report: shows where a network looks, which takes its checkpoint" in capfd.readouterr().err
     assert atmnet_cli.main(["export", str(exported[0].path)]) == 2

@@ -26,7 +26,7 @@ def write_executorch(job: Job, path: Path) -> None:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
     except ImportError as error:
-        raise UserError("to: ExecuTorch is missing: pip install executorch") from error
+        raise UserError("to: ExecuTorch is missing: pip install 'atmnet[executorch]'") from error
     network: Any = by_grids(job.network())
     try:
         with quiet(), torch.no_grad():
