@@ -34,7 +34,7 @@ _POSITIONAL = {
     "evaluate": {"model": "Run or checkpoint folder; or the name of a model, with --weights."},
     "export": {"model": "Run or checkpoint folder; or the name of a model, with --weights."},
     "predict": {
-        "model": "Run or checkpoint folder; or the name of a model, with --weights.",
+        "model": "Run or checkpoint folder; an exported file; or the name of a model, with --weights.",
         "images": "Images and folders of images.",
     },
 }

@@ -259,7 +259,7 @@ class PredictOptions:
     """Classify, detect or segment: a table or JSON lines, and pictures."""
 
     model: str
-    """Run or checkpoint folder; or the name of a model, with weights."""
+    """Run or checkpoint folder; a file that `atmnet export` wrote; or the name of a model, with weights."""
     images: list[str]
     """Images and folders of images."""
     weights: str = ""
@@ -326,12 +326,13 @@ class CheckDataOptions:
 
 @dataclass
 class ExportOptions:
-    """Write a trained classifier as a file for other runtimes, and hold that file to the model."""
+    """Write a trained network as a file for other runtimes, and hold that file to the model."""
 
     model: str
     """Run or checkpoint folder; or the name of a model, with weights."""
-    to: Literal["onnx", "openvino", "torch", "aoti"] = "onnx"
-    """Format: ONNX, OpenVINO IR, a torch.export program, or machine code by AOTInductor."""
+    to: Literal["onnx", "openvino", "torch", "aoti", "executorch", "coreml"] = "onnx"
+    """Format: ONNX, OpenVINO IR, a torch.export program, machine code by AOTInductor, or an ExecuTorch program. Core ML
+    is refused: it cannot be checked here."""
     output: str = ""
     """File to write. Default: the architecture's name with the format's ending, in the current folder."""
     weights: str = ""
@@ -344,6 +345,8 @@ class ExportOptions:
     """Side of the square images, in pixels. Default: the model's."""
     pixels: Literal["normalised", "unit", "uint8"] = "normalised"
     """What the file takes: floats already normalised by mean and std, floats in 0..1, or bytes."""
+    raw: bool = False
+    """Detection: what the heads say and anchors, for any batch, in place of objects; RetinaNet and FCOS."""
     precision: Literal["fp32", "fp16", "int8", "int8-dynamic"] = "fp32"
     """Of weights and products; 'int8' needs pictures to calibrate on."""
     calibration: str = ""

@@ -1,4 +1,4 @@
-"""Run exported classifiers with NumPy, Pillow and the file's own runtime.
+"""Run exported files with NumPy, Pillow and the file's own runtime.
 
 Outside the package, whose import loads torch: nothing here does.
 
@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,87 +17,113 @@ from PIL import Image
 
 from atmnet_options import UserError
 
-#: What an exported file says of itself, as strings of JSON; see docs/deploy.md.
-KEYS = ("classes", "input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode", "pixels")
+_COMMON = ("classes", "input_size", "mean", "std", "pixels")
+#: What an exported classifier says of itself, as strings of JSON; see docs/deploy.md.
+KEYS = (*_COMMON, "interpolation", "crop_pct", "crop_mode")
+#: The same of every task; files that do not say theirs are classifiers.
+TASK_KEYS = {
+    "classification": KEYS,
+    "segmentation": (*_COMMON, "shorter", "longest", "head"),
+    "detection": (*_COMMON, "shorter", "longest", "head", "raw"),
+}
 
 Array = NDArray[Any]
 
 
-class _FileClassifier:
-    """A classifier in a file, with its class names and preprocessing.
+class _Opened(NamedTuple):
+    """A file in its runtime: images -> outputs, what it says of itself, and the sizes (N, C, H, W) that are fixed."""
+
+    run: Callable[[Array], list[Array]]
+    metadata: dict[str, str]
+    shape: list[int | None]
+
+
+class ExportedFile:
+    """A network in a file, with its class names and preprocessing.
+
+    Args:
+        path: The file: .onnx, or .xml of OpenVINO with its .bin beside it.
+        threads: CPU threads; default: the runtime's choice.
 
     Attributes:
         path: The file.
+        task: 'classification', 'segmentation' or 'detection'.
         classes: Names of the K classes.
-        config: What to do with pictures: input_size (C, H, W), mean, std, interpolation, crop_pct, crop_mode, pixels.
+        config: What to do with pictures: input_size (C, H, W), mean, std, pixels; for classifiers interpolation,
+            crop_pct, crop_mode; for others shorter and longest side and head; for detectors raw.
+        shape: What the file takes, (N, C, H, W); None where that is open.
+
+    Raises:
+        UserError: For another ending, where the runtime is not installed, or the file is damaged or of another origin.
     """
 
-    def __init__(
-        self, path: Path, run: Callable[[Array], Array], metadata: dict[str, str], shape: Sequence[int | None]
-    ) -> None:
-        missing = [key for key in KEYS if key not in metadata]
-        if missing:
-            raise UserError(f"{path}: not written by `atmnet export`: its metadata lack {', '.join(missing)}")
-        self.path, self._run, self._shape = path, run, shape
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        kinds = {".onnx": _open_onnx, ".xml": _open_openvino}
+        if Path(path).suffix not in kinds:
+            raise UserError(f"{path}: expected a file that ends in {' or '.join(kinds)}")
+        self._take(Path(path), kinds[Path(path).suffix](Path(path), threads))
+
+    def _take(self, path: Path, opened: _Opened) -> None:
+        self.path, self._run, self.shape = path, opened.run, opened.shape
         try:
-            self.config = {key: json.loads(metadata[key]) for key in KEYS}
+            told = {key: json.loads(text) for key, text in opened.metadata.items() if key in _every_key()}
         except ValueError as error:
             raise UserError(f"{path}: its metadata are damaged: {error}") from error
+        self.task: str = told.pop("task", "classification")
+        if self.task not in TASK_KEYS:
+            raise UserError(f"{path}: of an unknown task {self.task!r}: written by a newer `atmnet export`")
+        missing = [key for key in TASK_KEYS[self.task] if key not in told]
+        if missing:
+            raise UserError(f"{path}: not written by `atmnet export`: its metadata lack {', '.join(missing)}")
+        self.config: dict[str, Any] = {key: told[key] for key in TASK_KEYS[self.task]}
         self.classes: list[str] = self.config.pop("classes")
 
-    def logits(self, batch: Array) -> Array:
-        """Images (N, C, H, W) as :func:`preprocess` gives them -> (N, K), float32.
+    def outputs(self, batch: Array) -> list[Array]:
+        """Images (N, C, H, W) as the file takes them -> all outputs of the file.
 
         Raises:
             UserError: Where the file takes images of another size.
         """
         for axis, name in enumerate(("images", "channels", "height", "width")):
-            fixed = self._shape[axis]
-            if axis and fixed is not None and batch.shape[axis] != fixed:
+            fixed = self.shape[axis]
+            if fixed is not None and batch.shape[axis] != fixed:
                 raise UserError(f"{self.path}: got {name} {batch.shape[axis]}, the file takes {fixed} alone")
         try:
-            return in_batches(self._run, batch, self._shape[0] or len(batch))
+            return self._run(batch)
         except Exception as error:  # the runtimes' classes of error have no other base
             raise UserError(f"{self.path}: cannot run on images {batch.shape}: {_reason(error)}") from error
 
+    def logits(self, batch: Array) -> Array:
+        """Images (N, C, H, W) as the file takes them -> (N, K) or of segmenters (N, K, H, W), float32.
+
+        Where the file takes a fixed number of images, they are fed by that many.
+
+        Raises:
+            UserError: As :meth:`outputs`.
+        """
+        return in_batches(lambda part: self.outputs(part)[0], batch, self.shape[0] or len(batch))
+
+
+class _FileClassifier(ExportedFile):
     def __call__(self, images: Sequence[Image.Image]) -> Array:
         """Pictures -> probabilities (N, K)."""
         batch = np.stack([preprocess(image, self.config) for image in images])
-        logits = self.logits(batch).astype(np.float64)
-        powers = np.exp(logits - logits.max(1, keepdims=True))
-        return powers / powers.sum(1, keepdims=True)
+        return _softmax(self.logits(batch).astype(np.float64))
+
+    def _take(self, path: Path, opened: _Opened) -> None:
+        super()._take(path, opened)
+        _expect(self, "classification")
 
 
 class OnnxClassifier(_FileClassifier):
-    """An ONNX file in ONNX Runtime.
-
-    Args:
-        path: The file.
-        threads: CPU threads; default: the runtime's choice.
-
-    Raises:
-        UserError: Where onnxruntime is not installed, or the file is damaged or of another origin.
-    """
+    """A classifier as an ONNX file in ONNX Runtime. Arguments, attributes and errors as :class:`ExportedFile`."""
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise UserError("onnxruntime is not installed: pip install onnxruntime") from error
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        providers = ["CPUExecutionProvider"]
-        session = _opened(Path(path), lambda: onnxruntime.InferenceSession(str(path), options, providers=providers))
-        entry = session.get_inputs()[0]
-        shape = [size if isinstance(size, int) else None for size in entry.shape]
-        metadata = session.get_modelmeta().custom_metadata_map
-        super().__init__(Path(path), lambda batch: session.run(None, {entry.name: batch})[0], metadata, shape)
+        self._take(Path(path), _open_onnx(Path(path), threads))
 
 
 class OpenVinoClassifier(_FileClassifier):
-    """An OpenVINO IR (the .xml file, its .bin beside it) on the CPU. Errors as :class:`OnnxClassifier`.
+    """A classifier as OpenVINO IR on the CPU. Arguments, attributes and errors as :class:`ExportedFile`.
 
     Args:
         path: The .xml file.
@@ -106,29 +132,14 @@ class OpenVinoClassifier(_FileClassifier):
     """
 
     def __init__(self, path: str | Path, threads: int | None = None, precision: str = "f32") -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise UserError("openvino is not installed: pip install openvino") from error
-        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision}
-        if threads is not None:
-            config["INFERENCE_NUM_THREADS"] = threads
-        core = openvino.Core()
-        model = _opened(Path(path), lambda: core.read_model(str(path)))
-        metadata = {}
-        for key in KEYS:
-            if model.has_rt_info(["atmnet", key]):
-                metadata[key] = model.get_rt_info(["atmnet", key]).astype(str)
-        shape = [size.get_length() if size.is_static else None for size in model.inputs[0].get_partial_shape()]
-        compiled = core.compile_model(model, "CPU", config)
-        super().__init__(Path(path), lambda batch: compiled(batch)[0], metadata, shape)
+        self._take(Path(path), _open_openvino(Path(path), threads, precision))
 
 
 def open_classifier(path: str | Path, threads: int | None = None) -> OnnxClassifier | OpenVinoClassifier:
     """The classifier of an exported file, by its ending: .onnx, or .xml of OpenVINO.
 
     Raises:
-        UserError: For another ending, and as :class:`OnnxClassifier`.
+        UserError: As :class:`ExportedFile`.
     """
     kinds: dict[str, Callable[..., OnnxClassifier | OpenVinoClassifier]] = {
         ".onnx": OnnxClassifier,
@@ -137,6 +148,56 @@ def open_classifier(path: str | Path, threads: int | None = None) -> OnnxClassif
     if Path(path).suffix not in kinds:
         raise UserError(f"{path}: expected a file that ends in {' or '.join(kinds)}")
     return kinds[Path(path).suffix](path, threads)
+
+
+def _every_key() -> set[str]:
+    return {"task", *(key for keys in TASK_KEYS.values() for key in keys)}
+
+
+def _expect(file: ExportedFile, task: str) -> None:
+    if file.task != task:
+        raise UserError(f"{file.path}: got a file for {file.task}, expected one for {task}")
+
+
+def _softmax(logits: Array) -> Array:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def _open_onnx(path: Path, threads: int | None) -> _Opened:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError("onnxruntime is not installed: pip install onnxruntime") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    providers = ["CPUExecutionProvider"]
+    session = _opened(path, lambda: onnxruntime.InferenceSession(str(path), options, providers=providers))
+    entry = session.get_inputs()[0]
+    shape = [size if isinstance(size, int) else None for size in entry.shape]
+    metadata = session.get_modelmeta().custom_metadata_map
+    return _Opened(lambda batch: session.run(None, {entry.name: batch}), metadata, shape)
+
+
+def _open_openvino(path: Path, threads: int | None, precision: str = "f32") -> _Opened:
+    try:
+        import openvino
+    except ImportError as error:
+        raise UserError("openvino is not installed: pip install openvino") from error
+    config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision}
+    if threads is not None:
+        config["INFERENCE_NUM_THREADS"] = threads
+    core = openvino.Core()
+    model = _opened(path, lambda: core.read_model(str(path)))
+    metadata = {}
+    for key in _every_key():
+        if model.has_rt_info(["atmnet", key]):
+            metadata[key] = model.get_rt_info(["atmnet", key]).astype(str)
+    shape = [size.get_length() if size.is_static else None for size in model.inputs[0].get_partial_shape()]
+    compiled = core.compile_model(model, "CPU", config)
+    return _Opened(lambda batch: list(compiled(batch).values()), metadata, shape)
 
 
 def in_batches(run: Callable[[Array], Array], images: Array, size: int) -> Array:
@@ -168,7 +229,7 @@ def preprocess(image: Image.Image, config: dict[str, Any]) -> Array:
 
     Args:
         image: Any picture; converted to grey or RGB as the file wants.
-        config: As in :class:`OnnxClassifier`. ``pixels`` says what the file takes: 'normalised' (by mean and std),
+        config: As in :class:`ExportedFile`. ``pixels`` says what the file takes: 'normalised' (by mean and std),
             'unit' (float32 in 0..1) or 'uint8'; it normalises the last two itself.
     """
     channels, height, width = config["input_size"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from atmnet.export.modules import Restore, sample, taps
-from atmnet.export.rewrite import interleaved
+from atmnet.export.reorder import interleaved
 from atmnet.ops import sample_along
 
 GRIDS = [(7,), (1,), (2,), (5, 3), (1, 1), (4, 1), (2, 3, 5)]

@@ -13,6 +13,7 @@ from atmnet.data import Source, eval_transform, image_mode
 from atmnet.engine import evaluate, read_metrics, read_options
 from atmnet.report import Example, Report, write_report
 from atmnet.tasks import ClassificationResult, ClassificationTask, Classifier, Mistake, load_task
+from atmnet.tasks.exported import FileModel
 from atmnet_options import DataOptions, EvaluateOptions, UserError
 
 _WORST, _EXAMPLES = 24, 10
@@ -21,6 +22,8 @@ _WORST, _EXAMPLES = 24, 10
 def run(options: EvaluateOptions) -> int:
     """Print the metrics as one JSON line, and write the report where asked."""
     task = load_task(options.model, options.weights, options.windows, keep_mistakes=_WORST if options.report else 0)
+    if options.report and isinstance(task.network.model, FileModel):
+        raise UserError("report: shows where a network looks, which takes its checkpoint; leave --report out")
     if options.report and not isinstance(task, ClassificationTask):
         raise UserError("report: of classifiers alone; `atmnet predict --output` draws what others find")
     recorded = read_options(Path(options.model))

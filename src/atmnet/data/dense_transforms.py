@@ -19,7 +19,7 @@ from atmnet_options import DenseOptions
 #: Crops to draw until one is not mostly of one class.
 _CROPS = 10
 #: Segmentation: the longer side may be this many times the crop's.
-_LONGEST = 4
+LONGEST = 4
 
 
 class DetectionTrain:
@@ -68,7 +68,7 @@ class SegmentationTrain:
     def __call__(self, image: Image.Image, target: Tensor) -> tuple[Tensor, Tensor]:
         crop = self._dense.crop
         shorter = max(1, round(crop * torch.empty(()).uniform_(*self._dense.scale).item()))
-        picture = tv_tensors.Image(tvf.resize(tvf.to_image(image), [shorter], max_size=_LONGEST * shorter))
+        picture = tv_tensors.Image(tvf.resize(tvf.to_image(image), [shorter], max_size=LONGEST * shorter))
         labels = tvf.resize(tv_tensors.Mask(target[None]), list(picture.shape[-2:]))
         y0, x0 = self._place(labels[0])
         picture, labels = picture[..., y0 : y0 + crop, x0 : x0 + crop], labels[..., y0 : y0 + crop, x0 : x0 + crop]
@@ -100,7 +100,7 @@ class SegmentationEval:
         self._mean, self._std = list(mean), list(std)
 
     def __call__(self, image: Image.Image, target: Tensor) -> tuple[Tensor, Tensor]:
-        picture = tvf.resize(tvf.to_image(image), [self._crop], max_size=_LONGEST * self._crop)
+        picture = tvf.resize(tvf.to_image(image), [self._crop], max_size=LONGEST * self._crop)
         values = tvf.to_dtype(picture.as_subclass(Tensor), torch.float32, scale=True)
         return tvf.normalize(values, self._mean, self._std), target
 

@@ -1,31 +1,26 @@
 """``atmnet.export.export_model``: from a model to a checked file."""
 
 import copy
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import nn
 
-from atmnet.export.formats import FORMATS
-from atmnet.export.frame import Framed, Pixels, metadata
+from atmnet.export.checked import Call, find_format, write_checked
+from atmnet.export.frame import Framed, Pixels, architecture_of, metadata, random_images
 from atmnet.export.job import Job
 from atmnet.export.pictures import pictures
-from atmnet.export.verify import ExportReport, difference, differences, latency, sizes_to_check
+from atmnet.export.torch_file import on_arrays
+from atmnet.export.verify import CLASSES, ExportReport
 from atmnet.tasks.classifier import data_config
 from atmnet_options import UserError
-from atmnet_runtime import in_batches, preprocess
+from atmnet_runtime import preprocess
 
 Precision = Literal["fp32", "fp16", "int8", "int8-dynamic"]
 
-#: Largest difference from eager that is let pass: of fp32 the largest over the largest logit (or 1), else of norms.
-TOLERANCE: dict[str, float] = {"fp32": 5e-6, "fp16": 1e-2, "int8": 0.15, "int8-dynamic": 0.15}
 #: Pictures in a call of the comparison, where the file leaves that open.
 _AT_ONCE = 8
 
@@ -62,58 +57,31 @@ def export_model(
         calibration: Folder of pictures like those that the model is for.
         images: Folder of pictures to compare on. Default: those to calibrate on, else what scikit-image or scikit-learn
             bring along.
-        tolerance: Largest difference to let pass; default: :data:`TOLERANCE`.
+        tolerance: Largest difference to let pass; default: :data:`atmnet.export.TOLERANCE`.
 
     Raises:
         UserError: For what the format cannot say, a missing library, too large a difference, or broken pictures.
     """
     path = Path(path)
-    if to not in FORMATS:
-        raise UserError(f"to: got {to!r}, expected one of {', '.join(FORMATS)}")
-    form = FORMATS[to]
-    if path.suffix != form.suffix:
-        raise UserError(f"output: {path}: expected an ending of {form.suffix}")
-    if not path.parent.is_dir():
-        raise UserError(f"output: {path.parent}: no such folder")
-    if precision not in form.precisions:
-        raise UserError(f"precision: got {precision!r}, {to} is written in {' or '.join(form.precisions)}")
+    form = find_format(to, path, precision)
     config = data_config(model, None) if config is None else config
     frame = {**config, "pixels": pixels}
     shown = _arrays(pictures(images or calibration, option="images" if images else "calibration"), frame)
-    eager = Framed(copy.deepcopy(model).cpu().float().eval(), config, pixels)
-    with torch.inference_mode():
-        outputs = _classes_of(eager, config, pixels)
-    names = [str(k) for k in range(outputs)] if classes is None else list(classes)
-    if len(names) != outputs:
-        raise UserError(f"classes: got {len(names)} names, the model has {outputs} outputs")
+    eager = on_arrays(Framed(copy.deepcopy(model).cpu().float().eval(), config, pixels))
+    (logits,) = eager(random_images((1, *config["input_size"]), pixels).numpy())
+    if logits.ndim != 2:
+        raise UserError(f"model: expected a classifier with outputs (B, K), got outputs of shape {logits.shape}")
+    names = [str(k) for k in range(logits.shape[1])] if classes is None else list(classes)
+    if len(names) != logits.shape[1]:
+        raise UserError(f"classes: got {len(names)} names, the model has {logits.shape[1]} outputs")
     job = Job(
         model=model, config=config, pixels=pixels, precision=precision, dynamic=dynamic and form.dynamic,
-        batch_size=batch_size, metadata=metadata(model, names, config, pixels),
+        batch_size=batch_size,
+        metadata=metadata("classification", architecture_of(model), names, config, pixels),
         calibration=_calibration(calibration, precision, frame),
     )  # fmt: skip
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        form.write(job, beside / path.name)
-        try:
-            report = _verify(form, job, beside / path.name, eager, shown)
-        except UserError as error:
-            advice = "; for a model of one size, --dynamic=false" if job.dynamic else ""
-            raise UserError(f"{path.name}: not kept{advice}: {error}") from error
-        _judge(report, path, precision, TOLERANCE[precision] if tolerance is None else tolerance)
-        for part in sorted(beside.iterdir(), key=lambda part: part.name == path.name):  # what it needs before itself
-            os.replace(part, path.parent / part.name)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return ExportReport(**{**vars(report), "path": path})
-
-
-def _classes_of(eager: nn.Module, config: dict[str, Any], pixels: Pixels) -> int:
-    channels, height, width = config["input_size"]
-    dtype = torch.uint8 if pixels == "uint8" else torch.float32
-    out = eager(torch.zeros(1, channels, height, width, dtype=dtype))
-    if out.dim() != 2:
-        raise UserError(f"model: expected a classifier with outputs (B, K), got outputs of shape {tuple(out.shape)}")
-    return out.shape[1]
+    calls = _calls(shown, _AT_ONCE if job.dynamic else batch_size)
+    return write_checked(form, job, path, eager, calls, CLASSES, tolerance)
 
 
 def _calibration(folder: str, precision: str, frame: dict[str, Any]) -> np.ndarray | None:
@@ -121,40 +89,14 @@ def _calibration(folder: str, precision: str, frame: dict[str, Any]) -> np.ndarr
         return None
     if not folder:
         raise UserError("calibration: precision int8 needs a folder of pictures like those that the model is for")
-    return _arrays(pictures(folder, 128, "calibration"), frame)
+    return np.stack(_arrays(pictures(folder, 128, "calibration"), frame))
 
 
-def _arrays(images: Sequence[Image.Image], frame: dict[str, Any]) -> np.ndarray | None:
-    return np.stack([preprocess(image, frame) for image in images]) if images else None
+def _arrays(images: Sequence[Image.Image], frame: dict[str, Any]) -> list[np.ndarray]:
+    return [preprocess(image, frame) for image in images]
 
 
-def _verify(form: Any, job: Job, path: Path, eager: nn.Module, shown: np.ndarray | None) -> ExportReport:
-    channels, *side = job.config["input_size"]
-    run = form.load(path, torch.get_num_threads())
-    found = differences(
-        run, eager, sizes_to_check((side[0], side[1]), job.dynamic, job.batch_size), channels, job.pixels
-    )
-    agreement = None
-    if shown is not None:
-        at_once = _AT_ONCE if job.dynamic else job.batch_size
-        with torch.inference_mode():
-            theirs = in_batches(lambda part: eager(torch.from_numpy(part)).numpy(), shown, at_once)
-        ours = in_batches(run, shown, at_once)
-        found.append(difference(f"{len(shown)} pictures", ours, theirs))
-        agreement = float((ours.argmax(1) == theirs.argmax(1)).mean())
-    seconds, eager_seconds = latency(run, eager, (job.batch_size, channels, *side), job.pixels)
-    size = sum(part.stat().st_size for part in path.parent.rglob("*") if part.is_file())
-    nodes = form.nodes(path) if form.nodes is not None else None
-    return ExportReport(path, size, nodes, found, 0 if shown is None else len(shown), agreement, seconds, eager_seconds)
-
-
-def _judge(report: ExportReport, path: Path, precision: str, tolerance: float) -> None:
-    # Eight bits are made for pictures: noise leaves the ranges that these have.
-    judged = report.differences[-1:] if precision.startswith("int8") and report.pictures else report.differences
-    for found in judged:
-        value = found.scaled if precision == "fp32" else found.relative
-        if not value <= tolerance:
-            raise UserError(
-                f"{path.name}: not kept: on {found.what} it differs from the eager model by {value:.1e}, "
-                f"tolerance {tolerance:.1e}"
-            )
+def _calls(shown: Sequence[np.ndarray], size: int) -> list[Call]:
+    """All pictures, ``size`` at a time; the last are filled up by repetition."""
+    parts = [shown[start : start + size] for start in range(0, len(shown), size)]
+    return [Call(np.stack([*part, *[part[-1]] * (size - len(part))]), len(part)) for part in parts]

@@ -9,19 +9,21 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 import atmnet
 from atmnet.export.modules import PredictTaps
+from atmnet_runtime import TASK_KEYS
 
 #: What a file takes: floats already normalised, floats in 0..1, or bytes.
 Pixels = Literal["normalised", "unit", "uint8"]
 
 
 class Framed(nn.Module):
-    """A network between the pixels that a file takes and float32 logits.
+    """A network between the pixels that a file takes and float32 outputs.
 
     Args:
-        model: Images (B, C, H, W), normalised -> logits (B, K).
+        model: Images (B, C, H, W), normalised -> logits, or several outputs.
         config: timm's data configuration: mean and std.
         pixels: What comes in; all but 'normalised' are normalised here.
     """
@@ -35,12 +37,13 @@ class Framed(nn.Module):
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(config[name]).view(-1, 1, 1))
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         if self.pixels == "uint8":
             image = image.float() / 255
         if self.pixels != "normalised":
             image = (image - self.mean) / self.std
-        return self.model(image.to(next(self.model.parameters()).dtype)).float()
+        out = self.model(image.to(next(self.model.parameters()).dtype))
+        return tree_map_only(Tensor, lambda x: x.float() if x.is_floating_point() else x, out)
 
 
 def halved(model: nn.Module) -> nn.Module:
@@ -62,13 +65,26 @@ def random_images(shape: Sequence[int], pixels: Pixels, seed: int = 0) -> Tensor
     return torch.randn(tuple(shape), generator=generator)
 
 
-def metadata(model: nn.Module, classes: list[str], config: dict[str, Any], pixels: Pixels) -> dict[str, str]:
-    """What a file says of itself, as strings of JSON: see ``atmnet_runtime``."""
+def architecture_of(model: nn.Module) -> str:
+    """Name of a timm model, or of its class."""
+    return (getattr(model, "pretrained_cfg", None) or {}).get("architecture", type(model).__name__)
+
+
+def metadata(
+    task: str, architecture: str, classes: list[str], config: dict[str, Any], pixels: Pixels
+) -> dict[str, str]:
+    """What a file says of itself, as strings of JSON: see ``atmnet_runtime``.
+
+    Args:
+        task: 'classification', 'segmentation' or 'detection'.
+        architecture: Name of the network.
+        classes: Names of the classes.
+        config: Has, maybe besides others, what files of the task say.
+        pixels: What the file takes.
+    """
     found = {
-        "classes": classes,
-        **{key: config[key] for key in ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")},
-        "pixels": pixels,
-        "architecture": (getattr(model, "pretrained_cfg", None) or {}).get("architecture", type(model).__name__),
+        **{key: value for key, value in config.items() if key in TASK_KEYS[task]},
+        "task": task, "classes": classes, "pixels": pixels, "architecture": architecture,
         "atmnet": atmnet.__version__,
-    }
+    }  # fmt: skip
     return {key: json.dumps(value, ensure_ascii=False) for key, value in found.items()}

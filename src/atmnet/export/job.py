@@ -3,7 +3,8 @@
 Shapes: N pictures, C colour channels, H x W pixels.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,13 @@ from atmnet.export.rewrite import exportable
 
 #: Shape of the image that open sizes are traced at: H and W differ, and every stage has several tokens.
 _TRACED = (2, 96, 128)
+#: Of each output its open axes, by name.
+Outputs = Mapping[str, Mapping[int, str]]
+
+
+def as_it_is(model: nn.Module) -> nn.Module:
+    """A network whose outputs are those of the file."""
+    return model
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,9 @@ class Job:
         batch_size: Images in a call, where not.
         metadata: What the file says of itself.
         calibration: Pictures (N, C, H, W) as the file takes them, for int8.
+        form: From the network in plain operations to what gives the outputs.
+        outputs: Their names, in order.
+        traced: Shape (B, H, W) of the images to trace with, where sizes are open. With a batch of 1 that stays fixed.
     """
 
     model: nn.Module
@@ -39,10 +50,13 @@ class Job:
     batch_size: int
     metadata: dict[str, str]
     calibration: np.ndarray | None
+    form: Callable[[nn.Module], nn.Module] = as_it_is
+    outputs: Outputs = field(default_factory=lambda: {"logits": {0: "batch"}})
+    traced: tuple[int, int, int] = _TRACED
 
     def network(self) -> Framed:
         """The model in plain operations, with what stands around it."""
-        plain = exportable(self.model)
+        plain = self.form(exportable(self.model))
         return Framed(halved(plain) if self.precision == "fp16" else plain, self.config, self.pixels).eval()
 
     def calibration_batches(self) -> np.ndarray:
@@ -56,5 +70,5 @@ class Job:
     def example(self) -> Tensor:
         """Images to trace with."""
         channels, height, width = self.config["input_size"]
-        batch, height, width = _TRACED if self.dynamic else (self.batch_size, height, width)
+        batch, height, width = self.traced if self.dynamic else (self.batch_size, height, width)
         return random_images((batch, channels, height, width), self.pixels)

@@ -65,8 +65,7 @@ class PlainATM(nn.Module):
         grouped = x.unflatten(-1, (-1, self.groups))
         branches = []
         for k, project in enumerate(self.along):
-            samples = sample(grouped, Taps(*offset[4 * k : 4 * k + 4]), self.axes - k)
-            branches.append(project(samples.flatten(-2)))
+            branches.append(project(self.sampled(grouped, offset, k).flatten(-2)))
         branches.append(self.identity(x))
         tokens = tuple(range(1, 1 + self.axes))
         total = _sum([branch.mean(tokens) for branch in branches])
@@ -74,6 +73,10 @@ class PlainATM(nn.Module):
         return self.proj(
             _sum([branch * a for branch, a in zip(branches, weights.chunk(self.axes + 1, 1), strict=True)])
         )
+
+    def sampled(self, x: Tensor, offset: list[Tensor], k: int) -> Tensor:
+        """What branch ``k`` reads of x (B, L*, S, G)."""
+        return sample(x, Taps(*offset[4 * k : 4 * k + 4]), self.axes - k)
 
 
 def sample(x: Tensor, at: Taps, dim: int) -> Tensor:

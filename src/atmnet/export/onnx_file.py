@@ -7,28 +7,33 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from atmnet.export.boxes import onnx_translations
+from atmnet.export.job import Outputs
 from atmnet_options import UserError
 
 OPSET = 20
-INPUT, OUTPUT = "image", "logits"
+INPUT = "image"
 
 
-def write_onnx(model: nn.Module, path: Path, example: Tensor, *, dynamic: bool, metadata: dict[str, str]) -> None:
+def write_onnx(
+    model: nn.Module, path: Path, example: Tensor, *, dynamic: bool, metadata: dict[str, str], outputs: Outputs
+) -> None:
     """Write ``model``, which takes images like ``example`` (B, C, H, W), to ``path``.
 
     Args:
         model: In plain operations: see :func:`atmnet.export.rewrite.exportable`.
         path: File to write.
         example: An image batch; its shape holds for all, unless ``dynamic``.
-        dynamic: Leave batch, height and width open.
+        dynamic: Leave height and width open, and the batch, where that of the example is not 1.
         metadata: Written into the file.
+        outputs: Names of the model's outputs, in order, with names for their open axes.
 
     Raises:
         UserError: Where onnx and onnxscript are missing, or the model cannot be exported.
@@ -39,19 +44,20 @@ def write_onnx(model: nn.Module, path: Path, example: Tensor, *, dynamic: bool, 
     except ImportError as error:
         raise UserError(f"to: ONNX needs {error.name}: pip install 'atmnet[export]'") from error
     free = torch.export.Dim.DYNAMIC
-    shapes = ({0: free, 2: free, 3: free},) if dynamic else None
+    axes = {2: "height", 3: "width"} | ({0: "batch"} if len(example) > 1 else {}) if dynamic else {}
+    shapes = (dict.fromkeys(axes, free),) if dynamic else None
     try:
         with torch.no_grad(), quiet():
             program: Any = torch.onnx.export(
                 model, (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False,
-                input_names=[INPUT], output_names=[OUTPUT],
+                input_names=[INPUT], output_names=list(outputs), custom_translation_table=onnx_translations(),
             )  # fmt: skip
     except torch.onnx.OnnxExporterError as error:
         cause = str(error.__cause__ or error).strip().splitlines()[0][:300]
         advice = "; for a model of one size, --dynamic=false" if dynamic else ""
         raise UserError(f"to: this model cannot be written as ONNX{advice}: {cause}") from error
     graph = program.model_proto
-    _tidy(graph, dynamic)
+    _tidy(graph, axes, outputs)
     for key, value in metadata.items():
         entry = graph.metadata_props.add()
         entry.key, entry.value = key, value
@@ -72,12 +78,12 @@ def quiet() -> Iterator[None]:
             logging.disable(disabled)
 
 
-def _tidy(graph: Any, dynamic: bool) -> None:
+def _tidy(graph: Any, axes: Mapping[int, str], outputs: Outputs) -> None:
     """Names for the open sizes; nothing of where the exporter's code lay on disk."""
-    if dynamic:
-        for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
-            graph.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
-        graph.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    if axes:
+        for entry, names in zip([*graph.graph.input, *graph.graph.output], [axes, *outputs.values()], strict=True):
+            for axis, name in names.items():
+                entry.type.tensor_type.shape.dim[axis].dim_param = name
         # Shapes between in terms of the exporter's symbols: runtimes infer their own, quantisers stumble over these.
         del graph.graph.value_info[:]
     for node in graph.graph.node:

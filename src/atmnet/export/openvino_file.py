@@ -1,16 +1,12 @@
 """OpenVINO's intermediate representation: an .xml file, and its weights beside it in a .bin file."""
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 from atmnet.export.int8 import quantise_openvino
 from atmnet.export.job import Job
 from atmnet.export.onnx_file import write_onnx
 from atmnet_options import UserError
-from atmnet_runtime import OpenVinoClassifier
 
 
 def write_openvino(job: Job, path: Path) -> None:
@@ -25,15 +21,10 @@ def write_openvino(job: Job, path: Path) -> None:
         raise UserError("to: OpenVINO is missing: pip install 'atmnet[export]'") from error
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
-        write_onnx(job.network(), file, job.example(), dynamic=job.dynamic, metadata={})
+        write_onnx(job.network(), file, job.example(), dynamic=job.dynamic, metadata={}, outputs=job.outputs)
         model = openvino.Core().read_model(file)
         if job.precision == "int8":
             model = quantise_openvino(model, job.calibration_batches())
         for key, value in job.metadata.items():
             model.set_rt_info(value, ["atmnet", key])
         openvino.save_model(model, path, compress_to_fp16=job.precision == "fp16")
-
-
-def load_openvino(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    """What takes images and gives logits."""
-    return OpenVinoClassifier(path, threads).logits

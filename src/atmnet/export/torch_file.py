@@ -1,6 +1,6 @@
 """PyTorch's own packages (.pt2): an exported program, or machine code by AOTInductor. Of one size: open ones are slow.
 
-Shapes: B images, C colour channels, H x W pixels, K classes.
+Shapes: B images, C colour channels, H x W pixels.
 """
 
 import json
@@ -25,9 +25,9 @@ def write_program(job: Job, path: Path) -> None:
         torch.export.save(_program(job), path, extra_files={_RECORD: json.dumps(job.metadata)})
 
 
-def load_program(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    """What takes images and gives logits."""
-    return _on_arrays(torch.export.load(path).module())
+def load_program(path: Path, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """What takes images and gives the outputs."""
+    return on_arrays(torch.export.load(path).module())
 
 
 def write_machine_code(job: Job, path: Path) -> None:
@@ -45,9 +45,9 @@ def write_machine_code(job: Job, path: Path) -> None:
         raise UserError(f"to: AOTInductor could not compile (is there a C++ compiler?): {str(error)[:200]}") from error
 
 
-def load_machine_code(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    """What takes images and gives logits."""
-    return _on_arrays(torch._inductor.aoti_load_package(str(path)))
+def load_machine_code(path: Path, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """What takes images and gives the outputs."""
+    return on_arrays(torch._inductor.aoti_load_package(str(path)))
 
 
 def _program(job: Job) -> Any:
@@ -55,10 +55,12 @@ def _program(job: Job) -> Any:
         return torch.export.export(job.network(), (job.example(),))
 
 
-def _on_arrays(model: Callable[..., Any]) -> Callable[[np.ndarray], np.ndarray]:
-    def run(images: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            out = model(torch.from_numpy(images))
-        return (out[0] if isinstance(out, list | tuple) else out).numpy()
+def on_arrays(model: Callable[..., Any]) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """``model``, of one tensor or several as outputs, with arrays in place of tensors."""
+
+    @torch.inference_mode()
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        out = model(torch.from_numpy(images))
+        return [part.numpy() for part in (out if isinstance(out, list | tuple) else [out])]
 
     return run

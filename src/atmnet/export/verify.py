@@ -1,4 +1,4 @@
-"""Hold a written file to the eager model: the same numbers, the same classes, and how fast.
+"""Hold a written file to the eager model: the same numbers, the same answers, and how fast.
 
 Shapes: B images, C colour channels, H x W pixels, K classes.
 """
@@ -9,31 +9,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from atmnet.benchmark import compare
 from atmnet.export.frame import Pixels, random_images
 
-Run = Callable[[NDArray[Any]], NDArray[Any]]
+#: Images (B, C, H, W) -> all outputs.
+Run = Callable[[NDArray[Any]], list[NDArray[Any]]]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a file's logits are from the eager model's.
+    """How far a file's outputs are from the eager model's; of several outputs that which is farthest.
 
     Attributes:
         what: The images: their shape, or that they are pictures.
         largest: Largest absolute difference.
-        scaled: The same over the largest eager logit, or over 1 where that is smaller.
-        relative: Norm of the difference over the norm of the eager logits.
+        scaled: The same over the largest eager value, or over 1 where that is smaller.
+        relative: Norm of the difference over the norm of the eager values.
     """
 
     what: str
     largest: float
     scaled: float
     relative: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How outputs of a task are compared.
+
+    Attributes:
+        difference: (what, ours, theirs) -> how far they are apart.
+        agreement: (ours, theirs) -> the share of answers that are the same.
+        answer: What that is a share of, for people: 'the same ANSWER'.
+    """
+
+    difference: Callable[[str, list[NDArray[Any]], list[NDArray[Any]]], Difference]
+    agreement: Callable[[list[NDArray[Any]], list[NDArray[Any]]], float]
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,8 @@ class ExportReport:
         nodes: Operators in the graph, None where the format does not say.
         differences: One for each size of images, and one for pictures.
         pictures: Number of real pictures.
-        agreement: Share of them on which both give the same class; None without pictures.
+        agreement: Share of them on which both give the same class (of segmenters, of their pixels; of detectors, of
+            the objects in them); None without pictures.
         seconds: Time of a call (one image where sizes are open) in the file's runtime.
         eager_seconds: The same of the eager model, in the same process.
     """
@@ -59,6 +74,7 @@ class ExportReport:
     agreement: float | None
     seconds: float
     eager_seconds: float
+    answer: str = "class on {share} of {count} pictures"
 
     @property
     def largest(self) -> float:
@@ -76,37 +92,60 @@ class ExportReport:
             for difference in self.differences
         ]
         if self.agreement is not None:
-            lines.append(f"  the same class on {self.agreement:.1%} of {self.pictures} pictures")
+            lines.append("  the same " + self.answer.format(share=f"{self.agreement:.1%}", count=self.pictures))
         ratio = self.seconds / self.eager_seconds
         lines.append(f"  a call: {self.seconds * 1e3:.1f} ms, eager {self.eager_seconds * 1e3:.1f} ms ({ratio:.2f}x)")
         return "\n".join(lines)
 
 
-def sizes_to_check(side: tuple[int, int], dynamic: bool, batch: int) -> list[tuple[int, int, int]]:
-    """(B, H, W) to compare at: the model's own size, one and two images; where sizes are open, two others."""
+def sizes_to_check(
+    side: tuple[int, int], dynamic: bool, batch: int, several: bool = True
+) -> list[tuple[int, int, int]]:
+    """(B, H, W) to compare at: the model's own size, one and two images; where sizes are open, two others.
+
+    Without ``several``, one image at a time.
+    """
     height, width = side
     if not dynamic:
         return [(batch, height, width)]
     wide = round(height * 200 / 224), round(width * 264 / 224)
     narrow = round(height * 161 / 224), round(width * 99 / 224)
-    return [(1, height, width), (2, height, width), (1, *wide), (1, *narrow)]
+    return [(1, height, width), *([(2, height, width)] if several else []), (1, *wide), (1, *narrow)]
 
 
-@torch.inference_mode()
 def differences(
-    run: Run, eager: nn.Module, sizes: Sequence[tuple[int, int, int]], channels: int, pixels: Pixels
+    run: Run,
+    eager: Run,
+    sizes: Sequence[tuple[int, int, int]],
+    channels: int,
+    pixels: Pixels,
+    comparison: Comparison,
 ) -> list[Difference]:
     """Differences on noise of each size (B, H, W)."""
     found = []
     for seed, (batch, *side) in enumerate(sizes):
-        images = random_images((batch, channels, *side), pixels, seed)
-        what = " x ".join(map(str, images.shape))
-        found.append(difference(what, run(images.numpy()), eager(images).numpy()))
+        images = random_images((batch, channels, *side), pixels, seed).numpy()
+        found.append(comparison.difference(" x ".join(map(str, images.shape)), run(images), eager(images)))
     return found
 
 
+def farthest(what: str, ours: list[NDArray[Any]], theirs: list[NDArray[Any]]) -> Difference:
+    """:func:`difference` of each output, and of these the largest."""
+    each = [difference(what, a, b) for a, b in zip(ours, theirs, strict=True)]
+    return Difference(what, *(max(getattr(d, key) for d in each) for key in ("largest", "scaled", "relative")))
+
+
+def same_classes(ours: list[NDArray[Any]], theirs: list[NDArray[Any]]) -> float:
+    """Of logits (B, K, ..) the share of places at which the largest is the same."""
+    return float((ours[0].argmax(1) == theirs[0].argmax(1)).mean())
+
+
+#: Of classifiers.
+CLASSES = Comparison(farthest, same_classes, "class on {share} of {count} pictures")
+
+
 def difference(what: str, ours: NDArray[Any], theirs: NDArray[Any]) -> Difference:
-    """Between a file's logits and the eager model's; whatever is not a number is infinitely far."""
+    """Between an output of a file and the eager model's; whatever is not a number is infinitely far."""
     if ours.shape != theirs.shape:
         return Difference(what, float("inf"), float("inf"), float("inf"))
     gap = np.abs(ours.astype(np.float64) - theirs)
@@ -117,10 +156,8 @@ def difference(what: str, ours: NDArray[Any], theirs: NDArray[Any]) -> Differenc
     return Difference(what, largest, largest / scale, float(np.linalg.norm(gap)) / max(norm, 1e-30))
 
 
-def latency(run: Run, eager: nn.Module, shape: tuple[int, ...], pixels: Pixels, rounds: int = 7) -> tuple[float, float]:
+def latency(run: Run, eager: Run, shape: tuple[int, ...], pixels: Pixels, rounds: int = 7) -> tuple[float, float]:
     """Medians of the seconds of a call, interleaved: the file's, the eager model's."""
-    images = random_images(shape, pixels)
-    array = images.numpy()
-    with torch.inference_mode():
-        comparison = compare({"file": lambda: run(array), "eager": lambda: eager(images)}, rounds, least=0.0)
+    array = random_images(shape, pixels).numpy()
+    comparison = compare({"file": lambda: run(array), "eager": lambda: eager(array)}, rounds, least=0.0)
     return comparison.seconds("file").median, comparison.seconds("eager").median

@@ -130,7 +130,7 @@ class Upsample(nn.Module):
     """Adds to each fine token the coarse one underneath: (B, H, W, C), (B, H', W', C) -> (B, H, W, C)."""
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        return fine + _spread(coarse, fine)
+        return fine + spread(coarse, fine)
 
 
 class Align(nn.Module):
@@ -146,12 +146,12 @@ class Align(nn.Module):
         nn.init.zeros_(self.offset.proj.bias)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        coarse = _spread(coarse, fine)
+        coarse = spread(coarse, fine)
         along_width, along_height = self.offset(torch.cat([fine, coarse], -1)).chunk(2, -1)
         return fine + sample_along(sample_along(coarse, along_width, -2), along_height, -3)
 
 
-def _spread(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Nearest neighbours of ``coarse`` for every token of ``fine``."""
+def spread(coarse: Tensor, fine: Tensor) -> Tensor:
+    """Nearest neighbours of ``coarse`` (B, H', W', C) for every token of ``fine`` (B, H, W, C)."""
     size: Optional[list[int]] = [fine.size(1), fine.size(2)]
     return F.interpolate(coarse.permute(0, 3, 1, 2), size=size, mode="nearest").permute(0, 2, 3, 1)

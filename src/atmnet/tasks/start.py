@@ -1,5 +1,6 @@
 """From options or a checkpoint to a task."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from atmnet.tasks.classification import ClassificationTask
 from atmnet.tasks.classifier import build_classifier, find_checkpoint, load_classifier, read_config
 from atmnet.tasks.dense import DenseNetwork, build_dense, load_dense
 from atmnet.tasks.detection import DetectionTask
+from atmnet.tasks.exported import ENDINGS, FileModel, load_exported
 from atmnet.tasks.segmentation import SegmentationTask
 from atmnet.tasks.task import Task, kind_of
 from atmnet_options import TrainOptions, WindowOptions
@@ -38,16 +40,29 @@ def start_task(options: TrainOptions, classes: list[str]) -> Task:
 
 
 def load_task(model: str, weights: str = "", windows: WindowOptions | None = None, keep_mistakes: int = 0) -> Task:
-    """A task with a trained network from a run or checkpoint folder, or from a model's name and a weights file.
+    """A task with a trained network from a run or checkpoint folder, a file that ``atmnet export`` wrote, or a model's
+    name and a weights file.
 
     Raises:
         UserError: Where there is none, or model and weights do not fit.
     """
+    if Path(model).suffix in ENDINGS:
+        return _exported_task(model, windows or WindowOptions(), keep_mistakes)
     folder = find_checkpoint(Path(model))
     record = read_config(folder) if folder is not None else {}
     if folder is not None and "head" in record:
         return _dense_task(load_dense(folder, record), windows or WindowOptions())
     return ClassificationTask(load_classifier(model, weights), keep_mistakes=keep_mistakes)
+
+
+def _exported_task(path: str, windows: WindowOptions, keep_mistakes: int) -> Task:
+    network = load_exported(path)
+    if not isinstance(network, DenseNetwork):
+        return ClassificationTask(network, keep_mistakes=keep_mistakes)
+    side = network.model.file.shape[2] if isinstance(network.model, FileModel) else None
+    if side is not None and windows.window is None:  # a segmenter of one size sees a picture piece by piece
+        windows = replace(windows, window=side)
+    return _dense_task(network, windows)
 
 
 def _dense_task(network: DenseNetwork, windows: WindowOptions) -> Task:

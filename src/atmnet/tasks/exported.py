@@ -1,0 +1,100 @@
+"""Networks in files that ``atmnet export`` wrote, in the place of their checkpoints.
+
+A file's runtime does the network's part. Preparing pictures, and what follows from the outputs, is the task's, so that
+answers are the checkpoint's.
+
+Shapes: B images, K classes, H x W pixels, D detections.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from atmnet.tasks.classifier import Classifier
+from atmnet.tasks.dense import DenseNetwork
+from atmnet.tasks.detector import FIRST_LABEL
+from atmnet_options import DenseOptions, ModelOptions, UserError
+from atmnet_runtime import ExportedFile
+
+#: Endings of files that can be run.
+ENDINGS = (".onnx", ".xml")
+
+
+class FileModel(nn.Module):
+    """A classifier or segmenter in a file: normalised images (B, C, H, W) -> logits (B, K) or (B, K, H, W)."""
+
+    def __init__(self, file: ExportedFile) -> None:
+        super().__init__()
+        self.file = file
+
+    def forward(self, images: Tensor) -> Tensor:
+        taken = _pixels(images.detach().cpu().float(), self.file.config)
+        return torch.from_numpy(self.file.logits(taken.numpy())).to(images.device)
+
+
+class FileDetector(nn.Module):
+    """A detector in a file, in the place of torchvision's: images (3, H, W) in 0..1 -> for each boxes, labels, scores,
+    and masks (D, 1, H, W) where the detector has such."""
+
+    def __init__(self, file: ExportedFile) -> None:
+        super().__init__()
+        config = file.config
+        self.file = file
+        #: A file of one size takes what fits into it, with zeros to the right and below.
+        self.side = (file.shape[2], file.shape[3])
+        fixed = self.side[0] is not None
+        self.transform: Any = GeneralizedRCNNTransform(
+            self.side[0] if fixed else config["shorter"],
+            self.side[0] if fixed else config["longest"],
+            config["mean"],
+            config["std"],
+            size_divisible=1,
+        ).eval()
+
+    def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        return [self._objects(image) for image in images]
+
+    def _objects(self, image: Tensor) -> dict[str, Tensor]:
+        prepared, _ = self.transform([image.detach().cpu().float()])
+        values, (size,) = prepared.tensors, prepared.image_sizes
+        if self.side[0] is not None and self.side[1] is not None:
+            values = F.pad(values, (0, self.side[1] - size[1], 0, self.side[0] - size[0]))
+        outputs = self.file.outputs(_pixels(values, self.file.config).numpy())
+        rows = [torch.from_numpy(part[outputs[1] > 0]) for part in outputs]
+        found = {"boxes": rows[0], "scores": rows[1], "labels": rows[2].long() + FIRST_LABEL[self.file.config["head"]]}
+        if len(rows) > 3:
+            found["masks"] = rows[3]
+        (found,) = self.transform.postprocess([found], [size], [tuple(image.shape[-2:])])
+        return {key: value.to(image.device) for key, value in found.items()}
+
+
+def load_exported(path: str) -> Classifier | DenseNetwork:
+    """The network of a file.
+
+    Raises:
+        UserError: Where the file cannot be used: see :class:`atmnet_runtime.ExportedFile`; or holds raw outputs.
+    """
+    file = ExportedFile(path, torch.get_num_threads())
+    config = file.config
+    if file.task == "classification":
+        return Classifier(FileModel(file), file.classes, config)
+    if config.get("raw"):
+        raise UserError(f"{path}: holds what the heads of a detector say, not objects: export it without --raw")
+    side = config["shorter"]
+    options = ModelOptions(name=Path(path).name, head=config["head"])
+    dense = DenseOptions(sides=[side], longest=config["longest"], crop=side)
+    model = FileDetector(file) if file.task == "detection" else FileModel(file)
+    return DenseNetwork(model.eval(), file.classes, config, options, dense)
+
+
+def _pixels(images: Tensor, config: dict[str, Any]) -> Tensor:
+    """Normalised images as the file takes them, which normalises others itself."""
+    if config["pixels"] == "normalised":
+        return images
+    mean, std = (torch.tensor(config[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    images = images * std + mean
+    return (255 * images).round().clamp(0, 255).to(torch.uint8) if config["pixels"] == "uint8" else images
