@@ -23,7 +23,8 @@ def run(options: ExportOptions) -> int:
             raise UserError(f"{name}: got {value}, expected at least {least}")
     common: dict[str, Any] = {
         "to": options.to, "dynamic": options.dynamic, "batch_size": options.batch_size, "pixels": options.pixels,
-        "precision": options.precision, "images": options.images, "tolerance": options.tolerance,
+        "precision": options.precision, "calibration": options.calibration, "images": options.images,
+        "tolerance": options.tolerance,
     }  # fmt: skip
     if Path(options.model).suffix in ENDINGS:
         raise UserError(f"model: {options.model} is an exported file; name the checkpoint that it was made of")
@@ -47,14 +48,11 @@ def _classifier(options: ExportOptions, network: Network, common: dict[str, Any]
         _output(options, model.pretrained_cfg["architecture"]),
         classes=network.classes,
         config=config,
-        calibration=options.calibration,
         **common,
     )
 
 
 def _dense(options: ExportOptions, network: DenseNetwork, common: dict[str, Any]) -> ExportReport:
-    if options.calibration:
-        raise UserError("calibration: of classifiers; segmenters and detectors are not written in 8 bits")
     output = _output(options, f"{network.options.name}_{network.options.head}")
     return export_dense(network, output, img_size=options.img_size, raw=options.raw, **common)
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from atmnet.data.dense import no_objects
 from atmnet.data.dense_transforms import LONGEST, detection_eval_transform, segmentation_eval_transform
-from atmnet.export.checked import Call, find_format, write_checked
+from atmnet.export.checked import TOLERANCE, Call, find_format, write_checked
 from atmnet.export.detectors import form_of
 from atmnet.export.frame import Framed, Pixels, metadata
 from atmnet.export.job import Job, Outputs, as_it_is
-from atmnet.export.pictures import pictures
+from atmnet.export.pictures import calibration_pictures, pictures
 from atmnet.export.torch_file import on_arrays
 from atmnet.export.verify import Comparison, ExportReport, farthest, same_classes
 from atmnet.tasks.dense import DenseNetwork
@@ -28,7 +28,7 @@ from atmnet_options import UserError
 
 #: Largest difference that is let pass, as for classifiers; heads add rounding of their own, most where a level is but a
 #: few tokens that are normalised among themselves.
-DENSE_TOLERANCE = {"fp32": 5e-5, "fp16": 2e-2}
+DENSE_TOLERANCE = {**TOLERANCE, "fp32": 5e-5, "fp16": 2e-2}
 #: Pictures to compare on: they are large.
 _MOST = 6
 _PIXELS = Comparison(farthest, same_classes, "class at {share} of the pixels of {count} pictures")
@@ -45,6 +45,7 @@ def export_dense(
     img_size: int | None = None,
     pixels: Pixels = "normalised",
     precision: str = "fp32",
+    calibration: str = "",
     images: str = "",
     tolerance: float | None = None,
 ) -> ExportReport:
@@ -70,8 +71,11 @@ def export_dense(
         img_size: Side of the square images, in pixels, where that is fixed; and of those to compare on. Default: that
             of crops in a segmenter's training, the shorter side in a detector's evaluation.
         pixels: What the file takes: floats already normalised, floats in 0..1 ('unit'), or 'uint8'.
-        precision: Of weights and products: 'fp32', of segmenters also 'fp16'.
-        images: Folder of pictures to compare on; six of them. Default: what scikit-image or scikit-learn bring along.
+        precision: Of weights and products: 'fp32', of segmenters also 'fp16', 'int8' and 'int8-dynamic'. 'int8' needs
+            pictures to calibrate on, which are made as large as those that the file is for, at ``img_size``.
+        calibration: Folder of pictures like those that the network is for.
+        images: Folder of pictures to compare on; six of them. Default: those to calibrate on, else what scikit-image or
+            scikit-learn bring along.
         tolerance: Largest difference to let pass; default: :data:`atmnet.export.DENSE_TOLERANCE`.
 
     Raises:
@@ -80,7 +84,7 @@ def export_dense(
     path = Path(path)
     form = find_format(to, path, precision)
     kind, head = kind_of(network.options.head), network.options.head
-    known = ("fp32", "fp16") if kind == "segmentation" else ("fp32",)
+    known = form.precisions if kind == "segmentation" else ("fp32",)
     if precision not in known:
         raise UserError(f"precision: got {precision!r}, {kind} networks are written in {' or '.join(known)}")
     if raw and kind == "segmentation":
@@ -94,12 +98,16 @@ def export_dense(
         )
     job = Job(
         model=network.model, config=subject.config, pixels=pixels, precision=precision, dynamic=dynamic,
-        batch_size=batch_size, calibration=None, form=subject.plain, outputs=subject.outputs, traced=subject.traced,
+        batch_size=batch_size, calibration=_calibration(calibration, precision, subject, pixels), form=subject.plain,
+        outputs=subject.outputs, traced=subject.traced,
         metadata=metadata(kind, f"{network.options.name} {head}", network.classes, subject.config, pixels),
     )  # fmt: skip
     eager = on_arrays(Framed(subject.eager(copy.deepcopy(network.model).cpu().float().eval()), subject.config, pixels))
     batch = 1 if dynamic else batch_size
-    shown = [_taken(image, subject, pixels, dynamic) for image in pictures(images, _MOST)[:_MOST]]
+    option = "images" if images else "calibration"
+    shown = [
+        _taken(image, subject, pixels, dynamic) for image in pictures(images or calibration, _MOST, option)[:_MOST]
+    ]
     calls = [Call(np.repeat(image[None], batch, 0), 1) for image in shown]
     bound = DENSE_TOLERANCE[precision] if tolerance is None else tolerance
     return write_checked(form, job, path, eager, calls, subject.comparison, bound)
@@ -150,6 +158,11 @@ def _config(network: DenseNetwork, raw: bool, side: int, shorter: int, longest: 
         "input_size": (3, side, side), "mean": network.config["mean"], "std": network.config["std"],
         "shorter": shorter, "longest": longest, "head": network.options.head, "raw": raw,
     }  # fmt: skip
+
+
+def _calibration(folder: str, precision: str, subject: _Subject, pixels: Pixels) -> np.ndarray | None:
+    found = calibration_pictures(folder, precision)
+    return np.stack([_taken(image, subject, pixels, False) for image in found]) if found else None
 
 
 def _taken(image: Image.Image, subject: _Subject, pixels: Pixels, dynamic: bool) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import nn
 from atmnet.export.checked import Call, find_format, write_checked
 from atmnet.export.frame import Framed, Pixels, architecture_of, metadata, random_images
 from atmnet.export.job import Job
-from atmnet.export.pictures import pictures
+from atmnet.export.pictures import calibration_pictures, pictures
 from atmnet.export.torch_file import on_arrays
 from atmnet.export.verify import CLASSES, ExportReport
 from atmnet.tasks.classifier import data_config
@@ -85,11 +85,8 @@ def export_model(
 
 
 def _calibration(folder: str, precision: str, frame: dict[str, Any]) -> np.ndarray | None:
-    if precision != "int8":
-        return None
-    if not folder:
-        raise UserError("calibration: precision int8 needs a folder of pictures like those that the model is for")
-    return np.stack(_arrays(pictures(folder, 128, "calibration"), frame))
+    found = calibration_pictures(folder, precision)
+    return np.stack(_arrays(found, frame)) if found else None
 
 
 def _arrays(images: Sequence[Image.Image], frame: dict[str, Any]) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from atmnet_options import UserError
 
 _PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "coins", "page")
 _MOST = 64
+_CALIBRATION = 128
 
 
 def pictures(folder: str = "", most: int = _MOST, option: str = "images") -> list[Image.Image]:
@@ -34,6 +35,19 @@ def pictures(folder: str = "", most: int = _MOST, option: str = "images") -> lis
     except UnreadableImage as error:
         broken = next(path for path in chosen if _broken(path))
         raise UserError(f"{option}: {broken}: {error}; remove it, or name another folder") from error
+
+
+def calibration_pictures(folder: str, precision: str) -> list[Image.Image]:
+    """Pictures to calibrate on, for the precision that takes some.
+
+    Raises:
+        UserError: Where it does and there is no folder, or the folder has no pictures, or a broken one.
+    """
+    if precision != "int8":
+        return []
+    if not folder:
+        raise UserError("calibration: precision int8 needs a folder of pictures like those that the model is for")
+    return pictures(folder, _CALIBRATION, "calibration")
 
 
 def _broken(path: Path) -> bool:
