@@ -250,6 +250,12 @@ class MakeScenesOptions:
     """Validation scenes, of held-out digits and photographs."""
     side: int = 128
     """Side of a scene, in pixels."""
+    objects: tuple[int, int] = (1, 8)
+    """Fewest and most digits."""
+    sizes: tuple[int, int] | None = None
+    """Least and greatest length of a digit, in pixels. Default: 10 to 56, in small scenes to 7/16 of the side."""
+    contrast: tuple[int, int] = (50, 130)
+    """Least and greatest distance of a digit's luminance from the ground's, of 255."""
     seed: int = 0
     """Another seed, other scenes."""
 

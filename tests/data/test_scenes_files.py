@@ -48,6 +48,14 @@ def test_ade20k_reads_back_the_same(folder, split, images):
         assert torch.equal(labels, expected)
 
 
+def test_scenes_of_another_look(tmp_path):
+    look = {"objects": (1, 2), "sizes": (32, 50), "contrast": (90, 170)}
+    make_scenes.run(MakeScenesOptions(str(tmp_path / "made"), train=2, val=1, side=64, **look))
+    written = open_dense(DataOptions(source="coco", root=str(tmp_path / "made")), "train", "detection")
+    made = SceneDetection("train", side=64, **look)
+    assert [written.load(i, "RGB")[0].tobytes() for i in (0, 1)] == [made.load(i, "RGB")[0].tobytes() for i in (0, 1)]
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools, with NumPy 2
 def test_pycocotools_agrees(folder):
     coco = COCO(folder / "annotations" / "instances_train.json")
