@@ -15,7 +15,7 @@ MORE = {
     "retinanet": {**DETECTOR, "model.head": "retinanet", "model.head_kwargs": {}},
     "fcos": {**DETECTOR, "model.head": "fcos", "model.head_kwargs": {}},
     "cascade": {**DETECTOR, "model.head": "cascade_mask_rcnn"},
-    "semantic fpn": {**SEGMENTER, "model.head": "semantic_fpn", "model.head_kwargs": {}},
+    "semantic fpn, muon": {**SEGMENTER, "model.head": "semantic_fpn", "model.head_kwargs": {}, "optim.opt": "muon"},
 }
 
 
@@ -83,7 +83,7 @@ def test_two_processes_equal_one(tmp_path, changes):
     _two_equal_one(tmp_path, changes, 2, 6)
 
 
-ONE_STAGE = {"segmenter": SEGMENTER, **{name: MORE[name] for name in ("retinanet", "fcos", "semantic fpn")}}
+ONE_STAGE = {"segmenter": SEGMENTER, **{name: MORE[name] for name in ("retinanet", "fcos", "semantic fpn, muon")}}
 
 
 @pytest.mark.slow

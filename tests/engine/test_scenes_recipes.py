@@ -1,0 +1,35 @@
+"""Networks learn embedded scenes from nothing, by the recipes that come with the package."""
+
+import pytest
+
+import atmnet_cli
+from atmnet.engine import read_metrics
+
+
+def learn(folder, recipe, *options):
+    """``atmnet train``, and its last metrics."""
+    assert atmnet_cli.main(["train", "--config", f"scenes_{recipe}", "--output", str(folder / recipe), *options]) == 0
+    return read_metrics(folder / recipe)[-1]
+
+
+def test_a_detector_learns_in_a_minute(tmp_path):
+    options = ["--steps=200", "--optim.warmup_steps=40", "--evaluate_every=1000"]
+    assert learn(tmp_path, "faster_rcnn", *options)["box_ap50"] >= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "metric", "least"),
+    [("faster_rcnn", "box_ap50", 80), ("semantic_fpn", "miou", 75), ("upernet", "miou", 75)],
+)
+def test_a_recipe_reaches_what_it_should(tmp_path, recipe, metric, least):
+    assert learn(tmp_path, recipe)[metric] >= least
+
+
+@pytest.mark.slow
+def test_a_cascade_places_boxes_no_worse(tmp_path):
+    """Mask R-CNN and Cascade Mask R-CNN, by as many steps."""
+    plain, cascade = (learn(tmp_path, recipe) for recipe in ("mask_rcnn", "cascade_mask_rcnn"))
+    assert plain["step"] == cascade["step"]
+    assert plain["mask_ap50"] >= 75
+    assert cascade["box_ap75"] >= plain["box_ap75"]
