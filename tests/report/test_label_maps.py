@@ -38,6 +38,17 @@ def test_ignored_pixels_are_left_as_they_are():
     assert len(where(sheet, SPOON)) == 0
 
 
+def test_background_is_left_as_it_is():
+    label_map = _halves()
+    label_map[:, 400:] = 0
+    sheet = draw_label_map(grey(), label_map, ["background", *CLASSES[1:]])
+    assert sheet.getpixel((600, 300)) == (128, 128, 128)
+    assert len(where(sheet, PLATE)) > 50
+    assert len(where(sheet, CUP)) == 0
+    alone = draw_label_map(grey(), torch.zeros(600, 800, dtype=torch.long), ["background", *CLASSES[1:]])
+    assert alone.tobytes() == grey().tobytes()
+
+
 def test_legend_has_the_largest_first():
     label_map = _halves()
     label_map[:100] = 0

@@ -73,8 +73,9 @@ def _(
 
 def onnx_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """For ``torch.onnx.export``: what each of them is in operators of ONNX."""
-    from onnxscript import BOOL, FLOAT, INT64
-    from onnxscript import opset20 as op
+    from onnxscript import BOOL, FLOAT, INT64, opset20
+
+    op: Any = opset20  # whose types tell tensors' kinds apart, which is for the exporter to check
 
     def suppress_onnx(boxes: FLOAT, scores: FLOAT, threshold: float) -> BOOL:
         shape = op.Shape(scores)

@@ -9,12 +9,15 @@ from atmnet.report.colours import class_colours
 
 _COVER = 0.6
 """How much a colour hides of the picture."""
+_BACKGROUND = "background"
+"""Class that is left as it is, and told of without a colour."""
 
 
 def draw_label_map(image: Image.Image, label_map: Tensor, classes: list[str]) -> Image.Image:
     """The picture under the colours of its pixels' classes, and a legend with the share of each, the largest first.
 
-    Small pictures are enlarged. Pixels whose label is no class, as those to be ignored, are left as they are.
+    Small pictures are enlarged. Pixels whose label is no class, as those to be ignored, are left as they are, and so
+    are those of a class that is called "background".
 
     Args:
         image: The picture, of any mode.
@@ -25,13 +28,15 @@ def draw_label_map(image: Image.Image, label_map: Tensor, classes: list[str]) ->
     sheet, _ = enlarged(image)
     labels = label_map.cpu().numpy()
     known = labels < len(classes)
+    shown = known & (labels != classes.index(_BACKGROUND)) if _BACKGROUND in classes else known
     palette = np.array([*colours, (0, 0, 0)], dtype=np.uint8)
-    coloured = _stretched(Image.fromarray(palette[np.where(known, labels, len(classes))]), sheet.size)
-    cover = _stretched(Image.fromarray(known.astype(np.uint8) * round(255 * _COVER)), sheet.size)
+    coloured = _stretched(Image.fromarray(palette[np.where(shown, labels, len(classes))]), sheet.size)
+    cover = _stretched(Image.fromarray(shown.astype(np.uint8) * round(255 * _COVER)), sheet.size)
     sheet = Image.composite(coloured, sheet, cover)
     sheet.paste((255, 255, 255), mask=_borders(coloured, max(1, round(max(sheet.size) / 500))))
     counts = np.bincount(labels[known].astype(np.int64), minlength=len(classes))
     order = [k for k in np.argsort(-counts, kind="stable").tolist() if counts[k]]
+    order = [k for k in order if classes[k] != _BACKGROUND]
     entries = [(colours[k], classes[k], _percent(counts[k] / labels.size)) for k in order]
     return with_legend(sheet, entries, font_for(sheet))
 
