@@ -13,8 +13,9 @@ def learn(folder, recipe, *options):
 
 
 def test_a_detector_learns_in_a_minute(tmp_path):
-    options = ["--steps=200", "--optim.warmup_steps=40", "--evaluate_every=1000"]
-    assert learn(tmp_path, "faster_rcnn", *options)["box_ap50"] >= 8
+    """Three seeds gave 19 to 22 %."""
+    options = ["--steps=250", "--optim.warmup_steps=60", "--evaluate_every=1000"]
+    assert learn(tmp_path, "faster_rcnn", *options)["box_ap50"] >= 12
 
 
 @pytest.mark.slow
