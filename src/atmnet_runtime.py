@@ -225,7 +225,7 @@ def _reason(error: Exception) -> str:
 
 
 def preprocess(image: Image.Image, config: dict[str, Any]) -> Array:
-    """Resize, crop and normalise a picture as timm's evaluation transform does: (C, H, W).
+    """Resize, crop and normalise a picture as timm's evaluation transform does: (C, H, W), contiguous.
 
     Args:
         image: Any picture; converted to grey or RGB as the file wants.
@@ -234,7 +234,8 @@ def preprocess(image: Image.Image, config: dict[str, Any]) -> Array:
     """
     channels, height, width = config["input_size"]
     image = _resized(image.convert("L" if channels == 1 else "RGB"), (height, width), config)
-    values = np.asarray(image, np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+    # Machine code of AOTInductor takes contiguous images alone, and does not check.
+    values = np.ascontiguousarray(np.asarray(image, np.uint8).reshape(height, width, channels).transpose(2, 0, 1))
     if config["pixels"] == "uint8":
         return values
     unit = values.astype(np.float32) / np.float32(255)

@@ -36,6 +36,15 @@ def test_order():
     assert "".join(machine.called) == "aabbcc" + "abc" * 3
 
 
+def test_runs_settle():
+    """Each is called once more before it is measured, and that call is not counted."""
+    machine = Machine()
+    runs = {"a": machine.run("a", 1.0, 9.0, 1.0, 9.0, 1.0), "b": machine.run("b", 2.0)}
+    comparison = compare(runs, rounds=2, warmup=1, settle=True, clock=machine.clock)
+    assert "".join(machine.called) == "ab" + "aabb" * 2
+    assert comparison.seconds("a") == Spread(1, 1, 1)
+
+
 def test_ratios_and_medians():
     machine = Machine()
     runs = {"a": machine.run("a", 2.0), "b": machine.run("b", 5.0)}

@@ -86,6 +86,14 @@ def test_nothing_of_this_machine_is_in_the_file(exported):
 
 
 @pytest.mark.slow
+def test_indices_are_small(exported):
+    graph = onnx.shape_inference.infer_shapes(onnx.load(exported[0].path)).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    indices = [node.input[1] for node in graph.node if node.op_type == "GatherElements"]
+    assert indices
+    assert {types[name] for name in indices} == {onnx.TensorProto.INT32}
+
+
 @pytest.mark.parametrize("pixels", ["unit", "uint8"])
 def test_pixels_are_normalised_inside(pixels, nano, tmp_path):
     report = export_model(nano, tmp_path / "a.onnx", pixels=pixels, dynamic=False, batch_size=3)

@@ -48,6 +48,7 @@ def test_pixels(config):
     raw = preprocess(image, config | {"pixels": "uint8"})
     unit = preprocess(image, config | {"pixels": "unit"})
     assert raw.dtype == np.uint8
+    assert raw.flags.c_contiguous  # machine code takes strides for granted
     np.testing.assert_array_equal(unit, raw.astype(np.float32) / 255)
     mean, std = (np.float32(config[key])[:, None, None] for key in ("mean", "std"))
     np.testing.assert_array_equal(preprocess(image, config), (unit - mean) / std)

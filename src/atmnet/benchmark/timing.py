@@ -46,6 +46,7 @@ def compare(
     device: torch.device | str = "cpu",
     warmup: int = 2,
     least: float = 0.02,
+    settle: bool = False,
     clock: Callable[[], float] = time.perf_counter,
     after_round: Callable[[], None] | None = None,
 ) -> Comparison:
@@ -57,6 +58,8 @@ def compare(
         device: Where they compute; a CUDA device is waited for before the clock is read.
         warmup: Calls of each before the first round; at least 1.
         least: Seconds that one measurement lasts at least: short runs are called several times in a row.
+        settle: Call each once more before each measurement, untimed. For runs with thread pools of their own: those of
+            the run before spin on for a while, and take the cores meanwhile.
         clock: Seconds, from any zero.
         after_round: Called after each round, e.g. to show progress.
     """
@@ -77,6 +80,8 @@ def compare(
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
+            if settle:
+                run()
             times[name].append(measured(run, calls[name]))
         if after_round is not None:
             after_round()

@@ -79,16 +79,27 @@ def quiet() -> Iterator[None]:
 
 
 def _tidy(graph: Any, axes: Mapping[int, str], outputs: Outputs) -> None:
-    """Names for the open sizes; nothing of where the exporter's code lay on disk."""
+    """Names for the open sizes; small indices; nothing of where the exporter's code lay on disk."""
     if axes:
         for entry, names in zip([*graph.graph.input, *graph.graph.output], [axes, *outputs.values()], strict=True):
             for axis, name in names.items():
                 entry.type.tensor_type.shape.dim[axis].dim_param = name
-        # Shapes between in terms of the exporter's symbols: runtimes infer their own, quantisers stumble over these.
-        del graph.graph.value_info[:]
+    # Shapes between in terms of the exporter's symbols: runtimes infer their own, quantisers stumble over these.
+    del graph.graph.value_info[:]
+    made = {name: node for node in graph.graph.node for name in node.output}
     for node in graph.graph.node:
         del node.metadata_props[:]
         node.ClearField("doc_string")
+        if node.op_type == "GatherElements":
+            _narrow(made.get(node.input[1]), made)
+
+
+def _narrow(node: Any, made: Mapping[str, Any]) -> None:
+    """Indices in 32 bits, half the bytes of torch's: in what is expanded to them, where it is cast from floats."""
+    if node is not None and node.op_type in ("Expand", "Unsqueeze", "Reshape"):
+        _narrow(made.get(node.input[0]), made)
+    elif node is not None and node.op_type == "Cast":
+        node.attribute[0].i = 6  # TensorProto.INT32
 
 
 def count_nodes(path: Path) -> int:
