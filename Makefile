@@ -25,7 +25,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev demo
 	$(BIN)/python -m benchmarks.parity
 	$(BIN)/python -m benchmarks.operator
 	$(BIN)/python -m benchmarks.layer
@@ -34,7 +34,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.dense_size
+	$(BIN)/python -m benchmarks.runtimes
 	$(BIN)/python -m benchmarks.scenes
+	$(BIN)/python -m benchmarks.eight_bits runs/demo runs/scenes/semantic_fpn-0
 	$(BIN)/python -m benchmarks.tables
 
 clean:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import dense_size, fold, growth, layer, model, operator, scenes, step
+from benchmarks import dense_size, eight_bits, fold, growth, layer, model, operator, runtimes, scenes, step
 from benchmarks.script import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / "performance.md", DOCS / "dense.md"]
+PAGES = [DOCS / "performance.md", DOCS / "dense.md", DOCS / "deploy.md"]
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "operator": operator.table,
     "layer": layer.table,
@@ -24,6 +24,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "growth": growth.table,
     "dense_size": dense_size.table,
     "scenes": scenes.table,
+    "eight_bits": eight_bits.table,
+    "runtimes": runtimes.table,
 }
 _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 

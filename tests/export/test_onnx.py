@@ -85,7 +85,6 @@ def test_nothing_of_this_machine_is_in_the_file(exported):
     assert b".py" not in report.path.read_bytes()
 
 
-@pytest.mark.slow
 def test_indices_are_small(exported):
     graph = onnx.shape_inference.infer_shapes(onnx.load(exported[0].path)).graph
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
@@ -94,6 +93,7 @@ def test_indices_are_small(exported):
     assert {types[name] for name in indices} == {onnx.TensorProto.INT32}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixels", ["unit", "uint8"])
 def test_pixels_are_normalised_inside(pixels, nano, tmp_path):
     report = export_model(nano, tmp_path / "a.onnx", pixels=pixels, dynamic=False, batch_size=3)

@@ -45,6 +45,9 @@ class PredictGrids(PredictTaps):
 class GridATM(PlainATM):
     """:class:`PlainATM` at grids."""
 
+    def lengths(self, offset: list[Tensor]) -> torch.Size:
+        return offset[0].shape[1:-1]
+
     def sampled(self, x: Tensor, offset: list[Tensor], k: int) -> Tensor:
         """What branch ``k`` reads of x (B, H, W, S, G)."""
         maps = x.permute(0, 4, 3, 1, 2)

@@ -44,6 +44,8 @@ def quantise_static(source: Path, target: Path, batches: np.ndarray) -> None:
         quantize_static(
             source, target, Reader(), quant_format=QuantFormat.QDQ, op_types_to_quantize=_PRODUCTS, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            # What follows a matrix product takes floats: to round it would cost time and bring nothing.
+            extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]},
         )  # fmt: skip
     _shorten_names(target)
 

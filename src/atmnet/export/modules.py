@@ -31,7 +31,8 @@ class PredictTaps(nn.Module):
         self.norm, self.proj, self.axes = predictor.norm, predictor.proj, axes
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        offset = self.proj(self.norm(x.to(self.proj.weight.dtype))).unsqueeze(-2)
+        rows = x.flatten(1, -2).to(self.proj.weight.dtype)
+        offset = self.proj(self.norm(rows)).view(*x.shape[:-1], 1, -1)
         parts = offset.chunk(self.axes, -1)
         # One flat list, which blocks hand on as they would hand on offsets.
         return [tensor for k, part in enumerate(parts) for tensor in taps(part, self.axes - k, x.dtype)]
@@ -54,7 +55,10 @@ def taps(offset: Tensor, dim: int, dtype: torch.dtype) -> Taps:
 
 
 class PlainATM(nn.Module):
-    """:class:`atmnet.layers.ATM` at given taps; the weights of a branch lie side by side."""
+    """:class:`atmnet.layers.ATM` at given taps; the weights of a branch lie side by side.
+
+    Takes tokens (B, L*, C), or all in one row, (B, N, C).
+    """
 
     def __init__(self, atm: ATM, groups: int) -> None:
         super().__init__()
@@ -62,17 +66,21 @@ class PlainATM(nn.Module):
         self.axes, self.groups = atm.axes, groups
 
     def forward(self, x: Tensor, offset: list[Tensor], mask: None = None) -> Tensor:
-        grouped = x.unflatten(-1, (-1, self.groups))
+        rows = x.flatten(1, -2)
+        grouped = x.view(len(x), *self.lengths(offset), x.shape[-1] // self.groups, self.groups)
         branches = []
         for k, project in enumerate(self.along):
-            branches.append(project(self.sampled(grouped, offset, k).flatten(-2)))
-        branches.append(self.identity(x))
-        tokens = tuple(range(1, 1 + self.axes))
-        total = _sum([branch.mean(tokens) for branch in branches])
-        weights = self.fusion(total).view(len(x), self.axes + 1, *[1] * (self.axes - 1), -1).softmax(1)
-        return self.proj(
-            _sum([branch * a for branch, a in zip(branches, weights.chunk(self.axes + 1, 1), strict=True)])
-        )
+            branches.append(project(self.sampled(grouped, offset, k).reshape(rows.shape)))
+        branches.append(self.identity(rows))
+        total = _sum([branch.mean(1) for branch in branches])
+        weights = self.fusion(total).unflatten(-1, (self.axes + 1, -1)).softmax(1)
+        mixed = _sum([branch * a for branch, a in zip(branches, weights.chunk(self.axes + 1, 1), strict=True)])
+        out = self.proj(mixed)
+        return out if x.dim() == out.dim() else out.view(x.shape)
+
+    def lengths(self, offset: list[Tensor]) -> torch.Size:
+        """Tokens along each axis."""
+        return offset[0].shape[1:-2]
 
     def sampled(self, x: Tensor, offset: list[Tensor], k: int) -> Tensor:
         """What branch ``k`` reads of x (B, L*, S, G)."""
@@ -90,6 +98,35 @@ def _sum(parts: list[Tensor]) -> Tensor:
     return functools.reduce(torch.add, parts)  # the built-in sum begins with an addition to 0
 
 
+class PlainGroup(nn.Module):
+    """:class:`atmnet.layers.block.OffsetGroup`, (B, L*, C) -> (B, L*, C), with all tokens in one row for its blocks.
+
+    Of four axes OpenVINO takes the second for channels, and reorders memory before each norm.
+    """
+
+    def __init__(self, offset: PredictTaps, blocks: nn.ModuleList) -> None:
+        super().__init__()
+        self.offset, self.blocks = offset, blocks
+
+    def forward(self, x: Tensor, mask: None = None) -> Tensor:
+        offset, rows = self.offset(x), x.flatten(1, -2)
+        for block in self.blocks:
+            rows = block(rows, offset)
+        return rows.view(x.shape)
+
+
+class PlainPositions(nn.Module):
+    """:class:`atmnet.layers.PositionEncoding`, added while channels come first, which saves two transpositions."""
+
+    def __init__(self, conv: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor, mask: None = None) -> Tensor:
+        maps = x.movedim(-1, 1)
+        return (maps + self.conv(maps)).movedim(1, -1)
+
+
 class Restore(nn.Module):
     """Channels (.., S * G) back in the network's own order (.., G * S)."""
 
@@ -98,4 +135,6 @@ class Restore(nn.Module):
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.groups)).transpose(-1, -2).flatten(-2)
+        # Channels first, as who comes next wants them anyway: runtimes swap outer axes in whole maps.
+        maps = x.movedim(-1, 1).unflatten(1, (-1, self.groups))
+        return maps.transpose(1, 2).flatten(1, 2).movedim(1, -1)

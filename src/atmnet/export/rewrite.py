@@ -10,10 +10,9 @@ from typing import Any
 from timm.layers import ClassifierHead
 from torch import Tensor, nn
 
-from atmnet.export.modules import PlainATM, PredictTaps, Restore
+from atmnet.export.modules import PlainATM, PlainGroup, PlainPositions, PredictTaps, Restore
 from atmnet.export.neck import PlainPool, rewrite_neck
 from atmnet.export.reorder import interleaved, reorder, reorder_atm
-from atmnet.layers import Stage
 from atmnet.models import ATMNet
 from atmnet.necks import ATMFPN
 
@@ -54,9 +53,10 @@ def _rewrite(network: Any, alone: bool) -> None:
         reorder(head.fc, columns=incoming)
 
 
-def _rewrite_stage(stage: Stage, order: Tensor, groups: int) -> None:
+def _rewrite_stage(stage: Any, order: Tensor, groups: int) -> None:
     reorder(stage.pos_embed.conv, rows=order)
-    for group in stage.groups:
+    stage.pos_embed = PlainPositions(stage.pos_embed.conv)
+    for i, group in enumerate(stage.groups):
         offset: Any = group.offset
         reorder(offset.norm, rows=order)
         reorder(offset.proj, columns=order)
@@ -70,4 +70,4 @@ def _rewrite_stage(stage: Stage, order: Tensor, groups: int) -> None:
             axes = block.atm.axes
             block.atm = PlainATM(block.atm, groups)
             block.mlp = nn.Sequential(block.mlp.fc1, nn.GELU(), block.mlp.fc2)
-        group.offset = PredictTaps(offset, axes)
+        stage.groups[i] = PlainGroup(PredictTaps(offset, axes), blocks)

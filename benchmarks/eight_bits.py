@@ -1,0 +1,112 @@
+"""What eight bits cost and bring: ``python -m benchmarks.eight_bits RUN ...``.
+
+Each RUN is a folder that ``atmnet train`` wrote for embedded data, such as runs/demo of ``make demo`` and
+runs/scenes/semantic_fpn-0 of benchmarks.scenes. Its files are calibrated on pictures of the training split, and
+evaluated on the validation split; the times are of images of the size that the run was trained with.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from atmnet.benchmark import compare, threads, versions
+from atmnet.data import image_mode
+from atmnet.engine import evaluate, read_options
+from atmnet.export import export_dense, export_model
+from atmnet.tasks import DenseNetwork, Task, load_task
+from atmnet_options import DataOptions, EvaluateOptions, UserError
+from atmnet_runtime import ExportedFile
+from benchmarks.markdown import caption, grid, times
+from benchmarks.script import RESULTS
+
+PRECISIONS = ["fp32", "int8", "int8-dynamic"]
+BATCHES = [1, 8, 32]
+_SCORES = {"top1": "top-1", "miou": "mIoU"}
+_PICTURES = 128
+
+
+def measure(run: str, rounds: int) -> dict[str, Any]:
+    """Score, bytes and times of a run's network as ONNX of each precision."""
+    task = load_task(run)
+    recorded = read_options(Path(run))
+    if recorded is None:
+        raise UserError(f"RUN: {run}: no options.json in it or above it; expected a folder of `atmnet train`")
+    data = DataOptions(**recorded["data"])
+    with tempfile.TemporaryDirectory() as folder:
+        files = {precision: Path(folder) / f"{precision}.onnx" for precision in PRECISIONS}
+        pictures = _write_pictures(task, data, Path(folder) / "pictures")
+        found = {precision: _facts(task, data, file, precision, pictures) for precision, file in files.items()}
+        opened = {precision: ExportedFile(file, torch.get_num_threads()) for precision, file in files.items()}
+        side = opened["fp32"].config["input_size"]
+        for batch in BATCHES:
+            images = torch.randn(batch, *side).numpy()
+            runs = {name: lambda file=file, images=images: file.outputs(images) for name, file in opened.items()}
+            comparison = compare(runs, rounds, settle=True)
+            for name in PRECISIONS:
+                found[name]["ratios"][str(batch)] = comparison.ratio(name, "fp32")._asdict()
+    return {"run": Path(run).name, "side": side[1], "precisions": found}
+
+
+def _write_pictures(task: Task, data: DataOptions, folder: Path) -> str:
+    folder.mkdir()
+    source = task.open(data, data.train)
+    for index in range(_PICTURES):
+        source.load(index, image_mode(task.network.config))[0].save(folder / f"{index:03}.png")
+    return str(folder)
+
+
+def _facts(task: Task, data: DataOptions, file: Path, precision: Any, pictures: str) -> dict[str, Any]:
+    network = task.network
+    calibration = pictures if precision == "int8" else ""
+    if isinstance(network, DenseNetwork):
+        report = export_dense(network, file, precision=precision, calibration=calibration, images=pictures)
+    else:
+        model: Any = network.model
+        report = export_model(
+            model, file, precision=precision, calibration=calibration, images=pictures, classes=network.classes,
+            config=network.config,
+        )  # fmt: skip
+    metrics = evaluate(EvaluateOptions(str(file)), load_task(str(file)), data).metrics
+    score = next(name for name in _SCORES if name in metrics)
+    return {"score": score, "value": metrics[score], "bytes": report.bytes, "ratios": {}}
+
+
+def table(record: dict[str, Any]) -> str:
+    """A row for each run and precision."""
+    head = ["trained network", "precision", "score", "bytes", *(f"time, batch {batch}" for batch in BATCHES)]
+    rows = []
+    for result in record["results"]:
+        whole = result["precisions"]["fp32"]
+        for name, facts in result["precisions"].items():
+            score = f"{_SCORES[facts['score']]} {facts['value']:.2f} %"
+            ratios = [times(facts["ratios"][str(batch)]) for batch in BATCHES]
+            label = f"{result['run']}, {result['side']} pixels"
+            rows.append([label, f"`{name}`", score, f"{facts['bytes'] / whole['bytes']:.2f}x", *ratios])
+    return "\n\n".join([grid(head, rows), caption(record)])
+
+
+def main() -> None:
+    """Do all runs, and write results/eight_bits.json after each."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.eight_bits", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("run", nargs="+", help="folder that atmnet train wrote")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; default: one, as the networks are small")
+    parser.add_argument("--rounds", type=int, default=31, help="times that each run is measured")
+    parser.add_argument("--output", type=Path, default=RESULTS / "eight_bits.json", help="where to write the record")
+    given = parser.parse_args()
+    torch.manual_seed(0)
+    with threads(given.threads):
+        record: dict[str, Any] = {"machine": versions(torch.device("cpu")), "rounds": given.rounds, "results": []}
+        for run in given.run:
+            record["results"].append(measure(run, given.rounds))
+            given.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(table(record))
+
+
+if __name__ == "__main__":
+    main()
