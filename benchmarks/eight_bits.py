@@ -5,23 +5,22 @@ runs/scenes/semantic_fpn-0 of benchmarks.scenes. Its files are calibrated on pic
 evaluated on the validation split; the times are of images of the size that the run was trained with.
 """
 
-import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from atmnet.benchmark import compare, threads, versions
+from atmnet.benchmark import compare
 from atmnet.data import image_mode
 from atmnet.engine import evaluate, read_options
 from atmnet.export import export_dense, export_model
 from atmnet.tasks import DenseNetwork, Task, load_task
 from atmnet_options import DataOptions, EvaluateOptions, UserError
 from atmnet_runtime import ExportedFile
+from benchmarks import script
 from benchmarks.markdown import caption, grid, times
-from benchmarks.script import RESULTS
+from benchmarks.script import Settings
 
 PRECISIONS = ["fp32", "int8", "int8-dynamic"]
 BATCHES = [1, 8, 32]
@@ -29,7 +28,7 @@ _SCORES = {"top1": "top-1", "miou": "mIoU"}
 _PICTURES = 128
 
 
-def measure(run: str, rounds: int) -> dict[str, Any]:
+def measure(run: str, settings: Settings) -> dict[str, Any]:
     """Score, bytes and times of a run's network as ONNX of each precision."""
     task = load_task(run)
     recorded = read_options(Path(run))
@@ -42,10 +41,10 @@ def measure(run: str, rounds: int) -> dict[str, Any]:
         found = {precision: _facts(task, data, file, precision, pictures) for precision, file in files.items()}
         opened = {precision: ExportedFile(file, torch.get_num_threads()) for precision, file in files.items()}
         side = opened["fp32"].config["input_size"]
-        for batch in BATCHES:
+        for batch in BATCHES[:1] if settings.quick else BATCHES:
             images = torch.randn(batch, *side).numpy()
             runs = {name: lambda file=file, images=images: file.outputs(images) for name, file in opened.items()}
-            comparison = compare(runs, rounds, settle=True)
+            comparison = compare(runs, settings.rounds, settle=True)
             for name in PRECISIONS:
                 found[name]["ratios"][str(batch)] = comparison.ratio(name, "fp32")._asdict()
     return {"run": Path(run).name, "side": side[1], "precisions": found}
@@ -77,35 +76,26 @@ def _facts(task: Task, data: DataOptions, file: Path, precision: Any, pictures: 
 
 def table(record: dict[str, Any]) -> str:
     """A row for each run and precision."""
-    head = ["trained network", "precision", "score", "bytes", *(f"time, batch {batch}" for batch in BATCHES)]
+    batches = list(record["results"][0]["precisions"]["fp32"]["ratios"])
+    head = ["trained network", "precision", "score", "bytes", *(f"time, batch {batch}" for batch in batches)]
     rows = []
     for result in record["results"]:
         whole = result["precisions"]["fp32"]
         for name, facts in result["precisions"].items():
             score = f"{_SCORES[facts['score']]} {facts['value']:.2f} %"
-            ratios = [times(facts["ratios"][str(batch)]) for batch in BATCHES]
+            ratios = [times(facts["ratios"][batch]) for batch in batches]
             label = f"{result['run']}, {result['side']} pixels"
             rows.append([label, f"`{name}`", score, f"{facts['bytes'] / whole['bytes']:.2f}x", *ratios])
     return "\n\n".join([grid(head, rows), caption(record)])
 
 
 def main() -> None:
-    """Do all runs, and write results/eight_bits.json after each."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.eight_bits", description=(__doc__ or "").splitlines()[0]
-    )
+    """Do all runs."""
+    parser = script.parser("eight_bits", __doc__ or "", devices=["cpu"])
     parser.add_argument("run", nargs="+", help="folder that atmnet train wrote")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads; default: one, as the networks are small")
-    parser.add_argument("--rounds", type=int, default=31, help="times that each run is measured")
-    parser.add_argument("--output", type=Path, default=RESULTS / "eight_bits.json", help="where to write the record")
+    parser.set_defaults(threads=1, rounds=31)  # the networks are small
     given = parser.parse_args()
-    torch.manual_seed(0)
-    with threads(given.threads):
-        record: dict[str, Any] = {"machine": versions(torch.device("cpu")), "rounds": given.rounds, "results": []}
-        for run in given.run:
-            record["results"].append(measure(run, given.rounds))
-            given.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(table(record))
+    script.record("eight_bits", given, lambda settings: (measure(run, settings) for run in given.run), table)
 
 
 if __name__ == "__main__":

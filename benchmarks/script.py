@@ -26,21 +26,28 @@ class Settings:
     quick: bool
 
 
-def run(
-    name: str,
-    doc: str,
-    measure: Callable[[Settings], Iterator[dict[str, Any]]],
-    table: Callable[[dict[str, Any]], str],
-    arguments: Sequence[str] | None = None,
-) -> None:
+Measure = Callable[[Settings], Iterator[dict[str, Any]]]
+Table = Callable[[dict[str, Any]], str]
+
+
+def run(name: str, doc: str, measure: Measure, table: Table, arguments: Sequence[str] | None = None) -> None:
+    """Read the options, measure, print the table as Markdown, and write the record."""
+    record(name, parser(name, doc).parse_args(arguments), measure, table)
+
+
+def parser(name: str, doc: str, devices: Sequence[str] = ("cpu", "cuda")) -> argparse.ArgumentParser:
+    """The options of every script."""
+    found = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc.splitlines()[0])
+    found.add_argument("--quick", action="store_true", help="tiny shapes, two rounds; writes only where told to")
+    found.add_argument("--device", default="cpu", choices=devices, help="where to run; default: %(default)s")
+    found.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads; default: %(default)s")
+    found.add_argument("--rounds", type=int, default=15, help="times that each run is measured; default: %(default)s")
+    found.add_argument("--output", type=Path, help="where to write the record")
+    return found
+
+
+def record(name: str, given: argparse.Namespace, measure: Measure, table: Table) -> None:
     """Measure, print the table as Markdown, and write the record to results/NAME.json (NAME-cuda.json on a GPU)."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="tiny shapes, two rounds; writes only where told to")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads; default: all cores")
-    parser.add_argument("--rounds", type=int, default=15, help="times that each run is measured")
-    parser.add_argument("--output", type=Path, help="where to write the record")
-    given = parser.parse_args(arguments)
     settings = Settings(torch.device(given.device), 2 if given.quick else given.rounds, given.quick)
     output: Path | None = given.output
     if output is None and not given.quick:
@@ -48,10 +55,10 @@ def run(
 
     torch.manual_seed(0)
     with threads(given.threads):
-        record: dict[str, Any] = {"machine": versions(settings.device), "rounds": settings.rounds, "results": []}
+        found: dict[str, Any] = {"machine": versions(settings.device), "rounds": settings.rounds, "results": []}
         for result in measure(settings):
-            record["results"].append(result)
+            found["results"].append(result)
             if output is not None:
-                output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            print(f"{name}: {len(record['results'])} done", file=sys.stderr, flush=True)
-    print(table(record))
+                output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+            print(f"{name}: {len(found['results'])} done", file=sys.stderr, flush=True)
+    print(table(found))

@@ -21,11 +21,11 @@ def folder(tmp_path):
     return tmp_path / "pictures"
 
 
-@pytest.mark.parametrize(("precision", "share"), [("int8", 0.3), ("int8-dynamic", 0.6)])
-def test_smaller_and_nearly_the_same(tmp_path, folder, precision, share):
+@pytest.mark.parametrize("precision", ["int8", "int8-dynamic"])
+def test_smaller_and_nearly_the_same(tmp_path, folder, precision):
     found = network("semantic_fpn", "atmfpn")
     report = export_dense(found, tmp_path / "small.onnx", precision=precision, calibration=str(folder))
-    assert report.bytes < share * 4 * sum(p.numel() for p in found.model.parameters())
+    assert report.bytes < 0.3 * 4 * sum(p.numel() for p in found.model.parameters())
     assert report.agreement > 0.8
     assert ExportedFile(tmp_path / "small.onnx", 1).classes == CLASSES
 
