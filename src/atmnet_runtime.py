@@ -24,7 +24,7 @@ KEYS = (*_COMMON, "interpolation", "crop_pct", "crop_mode")
 TASK_KEYS = {
     "classification": KEYS,
     "segmentation": (*_COMMON, "shorter", "longest", "head"),
-    "detection": (*_COMMON, "shorter", "longest", "head", "raw"),
+    "detection": (*_COMMON, "shorter", "longest", "head", "raw", "category_ids"),
 }
 
 Array = NDArray[Any]
@@ -50,7 +50,8 @@ class ExportedFile:
         task: 'classification', 'segmentation' or 'detection'.
         classes: Names of the K classes.
         config: What to do with pictures: input_size (C, H, W), mean, std, pixels; for classifiers interpolation,
-            crop_pct, crop_mode; for others shorter and longest side and head; for detectors raw.
+            crop_pct, crop_mode; for others shorter and longest side and head; for detectors raw and
+            category_ids, COCO's numbers of the classes.
         shape: What the file takes, (N, C, H, W); None where that is open.
 
     Raises:

@@ -11,11 +11,18 @@ from tests.engine.runs import DETECTOR, SEGMENTER, tiny
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
-    """Scenes written out, in COCO and ADE20K layout."""
+    """Scenes written out, in COCO and ADE20K layout; the numbers of COCO's classes have gaps."""
     import atmnet_cli
 
     folder = tmp_path_factory.mktemp("files") / "scenes"
     assert atmnet_cli.main(["make-scenes", str(folder), "--train=8", "--val=4", "--side=64"]) == 0
+    for path in (folder / "annotations").glob("*.json"):
+        content = json.loads(path.read_text())
+        for category in content["categories"]:
+            category["id"] *= 7
+        for annotation in content["annotations"]:
+            annotation["category_id"] *= 7
+        path.write_text(json.dumps(content))
     return folder
 
 
@@ -102,6 +109,9 @@ def test_predict_draws_and_writes(atmnet, name, request, scenes, tmp_path):
     found = json.loads((output / "results.json").read_text())
     assert len(found) == sum(len(line["objects"]) for line in lines)
     assert {"image_id", "category_id", "bbox", "score", "segmentation"} <= found[0].keys()
+    numbers = [category["id"] for category in json.loads((output / "images.json").read_text())["categories"]]
+    assert numbers == [7 * n for n in range(1, 11)]
+    assert {one["category_id"] for one in found} <= set(numbers)
 
 
 def test_a_photograph_of_another_shape(atmnet, detector, segmenter, tmp_path):

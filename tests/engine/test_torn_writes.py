@@ -5,7 +5,7 @@ import os
 import shutil
 
 from atmnet.engine import load_checkpoint, save_checkpoint
-from atmnet.engine.checkpoint import prune_checkpoints
+from atmnet.engine.checkpoint import amend_checkpoint, prune_checkpoints
 from atmnet.tasks import build_classifier
 from atmnet_options import ModelOptions
 from tests.engine.processes import call
@@ -19,7 +19,9 @@ def _save(run, step, classifier=None):
     import torch
 
     classifier = classifier or build_classifier(ModelOptions(name="atmnet_nano"), ["a", "b"], None)
-    save_checkpoint(run, step, classifier, {"w": torch.ones(9) * step}, {"step": step, "t": torch.ones(9) * step})
+    one, other = torch.ones(9) * step, torch.zeros(3) + step
+    save_checkpoint(run, step, classifier, {"w": one}, {"step": step, "seen": [0, other], "t": one})
+    amend_checkpoint(run, step, {"seen": [step, other]})
     prune_checkpoints(run, 1, step)
 
 
@@ -60,6 +62,7 @@ def test_killed_at_every_call(tmp_path):
         assert found[-1] in (step - 1, step)
         _, trainer = load_checkpoint(run / "last")
         assert trainer["step"] in (step - 1, step)
+        assert trainer["seen"][0] in (0, trainer["step"])
         _save(run, step)
         assert [path.name for path in complete_checkpoints(run)] == [f"step-{step:08d}"]
         assert litter(run) == []

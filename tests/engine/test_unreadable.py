@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from atmnet.engine import train
+from atmnet.engine import load_checkpoint, train
+from atmnet.engine.train import Trainer
 from atmnet_options import UserError
 from tests.engine.runs import assert_same_run, metrics, tiny
 
@@ -54,10 +55,18 @@ def test_too_many(broken, tmp_path, count, workers):
         train(tiny(copy, tmp_path / "run", {"data.workers": workers}))
 
 
-def test_evaluation_leaves_none_out(broken, tmp_path):
-    copy = broken("val", 1)
+@pytest.mark.parametrize("epochs", [2, 4])  # the evaluation is the run's last, or one in between
+def test_evaluation_leaves_none_out_and_training_is_kept(broken, root, tmp_path, monkeypatch, epochs):
+    copy, changes = broken("val", 1), {"epochs": epochs}
     with pytest.raises(UserError, match=r"unreadable image in evaluation: eight/eight-0.png \("):
-        train(tiny(copy, tmp_path / "run"))
-    shutil.copy(copy / "val" / "eight" / "eight-1.png", copy / "val" / "eight" / "eight-0.png")
-    train(tiny(copy, tmp_path / "run"))
-    assert metrics(tmp_path / "run")[-1]["images"] == 12
+        train(tiny(copy, tmp_path / "parts", changes))
+    kept = load_checkpoint(tmp_path / "parts" / "last")[1]["step"]
+    assert kept == 6
+    shutil.copy(root / "val" / "eight" / "eight-0.png", copy / "val" / "eight" / "eight-0.png")
+    taken = []
+    step = Trainer._take_step
+    monkeypatch.setattr(Trainer, "_take_step", lambda self, batches: taken.append(self.step) or step(self, batches))
+    train(tiny(copy, tmp_path / "parts", changes))
+    assert taken == list(range(kept, 3 * epochs))
+    train(tiny(copy, tmp_path / "whole", changes))
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")

@@ -130,6 +130,7 @@ def test_segmenter(predict, photographs, tmp_path, name, written, arguments):
 def test_detector(predict, photographs, tmp_path, head, pixels):
     (tmp_path / "run").mkdir()
     found = network(head, name="test_resnet")
+    found.category_ids = [3, 7, 8, 44, 90]
     folder = save(found, tmp_path / "run")
     export_dense(found, tmp_path / "a.onnx", pixels=pixels)
     # More pictures at once are padded to one size, which changes what a detector finds in them.
@@ -141,6 +142,7 @@ def test_detector(predict, photographs, tmp_path, head, pixels):
     same_pictures(tmp_path / "ours", tmp_path / "theirs", share=0.01)
     results = [json.loads((tmp_path / side / "results.json").read_text()) for side in ("ours", "theirs")]
     assert all(("segmentation" in one) == (head == "mask_rcnn") for side in results for one in side)
+    assert all(one["category_id"] in found.category_ids for side in results for one in side)
     ours_boxes, their_boxes = (  # scores that differ in the last digit change the order
         np.sort([[*one["bbox"], one["score"], one["category_id"], one["image_id"]] for one in side], axis=0)
         for side in results

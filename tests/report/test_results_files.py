@@ -13,6 +13,7 @@ from atmnet.report.results_files import coco_results, label_map_image
 from atmnet_options import UserError
 from tests.report.drawn import CLASSES, filled, found, grey
 
+IDS = [1, 44, 90]
 BOXES = [[10, 20, 40, 60], [5, 5, 15, 25]]
 
 
@@ -31,20 +32,20 @@ def _read(path):
 def test_coco_tools_read_the_results(tmp_path, capsys):
     coco = pytest.importorskip("pycocotools.coco")
     masks = filled(BOXES, 80, 64)
-    results = Results(tmp_path / "out", CLASSES)
+    results = Results(tmp_path / "out", CLASSES, IDS)
     _add(results, tmp_path / "a.png", found(BOXES, [0, 2], [0.9, 0.25], masks))
     _add(results, tmp_path / "b.png", found([], [], [], masks[:0]), (30, 50))
     results.close()
     truth = coco.COCO(str(tmp_path / "out" / "images.json"))
     read = truth.loadRes(str(tmp_path / "out" / "results.json"))
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "b.png", "images.json", "results.json"]
-    assert {k: v["name"] for k, v in truth.cats.items()} == {1: "cup", 2: "spoon", 3: "plate"}
+    assert {k: v["name"] for k, v in truth.cats.items()} == {1: "cup", 44: "spoon", 90: "plate"}
     assert [(i["file_name"], i["width"], i["height"]) for i in truth.imgs.values()] == [
         (str(tmp_path / "a.png"), 80, 64), (str(tmp_path / "b.png"), 30, 50),
     ]  # fmt: skip
     kept = list(read.anns.values())
     assert [one["image_id"] for one in kept] == [1, 1]
-    assert [one["category_id"] for one in kept] == [1, 3]
+    assert [one["category_id"] for one in kept] == [1, 90]
     assert [one["bbox"] for one in kept] == [[10, 20, 30, 40], [5, 5, 10, 20]]
     assert [one["score"] for one in kept] == pytest.approx([0.9, 0.25])  # those below the threshold, too
     for one, mask in zip(kept, masks, strict=True):
@@ -62,7 +63,7 @@ def test_coco_tools_read_the_results(tmp_path, capsys):
     ],
 )
 def test_image_ids(tmp_path, names, ids):
-    results = Results(tmp_path / "out", CLASSES, category_ids=[1, 44, 90])
+    results = Results(tmp_path / "out", CLASSES, IDS)
     for name in names:
         _add(results, tmp_path / name, found(BOXES[:1], [2]))
     results.close()
@@ -74,7 +75,7 @@ def test_image_ids(tmp_path, names, ids):
 def test_names_do_not_collide(tmp_path):
     """Pictures of one name, in any case, in two folders, and one that is named as a label map is."""
     label_map = torch.zeros(64, 80, dtype=torch.long)
-    results = Results(tmp_path / "out", CLASSES)
+    results = Results(tmp_path / "out", CLASSES, IDS)
     for path in ("1/x.png", "2/x.png", "3/x.jpg", "1/X.png", "1/x_labels.png", "1/x_2.png", "1/y.png"):
         results.add(tmp_path / path, label_map, regions(grey(80, 64), label_map, CLASSES))
     results.close()
@@ -85,7 +86,7 @@ def test_names_do_not_collide(tmp_path):
 
 def test_a_picture_is_never_replaced(tmp_path):
     grey().save(tmp_path / "a.png")
-    results = Results(tmp_path, CLASSES)
+    results = Results(tmp_path, CLASSES, IDS)
     with pytest.raises(UserError, match="holds pictures to predict; expected another folder"):
         _add(results, tmp_path / "a.png", found(BOXES, [0, 1]))
     assert _read(tmp_path / "a.png").size == (800, 600)
@@ -93,7 +94,7 @@ def test_a_picture_is_never_replaced(tmp_path):
 
 def test_label_maps_are_read_back(tmp_path):
     label_map = torch.randint(0, 3, (64, 80))
-    results = Results(tmp_path / "out", CLASSES)
+    results = Results(tmp_path / "out", CLASSES, IDS)
     results.add(tmp_path / "a.jpg", label_map, regions(grey(80, 64), label_map, CLASSES))
     results.close()
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_labels.png"]
@@ -122,7 +123,7 @@ def test_colours_of_a_label_map_are_those_of_the_drawing():
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     label_map = torch.zeros(64, 80, dtype=torch.long)
     answer = regions(grey(80, 64), label_map, CLASSES)
-    Results(tmp_path / "out", CLASSES).add(tmp_path / "a.jpg", label_map, answer)
+    Results(tmp_path / "out", CLASSES, IDS).add(tmp_path / "a.jpg", label_map, answer)
     before = (tmp_path / "out" / "a.png").read_bytes()
 
     def fail(self, path, *arguments):
@@ -131,7 +132,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(OSError, match="no space"):
-        Results(tmp_path / "out", CLASSES).add(tmp_path / "a.jpg", label_map, answer)
+        Results(tmp_path / "out", CLASSES, IDS).add(tmp_path / "a.jpg", label_map, answer)
     assert (tmp_path / "out" / "a.png").read_bytes() == before
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_labels.png"]
 
@@ -140,7 +141,7 @@ def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "out").write_text("")
     for path in (tmp_path / "out", tmp_path / "out" / "more"):
         with pytest.raises(UserError, match="expected a folder, but there is a file"):
-            Results(path, CLASSES)
+            Results(path, CLASSES, IDS)
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -67,9 +67,10 @@ def _answer(options: PredictOptions, task: Task, prediction: Prediction) -> Answ
 def _results(options: PredictOptions, task: Task) -> Results | None:
     if not options.output:
         return None
-    if _kind(task) == "classification":
+    network = task.network
+    if not isinstance(network, DenseNetwork):
         raise UserError("output: of detectors and segmenters; for a classifier, use --format jsonl or --sheet")
-    return Results(Path(options.output), task.network.classes)
+    return Results(Path(options.output), network.classes, network.category_ids)
 
 
 def _tile(answer: Answer, name: str) -> tuple[Image.Image, list[str]]:

@@ -19,7 +19,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from atmnet.engine.files import flush_folder, point, write_flushed, write_tensors
+from atmnet.engine.files import flush_folder, point, write_flushed, write_json, write_tensors
 from atmnet.tasks import Network
 from atmnet_options import UserError
 
@@ -38,7 +38,7 @@ def save_checkpoint(
         weights: State dict to use for evaluation and prediction.
         trainer: Nested state of the training, of tensors, numbers, strings, lists and dicts.
     """
-    folder = run / "checkpoints" / f"{_PREFIX}{step:08d}"
+    folder = _folder(run, step)
     beside = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     try:
@@ -59,6 +59,17 @@ def save_checkpoint(
         shutil.rmtree(beside, ignore_errors=True)
     point(run / "last", folder)
     return folder
+
+
+def amend_checkpoint(run: Path, step: int, counters: dict[str, Any]) -> None:
+    """Replace entries of the trainer state in a checkpoint, atomically; tensors in them stay as they are."""
+    path = _folder(run, step) / "trainer.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    for pair in state["dict"]:
+        if pair[0] in counters:
+            pair[1] = _pack(counters[pair[0]], pair[0], {})
+    write_json(path, state)
+    flush_folder(path.parent)
 
 
 def latest_checkpoint(run: Path) -> Path | None:
@@ -87,7 +98,9 @@ def prune_checkpoints(run: Path, keep: int, best_step: int | None) -> None:
     """
     for unfinished in (run / "checkpoints").glob(f".{_PREFIX}*"):
         shutil.rmtree(unfinished, ignore_errors=True)
-    best = run / "checkpoints" / f"{_PREFIX}{best_step:08d}" if best_step is not None else None
+    for unfinished in (run / "checkpoints").glob(f"{_PREFIX}*/.*.tmp"):
+        unfinished.unlink()
+    best = _folder(run, best_step) if best_step is not None else None
     folders = sorted((run / "checkpoints").glob(f"{_PREFIX}*"))
     point(run / "last", folders[-1])
     if best is not None and best.is_dir():
@@ -95,6 +108,10 @@ def prune_checkpoints(run: Path, keep: int, best_step: int | None) -> None:
     for folder in folders[: -max(keep, 1)]:
         if folder != best:
             _remove(folder)
+
+
+def _folder(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"{_PREFIX}{step:08d}"
 
 
 def _remove(folder: Path) -> None:

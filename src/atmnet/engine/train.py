@@ -6,7 +6,7 @@ path; so a checkpoint holds counters, no generator's state.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,13 @@ from atmnet.data import (
     reseed,
     train_loader,
 )
-from atmnet.engine.checkpoint import latest_checkpoint, load_checkpoint, prune_checkpoints, save_checkpoint
+from atmnet.engine.checkpoint import (
+    amend_checkpoint,
+    latest_checkpoint,
+    load_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+)
 from atmnet.engine.distributed import Group, any_process, barrier, process_group, union_over_processes
 from atmnet.engine.evaluate import autocast, evaluate_model, evaluation_loader
 from atmnet.engine.folder import record_options, run_folder
@@ -78,7 +84,7 @@ class Trainer:
         self.total_steps = options.steps or options.epochs * self.steps_per_epoch
 
         reseed(options.seed)
-        self.task = start_task(options, self.train_source.classes)
+        self.task = start_task(options, self.train_source)
         self.network = self.task.network
         check_pairs(options, group.world, self.task.pairs)
         self.val_source = self.task.open(options.data, options.data.val)
@@ -93,7 +99,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.amp == "fp16")
         self.log = TrainingLog(options, group, self.steps_per_epoch)
 
-        self.step = 0
+        self.step = self.evaluated = 0
         self.best: dict[str, Any] = {}
         self.unreadable: list[str] = []
         self._resume()
@@ -108,7 +114,7 @@ class Trainer:
     def run(self) -> None:
         """Take all steps that are left, evaluating, logging and saving on the way."""
         options = self.options
-        if self.step == self.total_steps:
+        if self.evaluated == self.total_steps:
             self._say(f"{self.folder}: this run is complete; {self._standing()}")
             return
         self._say(
@@ -119,14 +125,16 @@ class Trainer:
         self.log.open(self.folder, self.step)
         batches = self._batches()
         with StopRequest() as stop, closing(self.log):
+            if self._evaluation_due():  # it was cut short
+                self._evaluate()
             while self.step < self.total_steps:
                 self._take_step(batches)
                 evaluate = self._evaluation_due()
-                if evaluate:
-                    self._evaluate()
                 saved = evaluate or self.step % options.checkpoint_every == 0
                 if saved:
                     self._save()
+                if evaluate:
+                    self._evaluate()
                 if self._stop_agreed(stop.wanted) and self.step < self.total_steps:
                     if not saved:
                         self._save()
@@ -213,9 +221,10 @@ class Trainer:
 
     def _evaluation_due(self) -> bool:
         every = self.options.evaluate_every * self.steps_per_epoch
-        return self.step == self.total_steps or self.step % every == 0
+        return self.evaluated < self.step and (self.step == self.total_steps or self.step % every == 0)
 
     def _evaluate(self) -> None:
+        """Evaluate what was saved just before: whatever happens here, no training is lost."""
         options, group = self.options, self.group
         loader = evaluation_loader(self.task, self.val_source, options.eval_batch_size, options.data.workers, group)
         start = time.monotonic()
@@ -225,6 +234,8 @@ class Trainer:
         if not self.best or result.score > self.best["score"]:
             self.best = {"step": self.step, "score": result.score}
         self.log.end_evaluation(self.step, result, time.monotonic() - start)
+        self.evaluated = self.step
+        self._write(amend_checkpoint, self.folder, self.step, self._counters())
 
     def _weights_to_use(self) -> nn.Module:
         return self.model if self.ema is None else self.ema.module
@@ -233,20 +244,26 @@ class Trainer:
         if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
             raise diverged("the weights are not finite", self.step)
         self._share_unreadable()
-        trainer: dict[str, Any] = {
+        trainer = self._counters() | {"scaler": self.scaler.state_dict(), "optimizer": self.optimizer.state_dict()}
+        if self.ema is not None:
+            trainer["model"] = self.model.state_dict()
+        weights = self._weights_to_use().state_dict()
+        self._write(save_checkpoint, self.folder, self.step, self.network, weights, trainer)
+
+    def _counters(self) -> dict[str, Any]:
+        return {
             "step": self.step,
+            "evaluated": self.evaluated,
             "best": self.best,
             "unreadable": self.unreadable,
             "log": self.log.state(),
-            "scaler": self.scaler.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
         }
-        if self.ema is not None:
-            trainer["model"] = self.model.state_dict()
+
+    def _write(self, function: Callable[..., object], *args: Any) -> None:
+        """Call ``function`` to change what is on the disk, in the first process alone."""
         if self.group.is_main:
-            weights = self._weights_to_use().state_dict()
             try:
-                save_checkpoint(self.folder, self.step, self.network, weights, trainer)
+                function(*args)
                 self._prune()
             except OSError as error:
                 raise UserError(
@@ -271,6 +288,7 @@ class Trainer:
         self.scaler.load_state_dict(trainer["scaler"])
         self.log.load_state(trainer["log"])
         self.step, self.best, self.unreadable = trainer["step"], trainer["best"], trainer["unreadable"]
+        self.evaluated = trainer["evaluated"]
         if self.group.is_main:
             self._prune()
 

@@ -157,6 +157,7 @@ def _config(network: DenseNetwork, raw: bool, side: int, shorter: int, longest: 
     return {
         "input_size": (3, side, side), "mean": network.config["mean"], "std": network.config["std"],
         "shorter": shorter, "longest": longest, "head": network.options.head, "raw": raw,
+        "category_ids": network.category_ids,
     }  # fmt: skip
 
 

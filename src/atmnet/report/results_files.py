@@ -31,20 +31,20 @@ class Results:
     Args:
         folder: Made where it does not exist. Files of the same names in it are replaced.
         classes: Names of the K classes.
-        category_ids: COCO's ids of the classes. Default: 1 to K.
+        category_ids: COCO's ids of the classes, for a detector.
 
     Raises:
         UserError: Where ``folder`` is a file.
     """
 
-    def __init__(self, folder: Path, classes: list[str], category_ids: Sequence[int] | None = None) -> None:
+    def __init__(self, folder: Path, classes: list[str], category_ids: Sequence[int]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise UserError(f"output: {folder}: expected a folder, but there is a file in its place") from error
         self.folder = folder
         self.classes = classes
-        self.category_ids = list(category_ids or range(1, len(classes) + 1))
+        self.category_ids = list(category_ids)
         self._names: set[str] = set()
         self._pictures: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
 

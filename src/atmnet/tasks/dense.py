@@ -1,6 +1,7 @@
 """Detectors and segmenters with all that their checkpoints carry, built anew or loaded."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class DenseNetwork:
         config: timm's data configuration of the backbone (mean, std, ...).
         options: Which network it is.
         dense: Sizes of images.
+        category_ids: Numbers of the classes in COCO's files; 1 to K where the data set has none.
     """
 
     model: nn.Module
@@ -34,6 +36,7 @@ class DenseNetwork:
     config: dict[str, Any]
     options: ModelOptions
     dense: DenseOptions
+    category_ids: list[int]
 
     def write_config(self, path: Path) -> None:
         """Write network, class names and sizes as JSON."""
@@ -42,17 +45,20 @@ class DenseNetwork:
             "model": {**asdict(self.options), "checkpoint": ""},
             "dense": asdict(self.dense),
             "label_names": self.classes,
+            "category_ids": self.category_ids,
         }
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def build_dense(options: ModelOptions, dense: DenseOptions, classes: list[str]) -> DenseNetwork:
+def build_dense(
+    options: ModelOptions, dense: DenseOptions, classes: list[str], category_ids: Sequence[int] | None = None
+) -> DenseNetwork:
     """A detector or segmenter for ``classes``, its backbone initialised or from ``options.checkpoint``.
 
     Raises:
         UserError: For an unknown backbone or argument, or a checkpoint that is missing, unreadable or of another model.
     """
-    network = _assemble(options, dense, classes)
+    network = _assemble(options, dense, classes, category_ids)
     if options.checkpoint:
         weights, _ = read_weights(options.checkpoint)
         load_body(network.model, weights, options.checkpoint)
@@ -67,12 +73,12 @@ def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
     """
     try:
         options, dense = ModelOptions(**record["model"]), DenseOptions(**record["dense"])
-        classes = list(record["label_names"])
+        classes, category_ids = list(record["label_names"]), record.get("category_ids")
     except (KeyError, TypeError) as error:
         raise UserError(
             f"{folder / 'config.json'}: not the configuration of a detector or segmenter: {error}"
         ) from error
-    network = _assemble(options, dense, classes)
+    network = _assemble(options, dense, classes, category_ids)
     try:
         network.model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -83,11 +89,14 @@ def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
     return network
 
 
-def _assemble(options: ModelOptions, dense: DenseOptions, classes: list[str]) -> DenseNetwork:
+def _assemble(
+    options: ModelOptions, dense: DenseOptions, classes: list[str], category_ids: Sequence[int] | None
+) -> DenseNetwork:
     check_name(options.name)
     if kind_of(options.head) == "detection":
         model = build_detector(options, dense, len(classes))
     else:
         model = build_segmenter(options, len(classes))
     backbone: Any = model.backbone
-    return DenseNetwork(model, classes, backbone.config, options, dense)
+    numbers = list(category_ids or range(1, len(classes) + 1))
+    return DenseNetwork(model, classes, backbone.config, options, dense, numbers)

@@ -88,7 +88,8 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     options = ModelOptions(name=Path(path).name, head=config["head"])
     dense = DenseOptions(sides=[side], longest=config["longest"], crop=side)
     model = FileDetector(file) if file.task == "detection" else FileModel(file)
-    return DenseNetwork(model.eval(), file.classes, config, options, dense)
+    category_ids = config.get("category_ids", [])
+    return DenseNetwork(model.eval(), file.classes, config, options, dense, category_ids)
 
 
 def _pixels(images: Tensor, config: dict[str, Any]) -> Tensor:

@@ -28,15 +28,18 @@ def open_training(options: TrainOptions) -> Any:
     return open_dense(options.data, options.data.train, kind)
 
 
-def start_task(options: TrainOptions, classes: list[str]) -> Task:
-    """A task with a fresh network, as ``options`` say.
+def start_task(options: TrainOptions, source: Any) -> Task:
+    """A task with a fresh network, as ``options`` say, for the classes of the training split ``source``.
 
     Raises:
         UserError: On options that do not fit each other.
     """
     if kind_of(options.model.head) == "classification":
-        return ClassificationTask(build_classifier(options.model, classes, options.data.img_size), options.augment)
-    return _dense_task(build_dense(options.model, options.dense, classes), WindowOptions())
+        return ClassificationTask(
+            build_classifier(options.model, source.classes, options.data.img_size), options.augment
+        )
+    network = build_dense(options.model, options.dense, source.classes, getattr(source, "category_ids", None))
+    return _dense_task(network, WindowOptions())
 
 
 def load_task(model: str, weights: str = "", windows: WindowOptions | None = None, keep_mistakes: int = 0) -> Task:
