@@ -188,3 +188,21 @@ def test_machine_code_needs_no_functions_of_the_system():
     for name in ("forward", "backward"):
         code = machine.emit_object(_compile._bare(_compile._compiled(name, "float16", "float64", 2)))
         assert re.findall(rb"\0(__[a-z]\w*)\0", code) == [], name
+
+
+def test_told_not_to_compile():
+    """As one is to step through numba's functions in a debugger."""
+    program = """
+import torch
+from atmnet.ops import available_backends, sample_along
+assert "numba" not in available_backends(torch.empty(1))
+x, offset = torch.randn(2, 5, 4), torch.randn(2, 5, 2)
+print(sample_along(x, offset, 1).shape == x.shape)
+try:
+    sample_along(x, offset, 1, backend="numba")
+except ValueError as error:
+    print(error)
+"""
+    right, refused = fresh.python("-c", program, NUMBA_DISABLE_JIT="1").splitlines()
+    assert right == "True"
+    assert refused == "backend: 'numba' cannot run here: numba must not compile, as NUMBA_DISABLE_JIT says"

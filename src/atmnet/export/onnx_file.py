@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,20 +87,27 @@ def _tidy(graph: Any, axes: Mapping[int, str], outputs: Outputs) -> None:
                 entry.type.tensor_type.shape.dim[axis].dim_param = name
     # Shapes between in terms of the exporter's symbols: runtimes infer their own, quantisers stumble over these.
     del graph.graph.value_info[:]
-    made = {name: node for node in graph.graph.node for name in node.output}
+    readers: dict[str, list[Any]] = defaultdict(list)
     for node in graph.graph.node:
         del node.metadata_props[:]
         node.ClearField("doc_string")
-        if node.op_type == "GatherElements":
-            _narrow(made.get(node.input[1]), made)
+        for name in node.input:
+            readers[name].append(node)
+    for node in graph.graph.node:
+        if node.op_type == "Cast" and _is_index(node.output[0], readers):
+            node.attribute[0].i = 6  # TensorProto.INT32: half the bytes of torch's indices
 
 
-def _narrow(node: Any, made: Mapping[str, Any]) -> None:
-    """Indices in 32 bits, half the bytes of torch's: in what is expanded to them, where it is cast from floats."""
-    if node is not None and node.op_type in ("Expand", "Unsqueeze", "Reshape"):
-        _narrow(made.get(node.input[0]), made)
-    elif node is not None and node.op_type == "Cast":
-        node.attribute[0].i = 6  # TensorProto.INT32
+def _is_index(name: str, readers: Mapping[str, list[Any]]) -> bool:
+    """Whether a tensor says only where to gather, perhaps after it was repeated."""
+    return bool(readers[name]) and all(
+        node.input[0] != name
+        if node.op_type == "GatherElements"
+        else node.op_type in ("Expand", "Unsqueeze", "Reshape")
+        and name not in node.input[1:]
+        and _is_index(node.output[0], readers)
+        for node in readers[name]
+    )
 
 
 def count_nodes(path: Path) -> int:

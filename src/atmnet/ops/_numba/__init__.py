@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import os
 from collections.abc import Sequence
 from functools import cache
 
@@ -26,6 +27,8 @@ def obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
         return f"it has no kernel for {dtype}"
     if not _installed():
         return "the package numba is not installed"
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        return "numba must not compile, as NUMBA_DISABLE_JIT says"
     return None
 
 
