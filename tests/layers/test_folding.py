@@ -118,10 +118,10 @@ def forms(monkeypatch):
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_it_folds_from_as_many_tokens_as_the_docstring_says(axes, forms):
-    """A * C; how many images there are, and along which axis the tokens lie, does not count."""
-    layer = ATM(4, axes)
+    """K * C; how many images there are, and along which axis the tokens lie, does not count."""
+    layer, least = ATM(4, axes), 4 * (axes + 1)
     assert layer.fold is None
-    for tokens, expected in ((4 * axes - 1, "_plain"), (4 * axes, "_folded"), (1, "_plain"), (100, "_folded")):
+    for tokens, expected in ((least - 1, "_plain"), (least, "_folded"), (1, "_plain"), (100, "_folded")):
         for batch in (1, 5):
             for grid in ((tokens, *[1] * (axes - 1)), (*[1] * (axes - 1), tokens)):
                 layer(torch.randn(batch, *grid, 4), torch.zeros(batch, *grid, axes * 2))

@@ -72,7 +72,7 @@ class ATM(nn.Module):
         axes: Token axes A: 1 for sequences, 2 for images, 3 for video or volumes.
 
     Attributes:
-        fold: Whether to fold the matrices; None, the default, where that is faster: from A * C tokens on.
+        fold: Whether to fold the matrices; None, the default, where that is faster: from K * C tokens on.
 
     Shape:
         x (B, L*, C), offset (B, L*, A * G) as :class:`OffsetPredictor` gives it, optional mask (B, L*), bool, true
@@ -162,15 +162,12 @@ class ATM(nn.Module):
         return self.fusion(total).unflatten(-1, (self.dim, self.axes + 1)).movedim(-1, 0).softmax(0)
 
     def _folds(self, tokens: int) -> bool:
-        """Whether to fold: for N tokens that takes K N C^2 + K C^3 products, against (K + 1) N C^2.
-
-        These balance at K C tokens; with the memory that is saved, what was measured does at about (K - 1) C.
-        """
+        """Whether to fold: for N tokens that takes K N C^2 + K C^3 products, against (K + 1) N C^2."""
         if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles the rest of a condition
             if torch.compiler.is_exporting() or torch.jit.is_tracing():
                 return False  # other runtimes gain nothing by it
         fold = self.fold
-        return fold if fold is not None else tokens >= self.axes * self.dim
+        return fold if fold is not None else tokens >= (self.axes + 1) * self.dim
 
 
 def _autocasts(device: str) -> bool:
