@@ -36,6 +36,19 @@ def test_images_and_objects(tmp_path, nested):
     assert not target.masks[1, :, 5:].any()
 
 
+def test_boxes_alone(tmp_path):
+    """Masks are not even looked at."""
+    content = coco_content()
+    content["annotations"][0]["segmentation"] = [[1, 2]]
+    options = DataOptions(source="coco", root=str(write_coco(tmp_path, content)))
+    with pytest.raises(UnreadableImage, match="mask"):
+        open_coco(options, "train").load(0, "RGB")
+    _, target = open_coco(options, "train", masks=False).load(0, "RGB")
+    assert target.boxes.tolist() == [[2, 3, 12, 13], [0, 0, 5, 20]]
+    assert target.masks.shape == (2, 0, 0)
+    assert target.keep(~target.crowd).labels.tolist() == [1]
+
+
 def test_an_image_without_objects(tmp_path):
     _, target = opened(write_coco(tmp_path)).load(1, "RGB")
     assert (target.boxes.shape, target.masks.shape, target.image_id) == ((0, 4), (0, 20, 30), 20)

@@ -1,5 +1,6 @@
 """What training and evaluation do to picture and target, down to pictures of a pixel's height."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -53,6 +54,21 @@ def test_boxes_and_masks_follow_the_picture():
         seen.add((picture.shape[1], bool(found.boxes[0, 0] < picture.shape[2] / 4)))
     assert seen == {(side, mirrored) for side in (30, 60, 120) for mirrored in (False, True)}
     assert target.boxes.tolist() == [[10, 5, 40, 25]], "the source's own target stays as it was"
+
+
+def test_boxes_alone():
+    image, target = rectangle(60, 80, (10, 5, 40, 25))
+    bare = dataclasses.replace(target, masks=torch.zeros(1, 0, 0, dtype=torch.bool))
+    transform = detection_train_transform(DenseOptions(sides=[30, 60, 120], longest=1000, distort=True))
+    for seed in range(10):
+        torch.manual_seed(seed)
+        picture, found = transform(image, target)
+        torch.manual_seed(seed)
+        same, alone = transform(image, bare)
+        assert torch.equal(picture, same)
+        assert torch.equal(found.boxes, alone.boxes)
+        assert torch.equal(found.area, alone.area)
+        assert alone.masks.shape == (1, 0, 0)
 
 
 def test_longest_side():

@@ -4,9 +4,7 @@
 each kernel, the exit status of a child in which the address of that array was one element off.
 """
 
-import ctypes
 import json
-import mmap
 import os
 import resource
 
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor
 
 from atmnet.ops import _numba
+from tests.ops.guard import guarded
 from tests.ops.numerics import BRAIN, FLOAT, HALF, INF, NAN, WIDE, Case
 
 CASES = [
@@ -29,20 +28,6 @@ CASES = [
 ]
 # The arrays of a kernel, in the order in which it takes their addresses.
 ARRAYS = {"forward": ["x", "offset", "out"], "backward": ["x", "offset", "upstream", "grad_x", "grad_offset"]}
-
-
-def guarded(tensor: Tensor, at_end: bool) -> Tensor:
-    """A copy whose last (or first) byte borders on a page that nobody may touch."""
-    if tensor.numel() == 0:
-        return tensor
-    size = -(-tensor.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
-    memory = mmap.mmap(-1, size + 2 * mmap.PAGESIZE)
-    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    for page in (start, start + mmap.PAGESIZE + size):
-        assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(page), mmap.PAGESIZE, 0) == 0
-    first = mmap.PAGESIZE + (size - tensor.nbytes if at_end else 0)
-    copy = torch.frombuffer(memory, dtype=tensor.dtype, count=tensor.numel(), offset=first)
-    return copy.view(tensor.shape).copy_(tensor)
 
 
 def run_all(at_end: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from atmnet.data import Source, eval_transform, image_mode
+from atmnet.data import Split, eval_transform, image_mode
 from atmnet.engine import evaluate, read_metrics, read_options
 from atmnet.report import Example, Report, write_report
 from atmnet.tasks import ClassificationResult, ClassificationTask, Classifier, Mistake, load_task
@@ -50,7 +50,7 @@ def _report(
     options: EvaluateOptions,
     classifier: Classifier,
     result: ClassificationResult,
-    source: Source,
+    source: Split,
     recorded: dict[str, Any] | None,
 ) -> Report:
     run_folder = Path(options.model)
@@ -96,12 +96,12 @@ def _ancestors(folder: Path) -> list[Path]:
     return [folder, *folder.resolve().parents[:2]]
 
 
-def _example(source: Source, mode: str, mistake: Mistake) -> Example:
+def _example(source: Split, mode: str, mistake: Mistake) -> Example:
     image, _ = source.load(mistake.index, mode)
     return Example(source.name(mistake.index), image, mistake.target, mistake.predicted, mistake.confidence)
 
 
-def _examples(classifier: Classifier, source: Source, mode: str) -> list[Example]:
+def _examples(classifier: Classifier, source: Split, mode: str) -> list[Example]:
     """The first image of each class, up to a number of them, with what the model says."""
     chosen: dict[int, tuple[str, Image.Image]] = {}
     wanted = min(_EXAMPLES, len(classifier.classes))

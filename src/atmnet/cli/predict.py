@@ -49,17 +49,12 @@ def run(options: PredictOptions) -> int:
     return 1 if failed else 0
 
 
-def _kind(task: Task) -> str:
-    network = task.network
-    return kind_of(network.options.head) if isinstance(network, DenseNetwork) else "classification"
-
-
 def _answer(options: PredictOptions, task: Task, prediction: Prediction) -> Answer:
     assert prediction.image is not None
-    classes, kind = task.network.classes, _kind(task)
-    if kind == "classification":
+    network, classes = task.network, task.network.classes
+    if not isinstance(network, DenseNetwork):
         return ranking(prediction.image, prediction.output, classes, options.top)
-    if kind == "detection":
+    if kind_of(network.options.head) == "detection":
         return objects(prediction.image, prediction.output, classes, options.threshold)
     return regions(prediction.image, prediction.output, classes)
 

@@ -1,7 +1,7 @@
 """Readers, transforms and loaders that are a function of counters, and the embedded digits."""
 
 from atmnet.data.check import SplitCheck, check_split, same_images
-from atmnet.data.dataset import Batch, OnImage, Sample, Transform, collate, moved
+from atmnet.data.dataset import Batch, OnImage, Sample, Split, Transform, collate, moved
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
 from atmnet.data.loader import eval_loader, eval_transform, image_mode, train_loader, train_transform
@@ -17,6 +17,7 @@ __all__ = [
     "OnImage",
     "Sample",
     "Source",
+    "Split",
     "SplitCheck",
     "StepSampler",
     "Transform",

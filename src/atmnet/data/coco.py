@@ -28,14 +28,20 @@ class CocoSource:
     other boxes are as annotated. The records are kept packed: as Python objects, those of COCO would be copied to every
     loader process.
 
+    Args:
+        file: What the split holds.
+        classes: Class names, of the file's categories.
+        masks: Whether masks are wanted: to decode them takes longer than to read the picture.
+
     Attributes:
         classes: Class names; a label is an index into them.
         category_ids: The file's number of each class.
     """
 
-    def __init__(self, file: CocoFile, classes: list[str]) -> None:
+    def __init__(self, file: CocoFile, classes: list[str], masks: bool = True) -> None:
         self.folder = file.folder
         self.classes = classes
+        self._masks = masks
         ids = {category["name"]: category["id"] for category in file.categories}
         self.category_ids: list[int] = [ids[name] for name in classes]
         labels = {number: label for label, number in enumerate(self.category_ids)}
@@ -77,10 +83,12 @@ class CocoSource:
         if not objects:
             return image, no_objects(height, width, record["id"])
         x0, y0, w, h = torch.tensor([thing["bbox"] for thing in objects], dtype=torch.float32).unbind(1)
-        try:
-            masks = torch.stack([_mask(thing, height, width) for thing in objects])
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise UnreadableImage(f"mask: {error}") from error
+        masks = torch.zeros(len(objects), 0, 0, dtype=torch.bool)
+        if self._masks:
+            try:
+                masks = torch.stack([_mask(thing, height, width) for thing in objects])
+            except (ValueError, TypeError, RuntimeError) as error:
+                raise UnreadableImage(f"mask: {error}") from error
         return image, DetectionTarget(
             boxes=torch.stack([x0, y0, x0 + w, y0 + h], 1),
             labels=torch.tensor([thing["label"] for thing in objects]),
@@ -95,13 +103,14 @@ class CocoSource:
         return Image.new(mode, (32, 32)), no_objects(32, 32)
 
 
-def open_coco(options: DataOptions, split: str, classes: list[str] | None = None) -> CocoSource:
+def open_coco(options: DataOptions, split: str, classes: list[str] | None = None, masks: bool = True) -> CocoSource:
     """Open a split.
 
     Args:
         options: ``root`` holds ``annotations/instances_SPLIT.json``, and the images in ``SPLIT`` or ``images/SPLIT``.
         split: Its name; or "IMAGES:ANNOTATIONS.json", folder and file, for another layout, relative to ``root``.
         classes: Class names fixed by the training split. Default: ``options.classes``, else by ascending id.
+        masks: Whether masks are wanted.
 
     Raises:
         UserError: Where there is no such split, it contradicts itself, or its classes are not ``classes``.
@@ -114,7 +123,7 @@ def open_coco(options: DataOptions, split: str, classes: list[str] | None = None
     classes = choose_classes(file, classes)
     for kind, ids in contradictions(file).items():
         raise UserError(f"{file.path}: {kind}: {len(ids)}, the first {ids[0]}; `atmnet check-data` lists all")
-    return CocoSource(file, classes)
+    return CocoSource(file, classes, masks)
 
 
 def has_area(bbox: Iterable[float], height: int, width: int) -> bool:

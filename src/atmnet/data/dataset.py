@@ -1,13 +1,12 @@
 """Images as tensors, for training (seeded by position) and evaluation (never substituted).
 
-Shapes: B images, C channels, h x w pixels after the transform. A source gives pictures with targets by number: see
-:class:`atmnet.data.Source`, and its likes for detection and segmentation.
+Shapes: B images, C channels, h x w pixels after the transform.
 """
 
 import random
 import signal
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from PIL import Image
@@ -22,6 +21,31 @@ Transform = Callable[[Image.Image, Any], tuple[Tensor, Any]]
 
 #: Other images to try in place of an unreadable one.
 _TRIES = 10
+
+
+class Split(Protocol):
+    """A part of a data set: pictures by number, each with a target of the task's kind.
+
+    Those for detection also have ``image_id(index)`` and ``category_ids``, the numbers of the classes in COCO's files.
+    """
+
+    classes: list[str]
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def load(self, index: int, mode: str) -> tuple[Image.Image, Any]:
+        """The picture in 'RGB' or 'L', and its target.
+
+        Raises:
+            UnreadableImage: Where the picture cannot be decoded.
+        """
+
+    def blank(self, mode: str) -> tuple[Image.Image, Any]:
+        """A sample for want of a readable one."""
+
+    def name(self, index: int) -> str:
+        """The picture's file name, relative to the split."""
 
 
 class Sample(NamedTuple):
@@ -75,7 +99,7 @@ class TrainSet(Dataset[Sample]):
     An unreadable image is skipped: another one, drawn by the same seed, takes its place, and the sample names it.
     """
 
-    def __init__(self, source: Any, transform: Transform, mode: str, seed: int) -> None:
+    def __init__(self, source: Split, transform: Transform, mode: str, seed: int) -> None:
         self.source, self.transform, self.mode, self.seed = source, transform, mode, seed
 
     def __getitem__(self, key: Key) -> Sample:
@@ -94,7 +118,7 @@ class TrainSet(Dataset[Sample]):
 class EvalSet(Dataset[Sample]):
     """Images in order. An unreadable one comes out blank and named, and is the evaluation's to refuse."""
 
-    def __init__(self, source: Any, transform: Transform, mode: str) -> None:
+    def __init__(self, source: Split, transform: Transform, mode: str) -> None:
         self.source, self.transform, self.mode = source, transform, mode
 
     def __len__(self) -> int:

@@ -21,7 +21,7 @@ class DetectionTarget:
     Attributes:
         boxes: (N, 4) float32, x0 y0 x1 y1 in pixels.
         labels: (N,) int64, indices into the classes, from 0 without background.
-        masks: (N, H, W) bool, where each object is seen.
+        masks: (N, H, W) bool, where each object is seen; (N, 0, 0) where only boxes were asked for.
         crowd: (N,) bool, regions of uncounted objects: no examples to learn from, and no mistakes to find something in.
         area: (N,) float32, in pixels, as annotated; by it COCO tells small from large.
         image_id: The image's number in its data set.

@@ -37,7 +37,9 @@ class DetectionTrain:
 
     def __call__(self, image: Image.Image, target: DetectionTarget) -> tuple[Tensor, DetectionTarget]:
         boxes = tv_tensors.BoundingBoxes(target.boxes, format="XYXY", canvas_size=(image.height, image.width))
-        picture, boxes, masks = self._change(tvf.to_image(image), boxes, tv_tensors.Mask(target.masks))
+        # Masks that nobody asked for have no pixels, and pass through as a plain tensor.
+        masks = tv_tensors.Mask(target.masks) if target.masks.shape[-1] else target.masks
+        picture, boxes, masks = self._change(tvf.to_image(image), boxes, masks)
         height, width = picture.shape[-2:]
         changed = dataclasses.replace(
             target,

@@ -10,7 +10,7 @@ from timm.data import create_transform
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from atmnet.data.dataset import EvalSet, Sample, TrainSet, Transform, collate, worker_init
+from atmnet.data.dataset import EvalSet, Sample, Split, TrainSet, Transform, collate, worker_init
 from atmnet.data.sampler import StepSampler
 from atmnet_options import AugmentOptions, UserError
 
@@ -73,7 +73,7 @@ def eval_transform(config: dict[str, Any]) -> ImageTransform:
 
 
 def train_loader(
-    source: Any, transform: Transform, mode: str, sampler: StepSampler, workers: int, pin: bool = False
+    source: Split, transform: Transform, mode: str, sampler: StepSampler, workers: int, pin: bool = False
 ) -> DataLoader[Sample]:
     """Batches of augmented images in the sampler's order."""
     data = TrainSet(source, transform, mode, sampler.seed)
@@ -81,7 +81,7 @@ def train_loader(
 
 
 def eval_loader(
-    source: Any,
+    source: Split,
     transform: Transform,
     mode: str,
     batch_size: int,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from atmnet.data import Batch, eval_loader, image_mode, moved
+from atmnet.data import Batch, Split, eval_loader, image_mode, moved
 from atmnet.engine.distributed import Group, process_group
 from atmnet.engine.progress import Progress
 from atmnet.engine.setup import check_numbers
@@ -59,7 +59,7 @@ def evaluate_model(
     return meter.result()
 
 
-def evaluation_loader(task: Task, source: Any, batch_size: int, workers: int, group: Group) -> DataLoader[Any]:
+def evaluation_loader(task: Task, source: Split, batch_size: int, workers: int, group: Group) -> DataLoader[Any]:
     """Batches of this process's share of ``source``, as ``task`` wants them."""
     return eval_loader(
         source,

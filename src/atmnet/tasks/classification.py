@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data import OnImage, Source, eval_transform, open_source, train_transform
+from atmnet.data import OnImage, Split, eval_transform, open_source, train_transform
 from atmnet.tasks.classification_meter import ClassificationMeter
 from atmnet.tasks.classifier import Classifier
 from atmnet.tasks.mixing import Mixer, classification_loss
@@ -26,7 +26,7 @@ class ClassificationTask:
         self.pairs = self._mixer.pairs
         self._keep_mistakes = keep_mistakes
 
-    def open(self, data: DataOptions, split: str) -> Source:
+    def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
         return open_source(data, split, self.network.classes)
 

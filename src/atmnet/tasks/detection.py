@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from atmnet.data import Split
 from atmnet.data.dense import DetectionTarget, no_objects
 from atmnet.data.dense_source import open_dense
 from atmnet.data.dense_transforms import detection_eval_transform, detection_train_transform
@@ -33,9 +34,9 @@ class DetectionTask:
         self._first = FIRST_LABEL[head]
         self.score_name = "mask AP" if self._masks else "box AP"
 
-    def open(self, data: DataOptions, split: str) -> Any:
+    def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_dense(data, split, "detection", self.network.classes)
+        return open_dense(data, split, "detection", self.network.classes, self._masks)
 
     def train_transform(self) -> Any:
         """Random size, flip and colours."""

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from atmnet.data import Split
 from atmnet.data.dense import IGNORE
 from atmnet.data.dense_source import open_dense
 from atmnet.data.dense_transforms import segmentation_eval_transform, segmentation_train_transform
@@ -33,7 +34,7 @@ class SegmentationTask:
         self.windows = windows
         self.weights = _class_weights(network.dense.class_weights, network.classes)
 
-    def open(self, data: DataOptions, split: str) -> Any:
+    def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
         return open_dense(data, split, "segmentation", self.network.classes)
 

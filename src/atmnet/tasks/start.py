@@ -2,21 +2,21 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from atmnet.data import open_source
+from atmnet.data import Split, open_source
 from atmnet.data.dense_source import open_dense
 from atmnet.tasks.classification import ClassificationTask
 from atmnet.tasks.classifier import build_classifier, find_checkpoint, load_classifier, read_config
 from atmnet.tasks.dense import DenseNetwork, build_dense, load_dense
 from atmnet.tasks.detection import DetectionTask
+from atmnet.tasks.detector import WITH_MASKS
 from atmnet.tasks.exported import ENDINGS, FileModel, load_exported
 from atmnet.tasks.segmentation import SegmentationTask
 from atmnet.tasks.task import Task, kind_of
 from atmnet_options import TrainOptions, WindowOptions
 
 
-def open_training(options: TrainOptions) -> Any:
+def open_training(options: TrainOptions) -> Split:
     """The training split; its classes are those of the network to build.
 
     Raises:
@@ -25,10 +25,10 @@ def open_training(options: TrainOptions) -> Any:
     kind = kind_of(options.model.head)
     if kind == "classification":
         return open_source(options.data, options.data.train)
-    return open_dense(options.data, options.data.train, kind)
+    return open_dense(options.data, options.data.train, kind, masks=options.model.head in WITH_MASKS)
 
 
-def start_task(options: TrainOptions, source: Any) -> Task:
+def start_task(options: TrainOptions, source: Split) -> Task:
     """A task with a fresh network, as ``options`` say, for the classes of the training split ``source``.
 
     Raises:

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet_options import Head, UserError
+from atmnet.data import Split
+from atmnet_options import DataOptions, Head, UserError
 
 DETECTORS = ("retinanet", "retinanet_v2", "fcos", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn")
 SEGMENTERS = ("semantic_fpn", "upernet")
@@ -61,7 +62,7 @@ class Task(Protocol):
     def network(self) -> Network:
         """The network."""
 
-    def open(self, data: Any, split: str) -> Any:
+    def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
 
     def train_transform(self) -> Callable[[Any, Any], tuple[Tensor, Any]]:
