@@ -108,4 +108,4 @@ def table(record: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    script.run("runtimes", __doc__, measure, table)
+    script.run("runtimes", __doc__, measure, table, devices=["cpu"])

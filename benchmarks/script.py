@@ -30,9 +30,16 @@ Measure = Callable[[Settings], Iterator[dict[str, Any]]]
 Table = Callable[[dict[str, Any]], str]
 
 
-def run(name: str, doc: str, measure: Measure, table: Table, arguments: Sequence[str] | None = None) -> None:
+def run(
+    name: str,
+    doc: str,
+    measure: Measure,
+    table: Table,
+    arguments: Sequence[str] | None = None,
+    devices: Sequence[str] = ("cpu", "cuda"),
+) -> None:
     """Read the options, measure, print the table as Markdown, and write the record."""
-    record(name, parser(name, doc).parse_args(arguments), measure, table)
+    record(name, parser(name, doc, devices).parse_args(arguments), measure, table)
 
 
 def parser(name: str, doc: str, devices: Sequence[str] = ("cpu", "cuda")) -> argparse.ArgumentParser:

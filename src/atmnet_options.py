@@ -59,7 +59,7 @@ class ModelOptions:
     """Further arguments of the detector or segmenter; see docs/dense.md."""
     checkpoint: str = ""
     """Weights to start from: an official file, a timm file, or a folder of ours. Another number of classes gives a
-    new head. Default: initialise."""
+    new head; detectors and segmenters take the backbone alone. Default: initialise."""
     drop_path: float = 0.0
     """Stochastic depth rate of the last block."""
     grad_checkpointing: bool = False
@@ -194,7 +194,7 @@ class TrainOptions:
     evaluate_every: int = 1
     """Epochs between evaluations; the last epoch is always followed by one."""
     checkpoint_every: int = 500
-    """Steps between checkpoints; each evaluation and a Ctrl-C are followed by one, too."""
+    """Steps between checkpoints; one comes before each evaluation and after Ctrl-C, too."""
     keep: int = 2
     """Latest checkpoints to keep, besides the best."""
     log_every: int = 50
@@ -222,9 +222,9 @@ class EvaluateOptions:
     model: str
     """Run or checkpoint folder; or the name of a model, with weights."""
     weights: str = ""
-    """Weights file, where model is a name."""
+    """Weights file, where model is the name of one."""
     data: DataOptions | None = None
-    """Default: the data that the run was trained with."""
+    """What is not named, or named as its default, is as the run was trained with; of another source, all is default."""
     batch_size: int = 256
     """Images in a forward pass, per process."""
     device: str = "auto"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from atmnet_options import UserError
 
@@ -83,8 +83,12 @@ class ExportedFile:
         """Images (N, C, H, W) as the file takes them -> all outputs of the file.
 
         Raises:
-            UserError: Where the file takes images of another size.
+            UserError: Where the file takes images of another size or type.
         """
+        wanted = "uint8" if self.config["pixels"] == "uint8" else "float32"
+        if not isinstance(batch, np.ndarray) or batch.ndim != 4 or batch.dtype != wanted or len(batch) == 0:
+            got = f"{batch.dtype} {batch.shape}" if isinstance(batch, np.ndarray) else type(batch).__name__
+            raise UserError(f"{self.path}: got {got}, the file takes arrays of {wanted} (N, C, H, W), N at least 1")
         for axis, name in enumerate(("images", "channels", "height", "width")):
             fixed = self.shape[axis]
             if fixed is not None and batch.shape[axis] != fixed:
@@ -102,7 +106,7 @@ class ExportedFile:
         Raises:
             UserError: As :meth:`outputs`.
         """
-        return in_batches(lambda part: self.outputs(part)[0], batch, self.shape[0] or len(batch))
+        return in_batches(lambda part: self.outputs(part)[0], batch, self.shape[0] or max(1, len(batch)))
 
 
 class _FileClassifier(ExportedFile):
@@ -197,14 +201,15 @@ def _open_openvino(path: Path, threads: int | None, precision: str = "f32") -> _
         if model.has_rt_info(["atmnet", key]):
             metadata[key] = model.get_rt_info(["atmnet", key]).astype(str)
     shape = [size.get_length() if size.is_static else None for size in model.inputs[0].get_partial_shape()]
-    compiled = core.compile_model(model, "CPU", config)
-    return _Opened(lambda batch: list(compiled(batch).values()), metadata, shape)
+    compiled = _opened(path, lambda: core.compile_model(model, "CPU", config))
+    # A request of its own for each call: the model's one would hand threads each other's answers.
+    return _Opened(lambda batch: list(compiled.create_infer_request().infer(batch).values()), metadata, shape)
 
 
 def in_batches(run: Callable[[Array], Array], images: Array, size: int) -> Array:
     """``run`` on images (N, C, H, W), ``size`` at a time; the last are filled up by repetition."""
     parts = []
-    for start in range(0, len(images), size):
+    for start in range(0, max(1, len(images)), size):
         part = images[start : start + size]
         padded = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])
         parts.append(run(padded)[: len(part)])
@@ -229,12 +234,13 @@ def preprocess(image: Image.Image, config: dict[str, Any]) -> Array:
     """Resize, crop and normalise a picture as timm's evaluation transform does: (C, H, W), contiguous.
 
     Args:
-        image: Any picture; converted to grey or RGB as the file wants.
+        image: Any picture; turned upright, and converted to grey or RGB as the file wants: see :func:`plain`.
         config: As in :class:`ExportedFile`. ``pixels`` says what the file takes: 'normalised' (by mean and std),
             'unit' (float32 in 0..1) or 'uint8'; it normalises the last two itself.
     """
     channels, height, width = config["input_size"]
-    image = _resized(image.convert("L" if channels == 1 else "RGB"), (height, width), config)
+    upright = plain(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
+    image = _resized(upright, (height, width), config)
     # Machine code of AOTInductor takes contiguous images alone, and does not check.
     values = np.ascontiguousarray(np.asarray(image, np.uint8).reshape(height, width, channels).transpose(2, 0, 1))
     if config["pixels"] == "uint8":
@@ -244,6 +250,26 @@ def preprocess(image: Image.Image, config: dict[str, Any]) -> Array:
         return unit
     mean, std = (np.array(config[key], np.float32).reshape(-1, 1, 1) for key in ("mean", "std"))
     return (unit - mean) / std
+
+
+def plain(image: Image.Image, mode: str) -> Image.Image:
+    """A picture in 8-bit 'RGB' or 'L': 16 bits scaled, float grey taken as 0..1, transparency laid over white."""
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(_to_8_bits(np.asarray(image), image.mode))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert(mode)
+
+
+def _to_8_bits(values: Array, mode: str) -> Array:
+    highest = values.max(initial=0)
+    if mode == "F":
+        scale = 255.0 if highest <= 1 else 1.0
+    else:
+        scale = 1.0 if mode == "I" and highest <= 255 else 1 / 257
+    return np.rint(np.clip(np.nan_to_num(values) * scale, 0, 255)).astype(np.uint8)
 
 
 def _resized(image: Image.Image, size: tuple[int, int], config: dict[str, Any]) -> Image.Image:

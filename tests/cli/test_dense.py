@@ -1,6 +1,7 @@
 """Detection and segmentation from the command line, on scenes as files."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -58,8 +59,6 @@ def test_check_data_finds_nothing_wrong(atmnet, scenes, source):
 
 
 def test_check_data_finds_what_is_wrong(atmnet, scenes, tmp_path):
-    import shutil
-
     root = shutil.copytree(scenes, tmp_path / "scenes")
     (root / "images" / "val" / "000001.png").unlink()
     result = atmnet("check-data", "--data.source=coco", "--data.root", root)
@@ -146,3 +145,36 @@ def test_a_classification_source_is_refused(tmp_path):
 
     with pytest.raises(UserError, match=r"data\.source"):
         train(tiny("", tmp_path / "run", {**DETECTOR, "data.source": "digits"}))
+
+
+@pytest.mark.parametrize("source", ["coco", "ade20k"])
+def test_check_data_of_nothing_labelled(atmnet, scenes, tmp_path, source):
+    root = shutil.copytree(scenes, tmp_path / "scenes")
+    for path in (root / "annotations").rglob("*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"annotations": []}))
+    for path in (root / "annotations").rglob("*.png"):
+        Image.new("L", (64, 64), 200).save(path)
+    result = atmnet("check-data", f"--data.source={source}", "--data.root", root)
+    assert result.status == (source == "ade20k")
+    assert "shorter side 64 to 64" in result.out
+    assert "label out of range: 8" in result.out or "class without objects: 10" in result.out
+
+
+def test_one_class_is_too_few(atmnet, scenes, tmp_path):
+    (tmp_path / "classes.txt").write_text("road")
+    told = atmnet(
+        "train", "--model.head=semantic_fpn", "--data.source=ade20k", "--data.root", scenes, "--output",
+        tmp_path / "run", "--data.classes", tmp_path / "classes.txt", "--batch_size=4",
+    )  # fmt: skip
+    assert "a segmenter needs at least two" in told.error
+
+
+def test_evaluation_keeps_what_is_not_named(atmnet, segmenter, scenes):
+    """The source, and whether 0 is ignored, as in training."""
+    found = json.loads(atmnet("evaluate", segmenter, "--data.root", scenes, "--data.workers=0").out)
+    assert found == json.loads(atmnet("evaluate", segmenter).out)
+
+
+def test_options_of_others_are_refused(atmnet, detector):
+    assert "windows: of segmenters alone" in atmnet("evaluate", detector, "--windows.flip=true").error
+    assert "has its own" in atmnet("evaluate", detector, "--weights=w.safetensors").error

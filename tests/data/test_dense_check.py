@@ -51,6 +51,7 @@ def test_sound_coco(tmp_path):
         (lambda c: c["annotations"][0].update(bbox=[40, 3, 5, 4]), "box outside the image: left out",
          ["10.png, annotation 1 [40, 3, 5, 4]"]),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, "a", 3]), "bbox that is not four numbers", ["id 1"]),
+        (lambda c: c["annotations"][0].update(area=None), "area that is not a number", ["id 1"]),
         (lambda c: c["annotations"][0].update(image_id=5), "annotation of an unknown image", ["id 1"]),
         (lambda c: c["annotations"][0].update(category_id=5), "annotation of an unknown category", ["id 1"]),
         (lambda c: c["annotations"][0].update(id=3), "annotation id more than once", ["id 3"]),

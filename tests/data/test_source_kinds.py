@@ -1,6 +1,8 @@
 """The same pictures out of folders, tar files, webdataset shards, hub data sets; and the embedded digits."""
 
 import collections
+import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -128,3 +130,22 @@ def test_digits():
     image, label = val.load(0, "RGB")
     assert (image.size, label) == ((32, 32), 1)
     assert np.asarray(image).max() > 230  # 16 levels, spread over 8 bits
+
+
+@pytest.mark.parametrize("folder", ["", "a/", "./", "v1.0/"])
+def test_dots_in_the_folders_of_a_shard(digits_root, tmp_path, folder):
+    picture = next((digits_root / "val").rglob("*.png"))
+    (tmp_path / "5").write_text("0")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(picture, f"{folder}000.png")
+        tar.add(tmp_path / "5", f"{folder}000.cls")
+    assert len(open_source(DataOptions(source="wds", root=str(tmp_path)), "a.tar")) == 1
+
+
+def test_folders_in_the_folder_of_a_class(digits_root):
+    """timm would take the innermost for the class."""
+    inner = digits_root / "val" / "eight" / "2020"
+    inner.mkdir()
+    shutil.copy(digits_root / "val" / "eight" / "eight-0.png", inner)
+    with pytest.raises(UserError, match=r"val: eight/2020/eight-0.png lies deeper .* expected CLASS/IMAGE"):
+        open_source(DataOptions(root=str(digits_root)), "val")

@@ -19,6 +19,7 @@ def test_a_detector_learns_in_a_minute(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("recipe", "metric", "least"),
     [("faster_rcnn", "box_ap50", 80), ("semantic_fpn", "miou", 75), ("upernet", "miou", 75)],
@@ -28,6 +29,7 @@ def test_a_recipe_reaches_what_it_should(tmp_path, recipe, metric, least):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3 * 3600)
 def test_a_cascade_places_boxes_no_worse(tmp_path):
     """Than Mask R-CNN, by as many steps and by those of its own recipe, which are more, as each costs it less."""
     whole, cascade = (learn(tmp_path, recipe) for recipe in ("mask_rcnn", "cascade_mask_rcnn"))

@@ -102,7 +102,7 @@ def test_onnx(head, raw, neck, name, tmp_path):
         counts.add(len(theirs[1]) if not raw else -1)
     if head == "mask_rcnn" and name == "test_resnet":
         assert len(counts) > 1  # so that rows which stand for nothing are seen, too
-    assert "the same " in report.text or report.agreement is None
+    assert any(told in report.text for told in ("the same ", "nothing found in ")) or report.agreement is None
 
 
 @pytest.mark.slow
@@ -181,7 +181,7 @@ def test_comparison_of_objects():
     for other in (objects((0, 0.9, 1)), objects((0, 0.9, 1), (50, 0.8, 3)), objects((0, 0.9, 1), (60, 0.8, 2))):
         assert object_agreement(other, theirs) < 0.7
         assert object_difference("x", other, theirs).largest == np.inf
-    assert object_agreement(objects((0, 0.0, 0)), objects((0, 0.0, 0))) == 1
+    assert np.isnan(object_agreement(objects((0, 0.0, 0)), objects((0, 0.0, 0))))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from atmnet.data import DigitsReader
 from atmnet.export import export_model
 from atmnet.export.int8 import quantise_dynamic, quantise_static
 from atmnet.export.verify import difference
+from atmnet.layers import OffsetPredictor
 from atmnet_options import UserError
 from atmnet_runtime import OnnxClassifier, open_classifier, preprocess
 from tests.export.conftest import CLASSES
@@ -44,6 +46,9 @@ def test_int8_dynamic(exported, held_out, tmp_path):
     quantise_dynamic(report.path, tmp_path / "a.onnx")
     assert compare(tmp_path / "a.onnx", model, held_out).relative < 0.05
     assert (tmp_path / "a.onnx").stat().st_size < 0.3 * report.bytes
+    graph = onnx.load(tmp_path / "a.onnx").graph
+    floats = [node for node in graph.node if node.op_type in ("MatMul", "Gemm")]
+    assert len(floats) == len([m for m in model.modules() if isinstance(m, OffsetPredictor)])  # positions stay exact
 
 
 def test_int8_static(exported, digits, held_out, tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from PIL import Image
 
 import atmnet_runtime
-from atmnet.data import DigitsReader, eval_transform
+from atmnet.data import DigitsReader, eval_transform, read_image
+from atmnet.export import export_model
 from atmnet_options import UserError
 from atmnet_runtime import OnnxClassifier, in_batches, open_classifier, preprocess
 from tests.export.conftest import CLASSES
@@ -159,3 +161,49 @@ def test_metadata_is_json(exported):
     assert set(atmnet_runtime.KEYS) < set(told)
     for value in told.values():
         json.loads(value)
+
+
+def test_threads_get_their_own_answers(nano, tmp_path):
+    pytest.importorskip("openvino")
+    path = tmp_path / "a.xml"
+    export_model(nano, path, to="openvino")
+    file = open_classifier(path)
+    images = np.random.default_rng(0).normal(size=(4, 1, 3, 32, 32)).astype(np.float32)
+    wanted = [file.logits(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: file.logits(images[number % 4]), range(80)))
+    for number, logits in enumerate(found):
+        np.testing.assert_allclose(logits, wanted[number % 4], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        [[0.0]],
+        np.zeros((3, 32, 32), np.float32),
+        np.zeros((1, 3, 32, 32), np.uint8),
+        np.zeros((0, 3, 32, 32), np.float32),
+    ],
+    ids=["list", "one picture", "bytes", "none"],
+)
+def test_what_is_no_batch(exported, batch):
+    report, _ = exported
+    with pytest.raises(UserError, match=r"got .*, the file takes arrays of float32 \(N, C, H, W\), N at least 1"):
+        open_classifier(report.path).outputs(batch)
+
+
+def test_pictures_are_read_as_training_reads_them(config, tmp_path):
+    """16 bits, transparency, and turned by EXIF."""
+    ramp = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    clear = Image.effect_noise((32, 32), 90).convert("RGBA")
+    clear.putalpha(100)
+    clear.save(tmp_path / "clear.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.effect_noise((32, 48), 90).save(tmp_path / "turned.png", exif=exif)
+    for name in ("deep.png", "clear.png", "turned.png"):
+        with Image.open(tmp_path / name) as raw:
+            np.testing.assert_array_equal(
+                preprocess(raw, config), preprocess(read_image(str(tmp_path / name), "RGB"), config)
+            )

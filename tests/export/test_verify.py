@@ -7,9 +7,10 @@ from PIL import Image
 
 import atmnet.export.formats
 from atmnet.export import export_model
+from atmnet.export.detectors import object_agreement
 from atmnet.export.formats import FORMATS
 from atmnet.export.pictures import pictures
-from atmnet.export.verify import difference, sizes_to_check
+from atmnet.export.verify import Difference, difference, sizes_to_check, worst
 from atmnet_options import UserError
 
 
@@ -152,3 +153,23 @@ def test_pictures_come_from_all_over_a_folder(tmp_path):
         for number in range(5):
             Image.new("L", (4, 4), ord(folder)).save(tmp_path / folder / f"{number}.png")
     assert {image.getpixel((0, 0)) for image in pictures(str(tmp_path), 4)} == {(ord(f),) * 3 for f in "abcd"}
+
+
+def test_the_worst_of_each_measure():
+    """A picture may be the worst by one measure, and another by another."""
+    first, second = Difference("a", 1.0, 3e-5, 1e-6), Difference("b", 2.0, 3e-6, 3e-6)
+    assert worst("both", [first, second]) == Difference("both", 2.0, 3e-5, 3e-6)
+
+
+def test_nothing_found_is_not_agreement():
+    nothing = [np.zeros((5, 4)), np.zeros(5), np.zeros(5)]
+    assert np.isnan(object_agreement(nothing, nothing))
+
+
+def test_pictures_are_from_all_over(tmp_path):
+    for number in range(20):
+        Image.new("L", (4, 4), number).save(tmp_path / f"{number:02}.png")
+    chosen = [image.getpixel((0, 0))[0] for image in pictures(str(tmp_path), 12)]
+    assert len(chosen) == 12
+    assert chosen[0] == 0
+    assert max(b - a for a, b in zip(chosen, [*chosen[1:], 20], strict=True)) == 2

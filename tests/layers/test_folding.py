@@ -194,3 +194,23 @@ def test_whole_model(dtype, bound):
         with torch.no_grad():
             logits.append(model(torch.randn(3, 3, 64, 48, generator=torch.Generator().manual_seed(0)).to(dtype)))
     assert error(*logits) <= bound
+
+
+def test_what_watches_or_replaces_a_linear_is_called(forms):
+    """The fold reads weights alone."""
+
+    class Twice(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    x, offset = torch.randn(1, 10, 10, 4), torch.zeros(1, 10, 10, 4)
+    layer = ATM(4)
+    seen = []
+    handle = layer.proj.register_forward_hook(lambda module, args, out: seen.append(out))
+    layer(x, offset)
+    assert len(seen) == 1
+    handle.remove()
+    layer(x, offset)
+    layer.along[0] = Twice(4, 4)
+    layer(x, offset)
+    assert forms == ["_plain", "_folded", "_plain"]

@@ -107,3 +107,11 @@ def test_an_image_without_any_token_is_no_division_by_zero():
     torch.testing.assert_close(out[:1], layer(x[:1]))
     out[mask].sum().backward()
     assert all(p.grad.isfinite().all() for p in layer.parameters())
+
+
+@pytest.mark.parametrize(
+    "mask", [torch.ones(2, 3), torch.ones(3, 2, dtype=torch.bool)], ids=["floats", "another shape"]
+)
+def test_no_mask(mask):
+    with pytest.raises(ValueError, match=r"mask: got .*, expected bool .*2, 3"):
+        ATM(4, 1)(torch.randn(2, 3, 4), torch.zeros(2, 3, 4), mask)

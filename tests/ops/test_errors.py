@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from atmnet.ops import available_backends, sample_along
+from atmnet.ops import available_backends, sample_along, sample_branches
 
 
 def tokens(*shape: int, **kwargs) -> torch.Tensor:
@@ -89,3 +89,25 @@ def test_meta_tensors():
     out = sample_along(x, x[..., :2], 1)
     assert out.shape == x.shape
     assert out.is_meta
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((5, 3, 8), 2), ((2, 5, 3, 8), 1), ((2, 5, 8), 0)])
+def test_another_number_of_axes(shape, axes):
+    with pytest.raises(ValueError, match=f"x: got shape .* with {axes} token axes"):
+        sample_branches(torch.randn(shape), torch.zeros(*shape[:-1], 4), axes)
+
+
+def test_third_derivatives_are_the_references_alone():
+    x = torch.randn(2, 5, 4, dtype=torch.float64, requires_grad=True)
+    offset = torch.randn(2, 5, 2, dtype=torch.float64, requires_grad=True)
+
+    def third(backend):
+        grad = sample_along(x, offset, 1, backend=backend).pow(3).sum()
+        for _ in range(2):
+            (grad,) = torch.autograd.grad(grad.sum(), x, create_graph=True)
+        return torch.autograd.grad(grad.sum(), offset)[0]
+
+    assert third("reference").isfinite().all()
+    if "numba" in available_backends(x):
+        with pytest.raises(NotImplementedError, match="third derivatives: backend 'numba' has two"):
+            third("numba")

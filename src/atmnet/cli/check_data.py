@@ -33,9 +33,9 @@ def _print(split: str, check: SplitCheck, show: int, counted: str) -> None:
     print(f"{split}: {len(check.source)} images, {len(check.source.classes)} classes")
     if check.sizes:
         sides = sorted(min(size) for size in check.sizes)
-        counts = sorted(check.labels.values())
         print(f"  shorter side {sides[0]} to {sides[-1]} pixels, median {sides[len(sides) // 2]}")
-        print(f"  images per class {counts[0]} to {counts[-1]}, median {counts[len(counts) // 2]}")
+    if counts := sorted(check.labels.values()):
+        print(f"  {counted} {counts[0]} to {counts[-1]}, median {counts[len(counts) // 2]}")
     for sort, problems in (("error", check.errors), ("note", check.notes)):
         for kind, names in sorted(problems.items()):
             print(f"  {sort}: {kind}: {len(names)}")

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def run(options: EvaluateOptions) -> int:
     if options.report and not isinstance(task, ClassificationTask):
         raise UserError("report: of classifiers alone; `atmnet predict --output` draws what others find")
     recorded = read_options(Path(options.model))
-    data = options.data or _recorded_data(recorded)
+    data = _data(options.data, recorded)
     result = evaluate(options, task, data)
     if os.environ.get("RANK", "0") != "0":
         return 0
@@ -40,10 +41,16 @@ def run(options: EvaluateOptions) -> int:
     return 0
 
 
-def _recorded_data(recorded: dict[str, Any] | None) -> DataOptions:
+def _data(given: DataOptions | None, recorded: dict[str, Any] | None) -> DataOptions:
+    """What was asked for, and the rest as the run was trained with, unless that is another kind of data."""
     if recorded is None:
-        raise UserError("data.root: the model carries no record of its data; say which to evaluate on")
-    return DataOptions(**recorded["data"])
+        if given is None:
+            raise UserError("data.root: the model carries no record of its data; say which to evaluate on")
+        return given
+    trained, defaults = recorded["data"], asdict(DataOptions())
+    named = {key: value for key, value in asdict(given or DataOptions()).items() if value != defaults[key]}
+    other = named.get("source", trained["source"]) != trained["source"] or ("root" in named and not trained["root"])
+    return DataOptions(**{**(defaults if other else trained), **named})
 
 
 def _report(
@@ -66,7 +73,7 @@ def _report(
         "Held-out images": f"{result.images:,}",
         "Wrong": f"{round(result.images * (1 - result.top1 / 100))}",
     }
-    if recorded is not None:
+    if recorded is not None and not recorded["steps"]:
         facts["Epochs"] = str(recorded["epochs"])
     if metrics:
         facts["Training time"] = f"{metrics[-1]['seconds']:.0f} s"
@@ -88,7 +95,7 @@ def _report(
 
 def source_name(options: EvaluateOptions, recorded: dict[str, Any] | None) -> str:
     """What the data set is called in the report's title."""
-    data = options.data or _recorded_data(recorded)
+    data = _data(options.data, recorded)
     return Path(data.root).name if data.root else data.source
 
 

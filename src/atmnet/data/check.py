@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from atmnet.data.images import EXTENSIONS, UnreadableImage
+from atmnet.data.images import BROKEN, EXTENSIONS, UnreadableImage
 from atmnet.data.source import open_source
 from atmnet_options import DataOptions
 
@@ -95,8 +95,13 @@ def _peculiarities(image: Image.Image) -> Iterator[str]:
         yield f"of mode {image.mode}: converted"
     if image.getexif().get(0x0112, 1) != 1:
         yield "rotated by EXIF: turned upright"
-    if getattr(image, "n_frames", 1) > 1:
-        yield "animated: first frame taken"
+    try:
+        frames = getattr(image, "n_frames", 1)
+    except BROKEN:
+        yield "animated, and damaged after its first frame, which is taken"
+    else:
+        if frames > 1:
+            yield "animated: first frame taken"
 
 
 def _check_files(check: SplitCheck, folder: Path) -> None:

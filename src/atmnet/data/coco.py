@@ -115,8 +115,7 @@ def open_coco(options: DataOptions, split: str, classes: list[str] | None = None
     Raises:
         UserError: Where there is no such split, it contradicts itself, or its classes are not ``classes``.
     """
-    if importlib.util.find_spec("faster_coco_eval") is None:
-        raise UserError("data.source: 'coco' needs faster-coco-eval: pip install 'atmnet[dense]'")
+    require_masks()
     file = read_coco(options, split)
     if classes is None and options.classes:
         classes = read_class_file(options.classes)
@@ -124,6 +123,12 @@ def open_coco(options: DataOptions, split: str, classes: list[str] | None = None
     for kind, ids in contradictions(file).items():
         raise UserError(f"{file.path}: {kind}: {len(ids)}, the first {ids[0]}; `atmnet check-data` lists all")
     return CocoSource(file, classes, masks)
+
+
+def require_masks() -> None:
+    """Raise a UserError where the library that decodes masks is missing."""
+    if importlib.util.find_spec("faster_coco_eval") is None:
+        raise UserError("data.source: 'coco' needs faster-coco-eval: pip install 'atmnet[dense]'")
 
 
 def has_area(bbox: Iterable[float], height: int, width: int) -> bool:

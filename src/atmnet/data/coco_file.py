@@ -104,6 +104,7 @@ def contradictions(file: CocoFile) -> dict[str, list[int]]:
         "annotation of an unknown image": [a["id"] for a in file.annotations if a["image_id"] not in images],
         "annotation of an unknown category": [a["id"] for a in file.annotations if a["category_id"] not in categories],
         "bbox that is not four numbers": [a["id"] for a in file.annotations if not _is_box(a["bbox"])],
+        "area that is not a number": [a["id"] for a in file.annotations if not _is_number(a.get("area", 0))],
     }
     return {kind: ids for kind, ids in found.items() if ids}
 
@@ -113,7 +114,11 @@ def _repeated(items: list[dict[str, Any]]) -> list[int]:
 
 
 def _is_box(bbox: list[Any]) -> bool:
-    return len(bbox) == 4 and all(isinstance(number, (int, float)) and math.isfinite(number) for number in bbox)
+    return len(bbox) == 4 and all(map(_is_number, bbox))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _find(options: DataOptions, split: str) -> tuple[Path, Path]:

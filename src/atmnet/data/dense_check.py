@@ -17,7 +17,7 @@ from atmnet.data.ade20k import (
     to_classes,
 )
 from atmnet.data.check import SplitCheck, note_picture
-from atmnet.data.coco import CocoSource, decode_mask, has_area
+from atmnet.data.coco import CocoSource, decode_mask, has_area, require_masks
 from atmnet.data.coco_file import CocoFile, choose_classes, contradictions, read_coco
 from atmnet.data.dense import IGNORE
 from atmnet.data.images import UnreadableImage, read_image
@@ -34,6 +34,7 @@ def check_coco(options: DataOptions, split: str, classes: list[str] | None = Non
     Raises:
         UserError: Where the split is missing, not of COCO's format, or of other classes.
     """
+    require_masks()
     file = read_coco(options, split)
     if classes is None and options.classes:
         classes = read_class_file(options.classes)

@@ -7,13 +7,14 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from atmnet_runtime import plain
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
-# What Pillow's many decoders raise on broken files.
-_BROKEN = (
+#: What Pillow's many decoders raise on broken files.
+BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError,
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
@@ -32,7 +33,7 @@ def _as_unreadable() -> Iterator[None]:
             yield
         except UnidentifiedImageError as error:
             raise UnreadableImage("not a picture, or damaged beyond recognition") from error
-        except _BROKEN as error:
+        except BROKEN as error:
             raise UnreadableImage(f"{type(error).__name__}: {error}".splitlines()[0]) from error
 
 
@@ -47,25 +48,6 @@ def read_image(file: str | IO[bytes] | Image.Image, mode: str = "RGB") -> Image.
     """
     with _as_unreadable():
         if isinstance(file, Image.Image):
-            return _convert(file, mode)
+            return plain(file, mode)
         with Image.open(file) as image:
-            return _convert(ImageOps.exif_transpose(image), mode)
-
-
-def _convert(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_to_8_bits(np.asarray(image), image.mode))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert(mode)
-
-
-def _to_8_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    highest = values.max(initial=0)
-    if mode == "F":
-        scale = 255.0 if highest <= 1 else 1.0
-    else:
-        scale = 1.0 if mode == "I" and highest <= 255 else 1 / 257
-    return np.rint(np.clip(np.nan_to_num(values) * scale, 0, 255)).astype(np.uint8)
+            return plain(ImageOps.exif_transpose(image), mode)

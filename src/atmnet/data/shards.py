@@ -52,7 +52,9 @@ class ShardReader:
         try:
             with tarfile.open(shard, "r:") as tar:
                 for member in tar:
-                    key, _, extension = member.name.partition(".")
+                    folder, slash, name = member.name.rpartition("/")
+                    stem, _, extension = name.partition(".")
+                    key = folder + slash + stem
                     if f".{extension.lower()}" in EXTENSIONS:
                         images[key] = _Member(shard, member.name, member.offset_data, member.size)
                     elif extension == "cls" and (file := tar.extractfile(member)):

@@ -122,12 +122,17 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> A
         if kind == "tar":
             # Not kept open: across a fork, processes would share the file's position, and read each other's places.
             return ReaderImageInTar(str(path), cache_tarfiles=False)
-        return create_reader("", root=str(path), input_key=";".join(EXTENSIONS))
+        reader = create_reader("", root=str(path), input_key=";".join(EXTENSIONS))
     except tarfile.TarError as error:
         raise UserError(f"{path}: not a readable tar file: {error}") from error
     except (RuntimeError, AssertionError, ValueError) as error:
         # timm says "found 0 images", "no .tar files found" or fails to unpack an empty list.
         raise UserError(f"{path}: no images found; expected one folder per class, {' '.join(EXTENSIONS)}") from error
+    for index in range(len(reader)):  # timm takes the innermost folder for the class
+        name = reader.filename(index)
+        if len(Path(name).parts) > 2:
+            raise UserError(f"{path}: {name} lies deeper than in a folder of its class; expected CLASS/IMAGE")
+    return reader
 
 
 def _open_hub(options: DataOptions, split: str) -> Any:

@@ -89,6 +89,15 @@ def build_schedule(
     return schedule
 
 
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load a state dict, each moment in the layout of its parameter: fused optimisers walk both by memory."""
+    optimizer.load_state_dict(state)
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                values[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
 def check_numbers(options: TrainOptions | EvaluateOptions) -> None:
     """Refuse numbers that are too small, whatever the data.
 
@@ -114,6 +123,13 @@ def check_options(options: TrainOptions, images: int, classes: int, world: int) 
     """
     if classes < 2 and options.model.head == "classifier":
         raise UserError(f"data.train: only one class found in {images} images; a classifier needs at least two")
+    if classes < 2 and kind_of(options.model.head) == "segmentation":
+        raise UserError(
+            "data.train: only one class; a segmenter needs at least two: name a background, too, which is 0 in label "
+            "maps with --data.ignore_zero=false"
+        )
+    if options.optim.layer_decay is not None and options.model.head != "classifier":
+        raise UserError("optim.layer_decay: of classifiers; detectors and segmenters have no order of layers")
     if options.compile and kind_of(options.model.head) == "detection":
         raise UserError(
             "compile: torch.compile does not take detectors, whose sizes are those of the data; leave it out"

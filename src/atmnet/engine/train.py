@@ -43,6 +43,7 @@ from atmnet.engine.setup import (
     check_numbers,
     check_options,
     check_pairs,
+    restore_optimizer,
     with_synchronised_norms,
 )
 from atmnet.tasks import open_training, start_task
@@ -216,8 +217,9 @@ class Trainer:
             self.log.say(f"skipped an unreadable image: {name}")
 
     def _share_unreadable(self) -> None:
-        self.unreadable = union_over_processes(self.unreadable)
-        self._note_unreadable([])
+        everywhere = union_over_processes(self.unreadable)
+        self._note_unreadable(everywhere)
+        self.unreadable = everywhere  # in one order
 
     def _evaluation_due(self) -> bool:
         every = self.options.evaluate_every * self.steps_per_epoch
@@ -284,7 +286,7 @@ class Trainer:
         self.model.load_state_dict(trainer.get("model", weights))
         if self.ema is not None:
             self.ema.module.load_state_dict(weights)
-        self.optimizer.load_state_dict(trainer["optimizer"])
+        restore_optimizer(self.optimizer, trainer["optimizer"])
         self.scaler.load_state_dict(trainer["scaler"])
         self.log.load_state(trainer["log"])
         self.step, self.best, self.unreadable = trainer["step"], trainer["best"], trainer["unreadable"]

@@ -3,6 +3,7 @@
 Shapes: B images, C colour channels, H x W pixels.
 """
 
+import math
 import os
 import shutil
 import tempfile
@@ -16,7 +17,7 @@ import torch
 
 from atmnet.export.formats import FORMATS, Format
 from atmnet.export.job import Job
-from atmnet.export.verify import Comparison, ExportReport, Run, differences, latency, sizes_to_check
+from atmnet.export.verify import Comparison, ExportReport, Run, differences, latency, sizes_to_check, worst
 from atmnet_options import UserError
 
 #: Largest difference from eager that is let pass: of fp32 the largest over the largest logit (or 1), else of norms.
@@ -77,7 +78,7 @@ def write_checked(
     Args:
         form: The format.
         job: What to write.
-        path: The file. Where anything fails, none is left there.
+        path: The file. Where anything fails, what was there stays.
         eager: The eager model.
         calls: Pictures to compare on.
         comparison: How.
@@ -113,9 +114,10 @@ def _verify(
     if calls:
         answers = [(call.of(run), call.of(eager)) for call in calls]
         each = [comparison.difference(f"{pictures} pictures", *pair) for pair in answers]
-        found.append(max(each, key=lambda difference: difference.relative))
-        shares = [call.pictures * comparison.agreement(*pair) for call, pair in zip(calls, answers, strict=True)]
-        agreement = sum(shares) / pictures
+        found.append(worst(f"{pictures} pictures", each))
+        shares = [(comparison.agreement(*pair), call.pictures) for call, pair in zip(calls, answers, strict=True)]
+        told = [(share, weight) for share, weight in shares if not math.isnan(share)]
+        agreement = sum(s * w for s, w in told) / sum(w for _, w in told) if told else float("nan")
     seconds, eager_seconds = latency(run, eager, (job.batch_size, channels, height, width), job.pixels)
     size = sum(part.stat().st_size for part in path.parent.rglob("*") if part.is_file())
     nodes = form.nodes(path) if form.nodes is not None else None

@@ -51,7 +51,7 @@ def export_dense(
 ) -> ExportReport:
     """Write a segmenter or detector as a file for another runtime, and hold that file to the eager model.
 
-    The network is left as it is. Where the file differs too much, or anything fails, none is left under ``path``.
+    The network is left as it is. Where the file differs too much, or anything fails, none is written to ``path``.
     What the file gives, for images that are resized already:
 
     - of a segmenter: images (B, 3, H, W) -> ``logits`` (B, K, H, W);

@@ -105,9 +105,9 @@ def object_difference(what: str, ours: list[NDArray[Any]], theirs: list[NDArray[
 
 
 def object_agreement(ours: list[NDArray[Any]], theirs: list[NDArray[Any]]) -> float:
-    """Share of the objects that both found; 1 where there are none."""
+    """Share of the objects that both found; NaN where there are none."""
     ours, theirs = _found(ours), _found(theirs)
-    return _share(_pairs(ours, theirs), ours, theirs)
+    return _share(_pairs(ours, theirs), ours, theirs) if len(ours[0]) + len(theirs[0]) else float("nan")
 
 
 def _found(outputs: list[NDArray[Any]]) -> list[NDArray[Any]]:

@@ -42,7 +42,7 @@ def export_model(
 ) -> ExportReport:
     """Write an image classifier as a file for another runtime, and hold that file to the eager model.
 
-    The model is left as it is. Where the file differs too much, or anything fails, none is left under ``path``.
+    The model is left as it is. Where the file differs too much, or anything fails, none is written to ``path``.
 
     Args:
         model: An ATMNet, or any timm model that takes images (B, C, H, W) and gives logits (B, K).
@@ -68,9 +68,10 @@ def export_model(
     frame = {**config, "pixels": pixels}
     shown = _arrays(pictures(images or calibration, option="images" if images else "calibration"), frame)
     eager = on_arrays(Framed(copy.deepcopy(model).cpu().float().eval(), config, pixels))
-    (logits,) = eager(random_images((1, *config["input_size"]), pixels).numpy())
-    if logits.ndim != 2:
-        raise UserError(f"model: expected a classifier with outputs (B, K), got outputs of shape {logits.shape}")
+    logits, *more = eager(random_images((1, *config["input_size"]), pixels).numpy())
+    if logits.ndim != 2 or more:
+        shapes = ", ".join(str(output.shape) for output in (logits, *more))
+        raise UserError(f"model: expected a classifier with one output (B, K), got {shapes}")
     names = [str(k) for k in range(logits.shape[1])] if classes is None else list(classes)
     if len(names) != logits.shape[1]:
         raise UserError(f"classes: got {len(names)} names, the model has {logits.shape[1]} outputs")

@@ -23,10 +23,32 @@ def quantise_dynamic(source: Path, target: Path) -> None:
 
     with quiet():
         quantize_dynamic(
-            source, target, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8
-        )
+            source, target, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8,
+            nodes_to_exclude=_positions(source),
+        )  # fmt: skip
     _store_convolutions(target)
     _shorten_names(target)
+
+
+def _positions(path: Path) -> list[str]:
+    """Names of the products that predict where to look: half a token costs more than what 8 bits save there."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    found: dict[str, None] = {}
+    ahead = [name for node in graph.node if node.op_type == "Floor" for name in node.input]
+    seen: set[str] = set()
+    while ahead:
+        name = ahead.pop()
+        if name in seen or name not in makers:
+            continue
+        seen.add(name)
+        if makers[name].op_type in _PRODUCTS:
+            found[makers[name].name] = None
+        else:
+            ahead += makers[name].input
+    return list(found)
 
 
 def _store_convolutions(path: Path) -> None:
@@ -45,7 +67,7 @@ def _store_convolutions(path: Path) -> None:
         if name not in weights:
             continue
         values = numpy_helper.to_array(weights[name])
-        scale = np.abs(values).max(axis=(1, 2, 3), keepdims=True) / 127
+        scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True) / 127
         scale[scale == 0] = 1
         codes = np.rint(values / scale).astype(np.int8)
         graph.initializer.remove(weights[name])
@@ -77,7 +99,7 @@ def quantise_static(source: Path, target: Path, batches: np.ndarray) -> None:
     with quiet():
         quantize_static(
             source, target, Reader(), quant_format=QuantFormat.QDQ, op_types_to_quantize=_PRODUCTS, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=_positions(source),
             # What follows a matrix product takes floats: to round it would cost time and bring nothing.
             extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]},
         )  # fmt: skip
@@ -116,6 +138,25 @@ def quantise_openvino(model: Any, batches: np.ndarray) -> Any:
         raise UserError("precision: int8 in OpenVINO needs NNCF: pip install 'atmnet[export]'") from error
     data = nncf.Dataset(list(batches))
     kinds = {operator.get_type_name() for operator in model.get_ops()} - {"MatMul", "Parameter", "Constant", "Result"}
-    ignored = nncf.IgnoredScope(types=sorted(kinds), validate=False)
+    ignored = nncf.IgnoredScope(types=sorted(kinds), names=_openvino_positions(model), validate=False)
     with quiet():
         return nncf.quantize(model, data, subset_size=len(batches), ignored_scope=ignored)
+
+
+def _openvino_positions(model: Any) -> list[str]:
+    """As :func:`_positions`."""
+    found: dict[str, None] = {}
+    ahead = [operator for operator in model.get_ops() if operator.get_type_name() == "Floor"]
+    seen: set[str] = set()
+    while ahead:
+        for port in ahead.pop().inputs():
+            maker = port.get_source_output().get_node()
+            name = maker.get_friendly_name()
+            if name in seen:
+                continue
+            seen.add(name)
+            if maker.get_type_name() in ("MatMul", "Convolution"):
+                found[name] = None
+            else:
+                ahead.append(maker)
+    return list(found)

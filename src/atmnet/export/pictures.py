@@ -29,7 +29,8 @@ def pictures(folder: str = "", most: int = _MOST, option: str = "images") -> lis
     found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in EXTENSIONS)
     if not found:
         raise UserError(f"{option}: {folder}: no pictures ({' '.join(EXTENSIONS)}) in it")
-    chosen = found[:: max(1, len(found) // most)][:most]  # from all over, as sub-folders may be classes
+    count = min(most, len(found))
+    chosen = [found[i * len(found) // count] for i in range(count)]  # from all over, as sub-folders may be classes
     try:
         return [read_image(str(path), "RGB") for path in chosen]
     except UnreadableImage as error:

@@ -3,6 +3,7 @@
 Shapes: B images, C colour channels, H x W pixels, K classes.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,12 @@ class ExportReport:
             for difference in self.differences
         ]
         if self.agreement is not None:
-            lines.append("  the same " + self.answer.format(share=f"{self.agreement:.1%}", count=self.pictures))
+            if math.isnan(self.agreement):
+                lines.append(
+                    f"  nothing found in {self.pictures} pictures, so little compared: name a folder by --images"
+                )
+            else:
+                lines.append("  the same " + self.answer.format(share=f"{self.agreement:.1%}", count=self.pictures))
         ratio = self.seconds / self.eager_seconds
         lines.append(f"  a call: {self.seconds * 1e3:.1f} ms, eager {self.eager_seconds * 1e3:.1f} ms ({ratio:.2f}x)")
         return "\n".join(lines)
@@ -131,7 +137,11 @@ def differences(
 
 def farthest(what: str, ours: list[NDArray[Any]], theirs: list[NDArray[Any]]) -> Difference:
     """:func:`difference` of each output, and of these the largest."""
-    each = [difference(what, a, b) for a, b in zip(ours, theirs, strict=True)]
+    return worst(what, [difference(what, a, b) for a, b in zip(ours, theirs, strict=True)])
+
+
+def worst(what: str, each: Sequence[Difference]) -> Difference:
+    """The largest of each measure."""
     return Difference(what, *(max(getattr(d, key) for d in each) for key in ("largest", "scaled", "relative")))
 
 

@@ -48,6 +48,8 @@ class OffsetPredictor(nn.Module):
 
     def _predict(self, x: Tensor) -> Tensor:
         wide = torch.promote_types(self.proj.weight.dtype, torch.float32)
+        if self.proj.weight.dtype == wide:
+            return self.proj(self.norm(x.to(wide)))
         x = F.layer_norm(x.to(wide), [x.size(-1)], self.norm.weight.to(wide), self.norm.bias.to(wide), self.norm.eps)
         return F.linear(x, self.proj.weight.to(wide), self.proj.bias.to(wide))
 
@@ -95,6 +97,8 @@ class ATM(nn.Module):
 
     def forward(self, x: Tensor, offset: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         if mask is not None:
+            if mask.dtype != torch.bool or mask.shape != x.shape[:-1]:
+                raise ValueError(f"mask: got {mask.dtype} {mask.shape}, expected bool {x.shape[:-1]}")
             x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
         if not torch.jit.is_scripting():
             x = _as_autocast(x)
@@ -163,11 +167,18 @@ class ATM(nn.Module):
 
     def _folds(self, tokens: int) -> bool:
         """Whether to fold: for N tokens that takes K N C^2 + K C^3 products, against (K + 1) N C^2."""
-        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles the rest of a condition
+        if not torch.jit.is_scripting():
             if torch.compiler.is_exporting() or torch.jit.is_tracing():
                 return False  # other runtimes gain nothing by it
+            if not all(map(_is_plain, (*self.along, self.identity, self.proj))):
+                return False  # the fold reads weights, and would pass by what stands in for a Linear, or watches it
         fold = self.fold
         return fold if fold is not None else tokens >= (self.axes + 1) * self.dim
+
+
+def _is_plain(module: nn.Module) -> bool:
+    hooked = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    return type(module) is nn.Linear and not hooked
 
 
 def _autocasts(device: str) -> bool:

@@ -57,6 +57,8 @@ def operator(name: str, sample: Sample, backward: Backward) -> Sample:
         ctx.save_for_backward(grad, x, offset)
 
     def differentiate_again(ctx, *grads):
+        if torch.is_grad_enabled():
+            raise NotImplementedError(f"third derivatives: backend {name!r} has two; ask for backend='reference'")
         with torch.enable_grad():
             inputs = [saved.detach().requires_grad_() for saved in ctx.saved_tensors]
             grad, x, offset = inputs

@@ -91,6 +91,8 @@ def sample_branches(x: Tensor, offset: Tensor, axes: int, backend: Optional[str]
     dims = [-2 - k for k in range(axes)]
     if torch.jit.is_scripting():
         return sample_reference(x, offset, dims, True)
+    if axes < 1 or x.dim() != axes + 2:
+        raise ValueError(f"x: got shape {tuple(x.shape)}, expected (B, L*, C) with {axes} token axes, at least one")
     if offset.shape[-1] % axes:
         raise ValueError(f"offset: got {offset.shape[-1]} channels, expected the same number for each of {axes} axes")
     _check(x, offset[..., : offset.shape[-1] // axes], dims[-1])

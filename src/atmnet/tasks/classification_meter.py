@@ -67,8 +67,8 @@ class ClassificationMeter:
         losses = F.cross_entropy(logits, targets, reduction="none")
         ranked = logits.topk(self._top).indices
         hits = ranked == targets.unsqueeze(1)
-        counts = torch.stack([losses.to(self._sums).sum(), hits[:, 0].sum(), hits.sum(), torch.tensor(len(targets))])
-        self._sums += counts
+        self._sums[:3] += torch.stack([losses.to(self._sums).sum(), hits[:, 0].sum(), hits.sum()])
+        self._sums[3] += len(targets)
         self._confusion += torch.bincount(targets * self.num_classes + ranked[:, 0], minlength=self.num_classes**2)
         if self.keep_mistakes:
             confidence = logits.softmax(1)

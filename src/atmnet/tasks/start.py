@@ -13,7 +13,7 @@ from atmnet.tasks.detector import WITH_MASKS
 from atmnet.tasks.exported import ENDINGS, FileModel, load_exported
 from atmnet.tasks.segmentation import SegmentationTask
 from atmnet.tasks.task import Task, kind_of
-from atmnet_options import TrainOptions, WindowOptions
+from atmnet_options import TrainOptions, UserError, WindowOptions
 
 
 def open_training(options: TrainOptions) -> Split:
@@ -47,14 +47,23 @@ def load_task(model: str, weights: str = "", windows: WindowOptions | None = Non
     name and a weights file.
 
     Raises:
-        UserError: Where there is none, or model and weights do not fit.
+        UserError: Where there is none, model and weights do not fit, or ``windows`` are asked of no segmenter.
     """
+    if weights and Path(model).exists():
+        raise UserError(f"weights: {model} has its own; they go with the name of a model")
+    task = _load(model, weights, windows or WindowOptions(), keep_mistakes)
+    if windows not in (None, WindowOptions()) and not isinstance(task, SegmentationTask):
+        raise UserError("windows: of segmenters alone")
+    return task
+
+
+def _load(model: str, weights: str, windows: WindowOptions, keep_mistakes: int) -> Task:
     if Path(model).suffix in ENDINGS:
-        return _exported_task(model, windows or WindowOptions(), keep_mistakes)
+        return _exported_task(model, windows, keep_mistakes)
     folder = find_checkpoint(Path(model))
     record = read_config(folder) if folder is not None else {}
     if folder is not None and "head" in record:
-        return _dense_task(load_dense(folder, record), windows or WindowOptions())
+        return _dense_task(load_dense(folder, record), windows)
     return ClassificationTask(load_classifier(model, weights), keep_mistakes=keep_mistakes)
 
 
