@@ -58,7 +58,7 @@ def operator(name: str, sample: Sample, backward: Backward) -> Sample:
 
     def differentiate_again(ctx, *grads):
         if torch.is_grad_enabled():
-            raise NotImplementedError(f"third derivatives: backend {name!r} has two; ask for backend='reference'")
+            raise RuntimeError(f"third derivatives: backend {name!r} has two; ask for backend='reference'")
         with torch.enable_grad():
             inputs = [saved.detach().requires_grad_() for saved in ctx.saved_tensors]
             grad, x, offset = inputs
