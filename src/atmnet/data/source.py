@@ -1,6 +1,7 @@
 """Labelled images by number, whatever they lie in: folders, tar files, hub data sets, the embedded digits."""
 
 import difflib
+import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,10 +129,11 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> A
     except (RuntimeError, AssertionError, ValueError) as error:
         # timm says "found 0 images", "no .tar files found" or fails to unpack an empty list.
         raise UserError(f"{path}: no images found; expected one folder per class, {' '.join(EXTENSIONS)}") from error
-    for index in range(len(reader)):  # timm takes the innermost folder for the class
-        name = reader.filename(index)
-        if len(Path(name).parts) > 2:
-            raise UserError(f"{path}: {name} lies deeper than in a folder of its class; expected CLASS/IMAGE")
+    for folder in sorted({os.path.dirname(file) for file, _ in reader.samples}):
+        if Path(folder).parent not in (path, path.parent):  # timm would take the innermost for the class
+            raise UserError(
+                f"{path}: images in {Path(folder).relative_to(path)}; expected CLASS/IMAGE, no folders below"
+            )
     return reader
 
 

@@ -5,7 +5,7 @@ Only matrix products and convolutions become integers: they take the time. Posit
 Shapes: N batches of B images, C colour channels, H x W pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +31,37 @@ def quantise_dynamic(source: Path, target: Path) -> None:
 
 
 def _positions(path: Path) -> list[str]:
-    """Names of the products that predict where to look: half a token costs more than what 8 bits save there."""
+    """Names of the products that predict where to look."""
     import onnx
 
     graph = onnx.load(path).graph
     makers = {name: node for node in graph.node for name in node.output}
-    found: dict[str, None] = {}
-    ahead = [name for node in graph.node if node.op_type == "Floor" for name in node.input]
+    floors = [node for node in graph.node if node.op_type == "Floor"]
+    products = _products_before(
+        floors,
+        lambda node: [makers[name] for name in node.input if name in makers],
+        lambda node: node.op_type in _PRODUCTS,
+        lambda node: str(node.output[0]),
+    )
+    return [node.name for node in products]
+
+
+def _products_before(
+    floors: list[Any],
+    before: Callable[[Any], list[Any]],
+    is_product: Callable[[Any], bool],
+    key: Callable[[Any], str],
+) -> list[Any]:
+    """The nearest products that feed what rounds positions down: half a token costs more than 8 bits save there."""
+    found: list[Any] = []
     seen: set[str] = set()
+    ahead = list(floors)
     while ahead:
-        name = ahead.pop()
-        if name in seen or name not in makers:
-            continue
-        seen.add(name)
-        if makers[name].op_type in _PRODUCTS:
-            found[makers[name].name] = None
-        else:
-            ahead += makers[name].input
-    return list(found)
+        for maker in before(ahead.pop()):
+            if key(maker) not in seen:
+                seen.add(key(maker))
+                (found if is_product(maker) else ahead).append(maker)
+    return found
 
 
 def _store_convolutions(path: Path) -> None:
@@ -145,18 +158,10 @@ def quantise_openvino(model: Any, batches: np.ndarray) -> Any:
 
 def _openvino_positions(model: Any) -> list[str]:
     """As :func:`_positions`."""
-    found: dict[str, None] = {}
-    ahead = [operator for operator in model.get_ops() if operator.get_type_name() == "Floor"]
-    seen: set[str] = set()
-    while ahead:
-        for port in ahead.pop().inputs():
-            maker = port.get_source_output().get_node()
-            name = maker.get_friendly_name()
-            if name in seen:
-                continue
-            seen.add(name)
-            if maker.get_type_name() in ("MatMul", "Convolution"):
-                found[name] = None
-            else:
-                ahead.append(maker)
-    return list(found)
+    products = _products_before(
+        [operator for operator in model.get_ops() if operator.get_type_name() == "Floor"],
+        lambda operator: [port.get_source_output().get_node() for port in operator.inputs()],
+        lambda operator: operator.get_type_name() in ("MatMul", "Convolution"),
+        lambda operator: str(operator.get_friendly_name()),
+    )
+    return [operator.get_friendly_name() for operator in products]

@@ -75,6 +75,7 @@ class ATM(nn.Module):
 
     Attributes:
         fold: Whether to fold the matrices; None, the default, where that is faster: from K * C tokens on.
+            Never where hooks watch a Linear, or another module stands in for it: the fold reads weights alone.
 
     Shape:
         x (B, L*, C), offset (B, L*, A * G) as :class:`OffsetPredictor` gives it, optional mask (B, L*), bool, true
