@@ -128,12 +128,13 @@ def _explained(message: str, command: str) -> str:
     """The parser's message, with the nearest name where a name is unknown."""
     match = re.search(r"does not accept option '([\w.-]+)'|unrecognized arguments: --([\w.-]+)", message)
     if match and command in _COMMANDS:
-        wrong = (match[1] or match[2]).replace("-", "_")
+        typed = match[1] or match[2]
+        wrong = typed.replace("-", "_")
         names = _option_names(_COMMANDS[command])
         leaf = {name.rpartition(".")[2]: name for name in names}
         near = [leaf[name] for name in difflib.get_close_matches(wrong.rpartition(".")[2], leaf, n=1)]
         near = near or difflib.get_close_matches(wrong, names, n=1)
-        return f"unknown option {wrong!r}" + (f"; do you mean {near[0]!r}?" if near else "")
+        return f"unknown option {typed!r}" + (f"; do you mean {near[0]!r}?" if near else "")
     return re.sub(rf"\b{command}\.", "--", message).strip()
 
 

@@ -1,11 +1,37 @@
 """What can be chosen: the options of every command, as dataclasses. Imports nothing heavy, so that help is instant."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import MISSING, Field, dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal
 
 
 class UserError(ValueError):
     """Something that the user can mend; its message is one line that says what, and how."""
+
+
+def _default(option: Field[Any]) -> Any:
+    return option.default if option.default_factory is MISSING else option.default_factory()
+
+
+def refuse_set(options: Any, names: Iterable[str], reason: str, prefix: str = "") -> None:
+    """Refuse options that were set and would do nothing.
+
+    Args:
+        options: Options of any kind.
+        names: Those that would do nothing, such as 'data.img_size'.
+        reason: Why.
+        prefix: What stands before the names on the command line.
+
+    Raises:
+        UserError: Naming the first that is not its default.
+    """
+    for name in names:
+        holder, _, leaf = name.rpartition(".")
+        part = attrgetter(holder)(options) if holder else options
+        default = next(_default(each) for each in fields(part) if each.name == leaf)
+        if getattr(part, leaf) != default:
+            raise UserError(f"{prefix}{name}: {reason}; leave it at its default, {default!r}")
 
 
 @dataclass

@@ -93,8 +93,8 @@ def test_no_report(atmnet, detector, tmp_path):
 def test_predict_draws_and_writes(atmnet, name, request, scenes, tmp_path):
     run, images = request.getfixturevalue(name), scenes / "images" / "val"
     sheet, output = tmp_path / "sheet.png", tmp_path / "out"
-    options = ["--threshold=0.0", "--output", output, "--sheet", sheet]
-    result = atmnet("predict", run, images, *options, "--format=jsonl")
+    options = ["--output", output, "--sheet", sheet, "--format=jsonl"]
+    result = atmnet("predict", run, images, *options, *(["--threshold=0.0"] if name == "detector" else []))
     assert result.status == 0
     lines = [json.loads(line) for line in result.out.splitlines()]
     assert [line["image"] for line in lines] == [str(path) for path in sorted(images.iterdir())]
@@ -128,6 +128,11 @@ def test_a_photograph_of_another_shape(atmnet, detector, segmenter, tmp_path):
         ({"compile": True}, "compile"),
         ({"model.head_kwargs": {"box_score_tresh": 0.1}}, "box_score_thresh"),
         ({"model.kwargs": {"in_chans": 4}}, "in_chans"),
+        ({"augment.mixup": 0.2}, "augment.mixup: model.head 'mask_rcnn' does not take it; leave it at its"),
+        ({"dense.crop": 64}, "dense.crop: model.head 'mask_rcnn' does not take it"),
+        ({"data.img_size": 64}, "data.img_size: model.head 'mask_rcnn' does not take it"),
+        ({"optim.layer_decay": 0.8}, "optim.layer_decay: model.head 'mask_rcnn' does not take it"),
+        ({"data.ignore_zero": False}, "data.ignore_zero: data.source 'coco' does not take it"),
     ],
     ids=str,
 )
@@ -175,6 +180,8 @@ def test_evaluation_keeps_what_is_not_named(atmnet, segmenter, scenes):
     assert found == json.loads(atmnet("evaluate", segmenter).out)
 
 
-def test_options_of_others_are_refused(atmnet, detector):
+def test_options_of_others_are_refused(atmnet, detector, scenes):
     assert "windows: of segmenters alone" in atmnet("evaluate", detector, "--windows.flip=true").error
+    assert "data.img_size: of classifiers" in atmnet("evaluate", detector, "--data.img_size=96").error
+    assert "top: detection does not take it" in atmnet("predict", detector, scenes, "--top=5").error
     assert "has its own" in atmnet("evaluate", detector, "--weights=w.safetensors").error

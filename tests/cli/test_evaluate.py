@@ -40,6 +40,12 @@ def test_other_data(atmnet, run, root):
     assert json.loads(atmnet("evaluate", run, "--data.root", root, "--data.workers=0").out)["images"] == 4
 
 
+def test_another_size_of_images(atmnet, run):
+    larger = json.loads(atmnet("evaluate", run, "--data.img_size=48").out)
+    assert larger["images"] == 12
+    assert larger["loss"] != json.loads(atmnet("evaluate", run).out)["loss"]
+
+
 def test_a_checkpoint_taken_out_of_its_run_needs_to_be_told_the_data(atmnet, run, root, tmp_path):
     alone = shutil.copytree((run / "last").resolve(), tmp_path / "alone")
     assert "data.root: the model carries no record of its data" in atmnet("evaluate", alone).error

@@ -32,8 +32,6 @@ DENSE: dict[str, Any] = {
     "data.kwargs": {"side": 64, "images": 24, "objects": [1, 4], "sizes": [16, 40]},
     "model.channels": 32,
     "model.drop_path": 0.2,
-    "dense.sides": [48, 64],
-    "dense.crop": 64,
     "dense.distort": True,
     "eval_batch_size": 4,
     "optim.clip_grad": 5.0,
@@ -41,6 +39,7 @@ DENSE: dict[str, Any] = {
 }
 DETECTOR: dict[str, Any] = {
     **DENSE,
+    "dense.sides": [48, 64],
     "model.head": "mask_rcnn",
     "model.neck": "atmfpn",
     "model.head_kwargs": {
@@ -56,6 +55,7 @@ DETECTOR: dict[str, Any] = {
 }
 SEGMENTER: dict[str, Any] = {
     **DENSE,
+    "dense.crop": 64,
     "model.channels": 64,
     "model.head": "upernet",
     "model.head_kwargs": {"norm": "group"},
@@ -67,11 +67,14 @@ def tiny(root: Path, output: Path, changes: dict[str, Any] | None = None) -> Tra
 
     Evaluations, checkpoints and lines of the log come at steps of their own, so that none hides another's mistakes.
     """
+    changes = changes or {}
+    embedded = changes.get("data.source") in ("digits", "scenes")
+    dense = changes.get("model.head", "classifier") != "classifier"
     options = TrainOptions(
         output=str(output),
-        data=DataOptions(root=str(root), workers=0),
+        data=DataOptions(root="" if embedded else str(root), workers=0),
         model=ModelOptions(name="atmnet_nano"),
-        augment=AugmentOptions(scale=(0.5, 1.0), hflip=0.0),
+        augment=AugmentOptions() if dense else AugmentOptions(scale=(0.5, 1.0), hflip=0.0),
         optim=OptimOptions(lr=1e-3, warmup_epochs=1),
         epochs=4,
         batch_size=8,
@@ -81,7 +84,7 @@ def tiny(root: Path, output: Path, changes: dict[str, Any] | None = None) -> Tra
         device="cpu",
         threads=1,
     )
-    for name, value in (changes or {}).items():
+    for name, value in changes.items():
         *groups, leaf = name.split(".")
         target: Any = options
         for group in groups:

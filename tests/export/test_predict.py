@@ -186,6 +186,8 @@ def test_evaluation(exported, tmp_path, capfd):
     assert json.loads(capfd.readouterr().out)["top1"] == pytest.approx(100 * right, abs=1e-4)
     assert atmnet_cli.main([*arguments, "--report=a.html"]) == 2
     assert "report: shows where a network looks, which takes its checkpoint" in capfd.readouterr().err
+    assert atmnet_cli.main([*arguments, "--data.img_size=64"]) == 2
+    assert "data.img_size: an exported file keeps the size" in capfd.readouterr().err
     assert atmnet_cli.main(["export", str(exported[0].path)]) == 2
     assert "is an exported file; name the checkpoint" in capfd.readouterr().err
 

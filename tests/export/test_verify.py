@@ -12,6 +12,7 @@ from atmnet.export.formats import FORMATS
 from atmnet.export.pictures import pictures
 from atmnet.export.verify import Difference, difference, sizes_to_check, worst
 from atmnet_options import UserError
+from tests.export.models import spread
 
 
 @pytest.fixture
@@ -46,6 +47,17 @@ def test_a_good_file_is_kept(forged, nano, tmp_path):
     assert [found.what for found in report.differences][:2] == ["1 x 3 x 32 x 32", "2 x 3 x 32 x 32"]
     assert report.seconds > 0
     assert "the same class on 100.0% of" in report.text
+
+
+def test_other_channels_than_pictures_have(forged, tmp_path):
+    forged(0.0)
+    model = spread("atmnet_nano", in_chans=4, num_classes=10)
+    report = export_model(model, tmp_path / "a.onnx")
+    assert (report.pictures, report.agreement) == (0, None)
+    assert report.differences[0].what == "1 x 4 x 32 x 32"
+    assert "pictures" not in report.text
+    with pytest.raises(UserError, match="in_chans=4: picture files are read as 1"):
+        export_model(model, tmp_path / "b.onnx", images=_pictures(tmp_path / "pictures", 1))
 
 
 @pytest.mark.parametrize("error", [1e-3, float("nan"), float("inf")])

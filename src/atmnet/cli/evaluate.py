@@ -13,7 +13,8 @@ from PIL import Image
 from atmnet.data import Split, eval_transform, image_mode
 from atmnet.engine import evaluate, read_metrics, read_options
 from atmnet.report import Example, Report, write_report
-from atmnet.tasks import ClassificationResult, ClassificationTask, Classifier, Mistake, load_task
+from atmnet.tasks import ClassificationResult, ClassificationTask, Classifier, Mistake, Task, load_task
+from atmnet.tasks.classifier import data_config
 from atmnet.tasks.exported import FileModel
 from atmnet_options import DataOptions, EvaluateOptions, UserError
 
@@ -29,6 +30,8 @@ def run(options: EvaluateOptions) -> int:
         raise UserError("report: of classifiers alone; `atmnet predict --output` draws what others find")
     recorded = read_options(Path(options.model))
     data = _data(options.data, recorded)
+    if options.data is not None and options.data.img_size is not None:
+        _resize(task, options.data.img_size)
     result = evaluate(options, task, data)
     if os.environ.get("RANK", "0") != "0":
         return 0
@@ -51,6 +54,16 @@ def _data(given: DataOptions | None, recorded: dict[str, Any] | None) -> DataOpt
     named = {key: value for key, value in asdict(given or DataOptions()).items() if value != defaults[key]}
     other = named.get("source", trained["source"]) != trained["source"] or ("root" in named and not trained["root"])
     return DataOptions(**{**(defaults if other else trained), **named})
+
+
+def _resize(task: Task, side: int) -> None:
+    """Let a classifier see pictures at another size than it was trained with."""
+    network = task.network
+    if not isinstance(network, Classifier):
+        raise UserError("data.img_size: of classifiers; the sizes of detectors and segmenters are the checkpoint's")
+    if isinstance(network.model, FileModel):
+        raise UserError("data.img_size: an exported file keeps the size that it was exported with; leave it out")
+    network.config = data_config(network.model, side)
 
 
 def _report(

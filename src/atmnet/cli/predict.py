@@ -9,7 +9,10 @@ from PIL import Image
 from atmnet.engine import Prediction, device_of, find_images, predict
 from atmnet.report import Answer, Results, contact_sheet, objects, ranking, regions
 from atmnet.tasks import DenseNetwork, Task, kind_of, load_task
-from atmnet_options import PredictOptions, UserError
+from atmnet_options import PredictOptions, UserError, refuse_set
+
+#: Options that only one kind of task takes, and this.
+_TAKEN_BY = {"top": "classification", "threshold": "detection"}
 
 
 def run(options: PredictOptions) -> int:
@@ -18,6 +21,8 @@ def run(options: PredictOptions) -> int:
         raise UserError(f"top, batch_size: got {options.top}, {options.batch_size}, expected at least 1")
     paths = find_images(options.images)
     task = load_task(options.model, options.weights, options.windows)
+    kind = _kind(task)
+    refuse_set(options, (name for name, taker in _TAKEN_BY.items() if taker != kind), f"{kind} does not take it")
     device = device_of(options.device)
     results = _results(options, task)
     failed, tiles = 0, []
@@ -49,12 +54,17 @@ def run(options: PredictOptions) -> int:
     return 1 if failed else 0
 
 
+def _kind(task: Task) -> str:
+    network = task.network
+    return kind_of(network.options.head) if isinstance(network, DenseNetwork) else "classification"
+
+
 def _answer(options: PredictOptions, task: Task, prediction: Prediction) -> Answer:
     assert prediction.image is not None
-    network, classes = task.network, task.network.classes
-    if not isinstance(network, DenseNetwork):
+    kind, classes = _kind(task), task.network.classes
+    if kind == "classification":
         return ranking(prediction.image, prediction.output, classes, options.top)
-    if kind_of(network.options.head) == "detection":
+    if kind == "detection":
         return objects(prediction.image, prediction.output, classes, options.threshold)
     return regions(prediction.image, prediction.output, classes)
 

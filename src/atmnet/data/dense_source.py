@@ -6,6 +6,7 @@ from atmnet.data.ade20k import open_ade20k
 from atmnet.data.coco import open_coco
 from atmnet.data.dataset import Split
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.source import check_taken
 from atmnet_options import DataOptions, UserError
 
 DenseTask = Literal["detection", "segmentation"]
@@ -31,6 +32,7 @@ def open_dense(
     fitting = _FITTING[task]
     if options.source not in fitting:
         raise UserError(f"data.source: got {options.source!r}; {task} reads {' or '.join(map(repr, fitting))}")
+    check_taken(options)
     if options.source == "coco":
         return open_coco(options, split, classes, masks)
     if options.source == "ade20k":

@@ -14,7 +14,7 @@ from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
 from atmnet.data.shards import ShardReader
-from atmnet_options import DataOptions, UserError
+from atmnet_options import DataOptions, UserError, refuse_set
 
 
 @dataclass
@@ -58,6 +58,26 @@ class Source:
         return str(self.reader.filename(index))
 
 
+#: Options that only some sources take, and these.
+_TAKEN_BY = {
+    "root": ("folder", "tar", "wds", "hfds", "coco", "ade20k"),
+    "classes": ("folder", "tar", "wds", "hfds", "digits", "coco", "ade20k"),
+    "ignore_zero": ("ade20k",),
+    "kwargs": ("scenes",),
+}
+
+
+def check_taken(options: DataOptions) -> None:
+    """Refuse options that the source does not take.
+
+    Raises:
+        UserError: Naming the option.
+    """
+    kind = options.source.partition("/")[0]
+    unused = (name for name, kinds in _TAKEN_BY.items() if kind not in kinds)
+    refuse_set(options, unused, f"data.source {options.source!r} does not take it", prefix="data.")
+
+
 def open_source(options: DataOptions, split: str, classes: list[str] | None = None) -> Source:
     """Open a split of a data set.
 
@@ -71,6 +91,7 @@ def open_source(options: DataOptions, split: str, classes: list[str] | None = No
     """
     names = read_class_file(options.classes) if options.classes else None
     reader = _open_reader(options, split, names)
+    check_taken(options)
     where = f"{options.root}/{split}" if options.root else f"{options.source} {split}"
     found: dict[str, int] = getattr(reader, "class_to_idx", None) or reader.class_name_to_idx
     if "" in found or "." in found:

@@ -1,5 +1,6 @@
 """What a run needs before its first step: sensible options, timm's optimiser, timm's schedule."""
 
+from dataclasses import fields
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -12,13 +13,24 @@ from torch import nn
 
 from atmnet.engine.distributed import Group
 from atmnet.tasks import kind_of
-from atmnet_options import EvaluateOptions, OptimOptions, TrainOptions, UserError
+from atmnet.tasks.task import DETECTORS, SEGMENTERS
+from atmnet_options import AugmentOptions, EvaluateOptions, OptimOptions, TrainOptions, UserError, refuse_set
 
 _LEAST = {
     "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "accumulate": 1, "augment.repeats": 1, "data.workers": 0,
     "threads": 1, "steps": 1, "optim.warmup_steps": 0, "evaluate_every": 1, "checkpoint_every": 1, "keep": 1,
     "log_every": 1,
 }  # fmt: skip
+_DENSE = (*DETECTORS, *SEGMENTERS)
+#: Options that only some heads take, and these.
+_TAKEN_BY: dict[str, tuple[str, ...]] = {
+    **{f"augment.{each.name}": ("classifier",) for each in fields(AugmentOptions) if each.name != "repeats"},
+    **dict.fromkeys(("data.img_size", "optim.layer_decay"), ("classifier",)),
+    **dict.fromkeys(("model.channels", "model.head_kwargs", "dense.hflip", "dense.distort"), _DENSE),
+    "model.neck": (*DETECTORS, "semantic_fpn"),
+    **dict.fromkeys(("dense.sides", "dense.longest"), DETECTORS),
+    **dict.fromkeys(("dense.crop", "dense.scale", "dense.max_class_share", "dense.class_weights"), SEGMENTERS),
+}
 
 
 def build_optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Optimizer:
@@ -121,16 +133,17 @@ def check_options(options: TrainOptions, images: int, classes: int, world: int) 
     Raises:
         UserError: Naming the option.
     """
-    if classes < 2 and options.model.head == "classifier":
+    head = options.model.head
+    if classes < 2 and head == "classifier":
         raise UserError(f"data.train: only one class found in {images} images; a classifier needs at least two")
-    if classes < 2 and kind_of(options.model.head) == "segmentation":
+    if classes < 2 and kind_of(head) == "segmentation":
         raise UserError(
             "data.train: only one class; a segmenter needs at least two: name a background, too, which is 0 in label "
             "maps with --data.ignore_zero=false"
         )
-    if options.optim.layer_decay is not None and options.model.head != "classifier":
-        raise UserError("optim.layer_decay: of classifiers; detectors and segmenters have no order of layers")
-    if options.compile and kind_of(options.model.head) == "detection":
+    unused = (name for name, heads in _TAKEN_BY.items() if head not in heads)
+    refuse_set(options, unused, f"model.head {head!r} does not take it")
+    if options.compile and kind_of(head) == "detection":
         raise UserError(
             "compile: torch.compile does not take detectors, whose sizes are those of the data; leave it out"
         )

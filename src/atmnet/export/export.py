@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
+from atmnet.data import image_mode
 from atmnet.export.checked import Call, find_format, write_checked
 from atmnet.export.frame import Framed, Pixels, architecture_of, metadata, random_images
 from atmnet.export.job import Job
@@ -56,7 +57,7 @@ def export_model(
         precision: Of weights and products. 'int8' needs pictures to calibrate on.
         calibration: Folder of pictures like those that the model is for.
         images: Folder of pictures to compare on. Default: those to calibrate on, else what scikit-image or scikit-learn
-            bring along.
+            bring along; none for other than 1 or 3 channels, where noise has to do.
         tolerance: Largest difference to let pass; default: :data:`atmnet.export.TOLERANCE`.
 
     Raises:
@@ -66,7 +67,7 @@ def export_model(
     form = find_format(to, path, precision)
     config = data_config(model, None) if config is None else config
     frame = {**config, "pixels": pixels}
-    shown = _arrays(pictures(images or calibration, option="images" if images else "calibration"), frame)
+    shown = _shown(images, calibration, frame)
     eager = on_arrays(Framed(copy.deepcopy(model).cpu().float().eval(), config, pixels))
     logits, *more = eager(random_images((1, *config["input_size"]), pixels).numpy())
     if logits.ndim != 2 or more:
@@ -83,6 +84,17 @@ def export_model(
     )  # fmt: skip
     calls = _calls(shown, _AT_ONCE if job.dynamic else batch_size)
     return write_checked(form, job, path, eager, calls, CLASSES, tolerance)
+
+
+def _shown(images: str, calibration: str, frame: dict[str, Any]) -> list[np.ndarray]:
+    """Pictures to compare on; none unless asked for where the model takes other channels than pictures have."""
+    try:
+        image_mode(frame)
+    except UserError:
+        if images or calibration:
+            raise
+        return []
+    return _arrays(pictures(images or calibration, option="images" if images else "calibration"), frame)
 
 
 def _calibration(folder: str, precision: str, frame: dict[str, Any]) -> np.ndarray | None:
