@@ -1,6 +1,6 @@
 """What can be chosen: the options of every command, as dataclasses. Imports nothing heavy, so that help is instant."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Literal
@@ -14,24 +14,27 @@ def _default(option: Field[Any]) -> Any:
     return option.default if option.default_factory is MISSING else option.default_factory()
 
 
-def refuse_set(options: Any, names: Iterable[str], reason: str, prefix: str = "") -> None:
-    """Refuse options that were set and would do nothing.
+def refuse_unused(
+    options: Any, taken_by: Mapping[str, Sequence[str]], chosen: str, what: str, prefix: str = ""
+) -> None:
+    """Refuse options that were set, though what was chosen does not take them.
 
     Args:
         options: Options of any kind.
-        names: Those that would do nothing, such as 'data.img_size'.
-        reason: Why.
+        taken_by: Of each option that not all take, such as 'data.img_size', the choices that do.
+        chosen: The choice that was made.
+        what: What the user knows it as.
         prefix: What stands before the names on the command line.
 
     Raises:
-        UserError: Naming the first that is not its default.
+        UserError: Naming the first such option that is not at its default.
     """
-    for name in names:
+    for name in (name for name, takers in taken_by.items() if chosen not in takers):
         holder, _, leaf = name.rpartition(".")
         part = attrgetter(holder)(options) if holder else options
         default = next(_default(each) for each in fields(part) if each.name == leaf)
         if getattr(part, leaf) != default:
-            raise UserError(f"{prefix}{name}: {reason}; leave it at its default, {default!r}")
+            raise UserError(f"{prefix}{name}: {what} does not take it; leave it at its default, {default!r}")
 
 
 @dataclass

@@ -9,10 +9,10 @@ from PIL import Image
 from atmnet.engine import Prediction, device_of, find_images, predict
 from atmnet.report import Answer, Results, contact_sheet, objects, ranking, regions
 from atmnet.tasks import DenseNetwork, Task, kind_of, load_task
-from atmnet_options import PredictOptions, UserError, refuse_set
+from atmnet_options import PredictOptions, UserError, refuse_unused
 
-#: Options that only one kind of task takes, and this.
-_TAKEN_BY = {"top": "classification", "threshold": "detection"}
+#: Options that only some kinds of task take, and these.
+_TAKEN_BY = {"top": ("classification",), "threshold": ("detection",)}
 
 
 def run(options: PredictOptions) -> int:
@@ -22,7 +22,7 @@ def run(options: PredictOptions) -> int:
     paths = find_images(options.images)
     task = load_task(options.model, options.weights, options.windows)
     kind = _kind(task)
-    refuse_set(options, (name for name, taker in _TAKEN_BY.items() if taker != kind), f"{kind} does not take it")
+    refuse_unused(options, _TAKEN_BY, kind, kind)
     device = device_of(options.device)
     results = _results(options, task)
     failed, tiles = 0, []

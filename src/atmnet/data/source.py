@@ -14,7 +14,7 @@ from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
 from atmnet.data.shards import ShardReader
-from atmnet_options import DataOptions, UserError, refuse_set
+from atmnet_options import DataOptions, UserError, refuse_unused
 
 
 @dataclass
@@ -74,8 +74,7 @@ def check_taken(options: DataOptions) -> None:
         UserError: Naming the option.
     """
     kind = options.source.partition("/")[0]
-    unused = (name for name, kinds in _TAKEN_BY.items() if kind not in kinds)
-    refuse_set(options, unused, f"data.source {options.source!r} does not take it", prefix="data.")
+    refuse_unused(options, _TAKEN_BY, kind, f"data.source {options.source!r}", prefix="data.")
 
 
 def open_source(options: DataOptions, split: str, classes: list[str] | None = None) -> Source:

@@ -14,7 +14,7 @@ from torch import nn
 from atmnet.engine.distributed import Group
 from atmnet.tasks import kind_of
 from atmnet.tasks.task import DETECTORS, SEGMENTERS
-from atmnet_options import AugmentOptions, EvaluateOptions, OptimOptions, TrainOptions, UserError, refuse_set
+from atmnet_options import AugmentOptions, EvaluateOptions, OptimOptions, TrainOptions, UserError, refuse_unused
 
 _LEAST = {
     "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "accumulate": 1, "augment.repeats": 1, "data.workers": 0,
@@ -141,8 +141,7 @@ def check_options(options: TrainOptions, images: int, classes: int, world: int) 
             "data.train: only one class; a segmenter needs at least two: name a background, too, which is 0 in label "
             "maps with --data.ignore_zero=false"
         )
-    unused = (name for name, heads in _TAKEN_BY.items() if head not in heads)
-    refuse_set(options, unused, f"model.head {head!r} does not take it")
+    refuse_unused(options, _TAKEN_BY, head, f"model.head {head!r}")
     if options.compile and kind_of(head) == "detection":
         raise UserError(
             "compile: torch.compile does not take detectors, whose sizes are those of the data; leave it out"
