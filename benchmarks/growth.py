@@ -1,6 +1,7 @@
-"""Time and peak memory for each token as images grow, at batch 1: ``python -m benchmarks.growth``.
+"""Time and peak memory for each token as images grow: ``python -m benchmarks.growth``.
 
-Inference in float32, eager. A token is 4x4 pixels, as in the first stage, for every model.
+Batch 1 on a CPU, 16 on a GPU. Inference in float32, eager. A token is 4x4 pixels, as in the first stage, for every
+model.
 """
 
 from collections.abc import Iterator
@@ -13,18 +14,20 @@ from benchmarks.markdown import caption, grid
 from benchmarks.script import Settings
 
 SIDES = [224, 320, 448, 640, 1024]
+BATCH = {"cpu": 1, "cuda": 16}
 NAMES = ["atmnet_tiny", PUBLISHED, "swin_tiny_patch4_window7_224", "deit_small_patch16_224"]
 
 
 def measure(settings: Settings) -> Iterator[dict[str, Any]]:
     """A result for each model: a row for each size."""
     names, sides = (["atmnet_nano", PUBLISHED], [32, 64]) if settings.quick else (NAMES, SIDES)
+    batch = 1 if settings.quick else BATCH[settings.device.type]
     for name in names:
-        runs = {str(side): contestant(name, side, 1, Mode(), settings.device, names[0]) for side in sides}
+        runs = {str(side): contestant(name, side, batch, Mode(), settings.device, names[0]) for side in sides}
         comparison = compare(runs, settings.rounds, device=settings.device)
         rows = []
         for side in sides:
-            tokens = (side // 4) ** 2
+            tokens = batch * (side // 4) ** 2
             share = (sides[0] / side) ** 2
             ratio = comparison.ratio(str(side), str(sides[0]))._asdict()
             rows.append(

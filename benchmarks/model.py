@@ -18,20 +18,28 @@ from benchmarks.script import Settings
 
 OURS = "atmnet_tiny"
 #: Modes with batch sizes and models. Compiling takes most of a minute for each model and size, hence fewer of them.
-PLAN: list[tuple[Mode, list[int], tuple[str, ...]]] = [
-    (Mode(), [1, 8], RIVALS),
-    (Mode(torch.bfloat16, compiled=True), [8], RIVALS[:2]),
-    (Mode(compiled=True), [8], RIVALS[:2]),
-    (Mode(torch.bfloat16), [8], RIVALS[:2]),
-    (Mode(), [32], RIVALS),
-]
-QUICK: list[tuple[Mode, list[int], tuple[str, ...]]] = [(Mode(), [2], ()), (Mode(torch.bfloat16), [2], ())]
+Plan = list[tuple[Mode, list[int], tuple[str, ...]]]
+PLAN: dict[str, Plan] = {
+    "cpu": [
+        (Mode(), [1, 8], RIVALS),
+        (Mode(torch.bfloat16, compiled=True), [8], RIVALS[:2]),
+        (Mode(compiled=True), [8], RIVALS[:2]),
+        (Mode(torch.bfloat16), [8], RIVALS[:2]),
+        (Mode(), [32], RIVALS),
+    ],
+    "cuda": [
+        (Mode(), [1, 64], RIVALS),
+        (Mode(torch.bfloat16), [1, 64], RIVALS),
+        (Mode(torch.bfloat16, compiled=True), [64], RIVALS[:2]),
+    ],
+}
+QUICK: Plan = [(Mode(), [2], ()), (Mode(torch.bfloat16), [2], ())]
 
 
 def measure(settings: Settings) -> Iterator[dict[str, Any]]:
     """A result for each mode and batch size."""
     ours, side = ("atmnet_nano", 32) if settings.quick else (OURS, 224)
-    for mode, batches, rivals in QUICK if settings.quick else PLAN:
+    for mode, batches, rivals in QUICK if settings.quick else PLAN[settings.device.type]:
         names = {ours: (ours, mode), PUBLISHED: (PUBLISHED, mode)}
         if mode != Mode():
             names[f"{PUBLISHED}, {Mode()}"] = (PUBLISHED, Mode())

@@ -94,23 +94,23 @@ def image(batch: int, height: int, width: int) -> Tensor:
 def gradient(parameter: Tensor) -> Tensor:
     """A parameter's gradient, flat, in float64."""
     assert parameter.grad is not None
-    return parameter.grad.double().flatten()
+    return parameter.grad.double().cpu().flatten()
 
 
 def relative_error(a: Tensor | np.ndarray, b: Tensor | np.ndarray) -> float:
     """|a - b| / |b|, norms over the whole tensor."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a, b = (np.asarray(each.detach().cpu() if isinstance(each, Tensor) else each, np.float64) for each in (a, b))
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
-def errors(path: Path, dtype: torch.dtype) -> dict[str, float]:
-    """Relative errors of a model, run in ``dtype``, against a golden file: stages, logits, and gradients if any."""
+def errors(path: Path, dtype: torch.dtype, device: str = "cpu") -> dict[str, float]:
+    """Relative errors of a model against a golden file: stages, logits, and gradients if the file has any."""
     theirs = np.load(path)
     variant, size = path.stem.split("_")[:2]
     model: Any = timm.create_model(f"atmnet_{variant}").eval()
     model.load_state_dict(official_weights(model))
-    model.to(dtype)
-    pictures = image(len(theirs["logits"]), *map(int, size.split("x"))).to(dtype)
+    model.to(device, dtype)
+    pictures = image(len(theirs["logits"]), *map(int, size.split("x"))).to(device, dtype)
 
     found = {}
     with torch.no_grad():
@@ -119,9 +119,9 @@ def errors(path: Path, dtype: torch.dtype) -> dict[str, float]:
         found[f"stage {i} mean"] = relative_error(tokens.mean((1, 2)), theirs[f"stage{i}_mean"])
         found[f"stage {i} std"] = relative_error(tokens.std((1, 2)), theirs[f"stage{i}_std"])
     logits = model(pictures)
-    found["logits"] = relative_error(logits.detach(), theirs["logits"])
+    found["logits"] = relative_error(logits, theirs["logits"])
     if "grad_names" in theirs:
-        t = torch.from_numpy(uniform(2 * 10**6, logits.numel())).to(dtype).view_as(logits)
+        t = torch.from_numpy(uniform(2 * 10**6, logits.numel())).to(logits).view_as(logits)
         (logits * t).sum().backward()
         ours, parameters = our_names(model), dict(model.named_parameters())
         grads = [gradient(parameters[ours[str(name)]]) for name in theirs["grad_names"]]

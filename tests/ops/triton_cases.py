@@ -247,6 +247,7 @@ def test_more_than_two_to_the_31_elements():
     offset = torch.randn(*x.shape[:-1], 1, device=DEVICE)
     x[-1].normal_()
     results = kernels(x, offset, x.unsqueeze(-2), [-2], False)
-    expected = reference(x[-1:], offset[-1:], x[-1:].unsqueeze(-2), [-2], False)
-    for mine, same in zip(results, expected, strict=True):
-        torch.testing.assert_close(mine[-1:], same)
+    last = x[-1:], offset[-1:], x[-1:].unsqueeze(-2)
+    expected = reference(*last, [-2], False)
+    exact = reference(*(tensor.double() for tensor in last), [-2], False)
+    check(tuple(result[-1:] for result in results), expected, exact)

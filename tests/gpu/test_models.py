@@ -1,0 +1,67 @@
+"""Whole models on a CUDA device: golden files, automatic mixed precision, compilation, memory formats, CUDA graphs."""
+
+import pytest
+import timm
+import torch
+
+from tests import golden
+from tests.models.build import build
+
+BRAIN, HALF, FLOAT, WIDE = torch.bfloat16, torch.float16, torch.float32, torch.float64
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(WIDE, 1e-9), (FLOAT, 2e-5)], ids=str)
+@pytest.mark.parametrize("path", sorted(golden.FOLDER.glob("*.npz")), ids=lambda path: path.stem)
+def test_golden(path, dtype, bound):
+    errors = golden.errors(path, dtype, "cuda")
+    assert errors["logits"] < bound
+    if dtype == WIDE:
+        assert max(errors.values()) < bound
+
+
+@pytest.mark.parametrize(("dtype", "least"), [(BRAIN, 0.95), (HALF, 0.995)], ids=str)
+def test_training_step_under_autocast(dtype, least):
+    model, image = build().cuda(), golden.image(2, 64, 48).float().cuda()
+    exact = torch.autograd.grad(model(image).square().sum(), list(model.parameters()))
+    scaler = torch.amp.GradScaler("cuda", enabled=dtype == HALF)
+    with torch.autocast("cuda", dtype=dtype):
+        loss = model(image).float().square().sum()
+    ours = torch.autograd.grad(scaler.scale(loss), list(model.parameters()))
+    scale = scaler.get_scale()
+    whole = [torch.cat([g.flatten() for g in gradients]) for gradients in ([g / scale for g in ours], exact)]
+    assert whole[0].isfinite().all()
+    assert torch.cosine_similarity(*whole, dim=0) > least
+
+
+@pytest.mark.parametrize("dtype", [FLOAT, BRAIN], ids=str)
+def test_compiled_training_step(dtype):
+    model, image = build().cuda(), golden.image(2, 64, 64).float().cuda()
+    compiled = torch.compile(model, fullgraph=True)
+    runs = []
+    for function in (compiled, model):
+        with torch.autocast("cuda", dtype=dtype, enabled=dtype != FLOAT):
+            out = function(image)
+        gradients = torch.autograd.grad(out.float().square().sum(), list(model.parameters()))
+        runs.append([out.float().flatten(), torch.cat([g.flatten() for g in gradients])])
+    for ours, theirs, bound in zip(*runs, (1e-4, 1e-3) if dtype == FLOAT else (2e-2, 0.2), strict=True):
+        assert (ours - theirs).norm() <= bound * theirs.norm()
+
+
+def test_channels_last_images():
+    model, image = build().cuda().eval(), golden.image(2, 96, 64).float().cuda()
+    with torch.no_grad():
+        torch.testing.assert_close(model(image.to(memory_format=torch.channels_last)), model(image))
+        ours = model.to(memory_format=torch.channels_last)(image)
+    torch.testing.assert_close(ours, build().cuda().eval()(image).detach())
+
+
+def test_in_a_cuda_graph():
+    model = timm.create_model("atmnet_tiny").cuda().eval()
+    image = torch.randn(1, 3, 224, 224, device="cuda")
+    with torch.inference_mode():
+        expected = model(image)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            captured = model(image)
+        graph.replay()
+        torch.testing.assert_close(captured, expected)
