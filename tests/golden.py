@@ -99,7 +99,9 @@ def gradient(parameter: Tensor) -> Tensor:
 
 def relative_error(a: Tensor | np.ndarray, b: Tensor | np.ndarray) -> float:
     """|a - b| / |b|, norms over the whole tensor."""
-    a, b = (np.asarray(each.detach().cpu() if isinstance(each, Tensor) else each, np.float64) for each in (a, b))
+    a, b = (
+        np.asarray(each.detach().double().cpu() if isinstance(each, Tensor) else each, np.float64) for each in (a, b)
+    )
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
