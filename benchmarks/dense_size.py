@@ -19,7 +19,7 @@ from atmnet.layers import ATM
 from atmnet.necks import ATMFPN
 from atmnet.tasks.detector import assemble_detector
 from atmnet.tasks.segmenter import build_segmenter
-from atmnet_options import ModelOptions
+from atmnet_cli.options import ModelOptions
 from benchmarks import script
 from benchmarks.markdown import grid
 from benchmarks.script import Settings

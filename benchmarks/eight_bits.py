@@ -16,7 +16,8 @@ from atmnet.data import image_mode
 from atmnet.engine import evaluate, read_options
 from atmnet.export import export_dense, export_model
 from atmnet.tasks import DenseNetwork, Task, load_task
-from atmnet_options import DataOptions, EvaluateOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions, EvaluateOptions
 from atmnet_runtime import ExportedFile
 from benchmarks import script
 from benchmarks.markdown import caption, grid, times

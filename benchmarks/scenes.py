@@ -13,9 +13,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import atmnet_cli
 from atmnet.benchmark import versions
 from atmnet.engine import device_of, read_metrics
+from atmnet_cli import command
 from benchmarks.markdown import grid
 from benchmarks.script import RESULTS
 
@@ -47,7 +47,7 @@ def train(run: dict[str, Any], folder: Path) -> dict[str, Any]:
     if "neck" in run:
         options += [f"--model.neck={run['neck']}", "--optim.warmup_steps=60", "--evaluate_every=1000"]
         options += [f"--{name}={run[name]}" for name in COMPARED[run["recipe"]]]
-    if atmnet_cli.main(options) != 0:
+    if command.main(options) != 0:
         raise RuntimeError(f"atmnet {' '.join(options)} failed")
     last = read_metrics(folder / name)[-1]
     return {

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from atmnet.benchmark import threads, versions
+from atmnet.benchmark import versions
+from atmnet.threads import cpu_threads
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -61,7 +62,7 @@ def record(name: str, given: argparse.Namespace, measure: Measure, table: Table)
         output = RESULTS / (f"{name}.json" if settings.device.type == "cpu" else f"{name}-{settings.device.type}.json")
 
     torch.manual_seed(0)
-    with threads(given.threads):
+    with cpu_threads(given.threads):
         found: dict[str, Any] = {"machine": versions(settings.device), "rounds": settings.rounds, "results": []}
         for result in measure(settings):
             found["results"].append(result)

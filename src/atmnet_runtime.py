@@ -1,6 +1,6 @@
-"""Run exported files with NumPy, Pillow and the file's own runtime.
+"""Run exported files with NumPy, Pillow, and ONNX Runtime or OpenVINO: no torch, nothing else of atmnet.
 
-Outside the package, whose import loads torch: nothing here does.
+This module is one file, so that you can copy it beside an exported file and deploy the two.
 
 Shapes: N images, C colour channels, H x W pixels, K classes.
 """
@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from atmnet_options import UserError
-
 _COMMON = ("classes", "input_size", "mean", "std", "pixels")
 #: What an exported classifier says of itself, as strings of JSON; see docs/deploy.md.
 KEYS = (*_COMMON, "interpolation", "crop_pct", "crop_mode")
@@ -28,6 +26,10 @@ TASK_KEYS = {
 }
 
 Array = NDArray[Any]
+
+
+class FileError(ValueError):
+    """An exported file cannot be opened, or cannot run on what it was given. The message is one line."""
 
 
 class _Opened(NamedTuple):
@@ -55,13 +57,13 @@ class ExportedFile:
         shape: What the file takes, (N, C, H, W); None where that is open.
 
     Raises:
-        UserError: For another ending, where the runtime is not installed, or the file is damaged or of another origin.
+        FileError: For another ending, where the runtime is not installed, or the file is damaged or of another origin.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         kinds = {".onnx": _open_onnx, ".xml": _open_openvino}
         if Path(path).suffix not in kinds:
-            raise UserError(f"{path}: expected a file that ends in {' or '.join(kinds)}")
+            raise FileError(f"{path}: expected a file that ends in {' or '.join(kinds)}")
         self._take(Path(path), kinds[Path(path).suffix](Path(path), threads))
 
     def _take(self, path: Path, opened: _Opened) -> None:
@@ -69,13 +71,13 @@ class ExportedFile:
         try:
             told = {key: json.loads(text) for key, text in opened.metadata.items() if key in _every_key()}
         except ValueError as error:
-            raise UserError(f"{path}: its metadata are damaged: {error}") from error
+            raise FileError(f"{path}: its metadata are damaged: {error}") from error
         self.task: str = told.pop("task", "classification")
         if self.task not in TASK_KEYS:
-            raise UserError(f"{path}: of an unknown task {self.task!r}: written by a newer `atmnet export`")
+            raise FileError(f"{path}: of an unknown task {self.task!r}: written by a newer `atmnet export`")
         missing = [key for key in TASK_KEYS[self.task] if key not in told]
         if missing:
-            raise UserError(f"{path}: not written by `atmnet export`: its metadata lack {', '.join(missing)}")
+            raise FileError(f"{path}: not written by `atmnet export`: its metadata lack {', '.join(missing)}")
         self.config: dict[str, Any] = {key: told[key] for key in TASK_KEYS[self.task]}
         self.classes: list[str] = self.config.pop("classes")
 
@@ -83,20 +85,20 @@ class ExportedFile:
         """Images (N, C, H, W) as the file takes them -> all outputs of the file.
 
         Raises:
-            UserError: Where the file takes images of another size or type.
+            FileError: Where the file takes images of another size or type.
         """
         wanted = "uint8" if self.config["pixels"] == "uint8" else "float32"
         if not isinstance(batch, np.ndarray) or batch.ndim != 4 or batch.dtype != wanted or len(batch) == 0:
             got = f"{batch.dtype} {batch.shape}" if isinstance(batch, np.ndarray) else type(batch).__name__
-            raise UserError(f"{self.path}: got {got}, the file takes arrays of {wanted} (N, C, H, W), N at least 1")
+            raise FileError(f"{self.path}: got {got}, the file takes arrays of {wanted} (N, C, H, W), N at least 1")
         for axis, name in enumerate(("images", "channels", "height", "width")):
             fixed = self.shape[axis]
             if fixed is not None and batch.shape[axis] != fixed:
-                raise UserError(f"{self.path}: got {name} {batch.shape[axis]}, the file takes {fixed} alone")
+                raise FileError(f"{self.path}: got {name} {batch.shape[axis]}, the file takes {fixed} alone")
         try:
             return self._run(batch)
         except Exception as error:  # the runtimes' classes of error have no other base
-            raise UserError(f"{self.path}: cannot run on images {batch.shape}: {_reason(error)}") from error
+            raise FileError(f"{self.path}: cannot run on images {batch.shape}: {_reason(error)}") from error
 
     def logits(self, batch: Array) -> Array:
         """Images (N, C, H, W) as the file takes them -> (N, K) or of segmenters (N, K, H, W), float32.
@@ -104,7 +106,7 @@ class ExportedFile:
         Where the file takes a fixed number of images, they are fed by that many.
 
         Raises:
-            UserError: As :meth:`outputs`.
+            FileError: As :meth:`outputs`.
         """
         return in_batches(lambda part: self.outputs(part)[0], batch, self.shape[0] or max(1, len(batch)))
 
@@ -144,14 +146,14 @@ def open_classifier(path: str | Path, threads: int | None = None) -> OnnxClassif
     """The classifier of an exported file, by its ending: .onnx, or .xml of OpenVINO.
 
     Raises:
-        UserError: As :class:`ExportedFile`.
+        FileError: As :class:`ExportedFile`.
     """
     kinds: dict[str, Callable[..., OnnxClassifier | OpenVinoClassifier]] = {
         ".onnx": OnnxClassifier,
         ".xml": OpenVinoClassifier,
     }
     if Path(path).suffix not in kinds:
-        raise UserError(f"{path}: expected a file that ends in {' or '.join(kinds)}")
+        raise FileError(f"{path}: expected a file that ends in {' or '.join(kinds)}")
     return kinds[Path(path).suffix](path, threads)
 
 
@@ -161,7 +163,7 @@ def _every_key() -> set[str]:
 
 def _expect(file: ExportedFile, task: str) -> None:
     if file.task != task:
-        raise UserError(f"{file.path}: got a file for {file.task}, expected one for {task}")
+        raise FileError(f"{file.path}: got a file for {file.task}, expected one for {task}")
 
 
 def _softmax(logits: Array) -> Array:
@@ -173,7 +175,7 @@ def _open_onnx(path: Path, threads: int | None) -> _Opened:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError("onnxruntime is not installed: pip install onnxruntime") from error
+        raise FileError("onnxruntime is not installed: pip install onnxruntime") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     if threads is not None:
@@ -190,7 +192,7 @@ def _open_openvino(path: Path, threads: int | None, precision: str = "f32") -> _
     try:
         import openvino
     except ImportError as error:
-        raise UserError("openvino is not installed: pip install openvino") from error
+        raise FileError("openvino is not installed: pip install openvino") from error
     config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision}
     if threads is not None:
         config["INFERENCE_NUM_THREADS"] = threads
@@ -218,11 +220,11 @@ def in_batches(run: Callable[[Array], Array], images: Array, size: int) -> Array
 
 def _opened(path: Path, read: Callable[[], Any]) -> Any:
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise FileError(f"{path}: no such file")
     try:
         return read()
     except Exception as error:  # runtimes raise classes of their own, which share no other base
-        raise UserError(f"{path}: not a readable model: {_reason(error)}") from error
+        raise FileError(f"{path}: not a readable model: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

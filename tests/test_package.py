@@ -16,8 +16,8 @@ CARRIED = {
     "atmnet/recipes/digits.yaml",
     "atmnet/report/report.css",
     "atmnet/report/report.js",
-    "atmnet_cli.py",
-    "atmnet_options.py",
+    "atmnet_cli/command.py",
+    "atmnet_cli/options/training.py",
 }
 
 

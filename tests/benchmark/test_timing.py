@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from atmnet.benchmark import Spread, compare, threads
+from atmnet.benchmark import Spread, compare
+from atmnet.threads import cpu_threads
 
 
 class Machine:
@@ -104,12 +105,12 @@ def test_rounds_are_told():
 @pytest.mark.parametrize("number", [1, 2])
 def test_threads(number):
     before = torch.get_num_threads()
-    with threads(number):
+    with cpu_threads(number):
         assert torch.get_num_threads() == number
     assert torch.get_num_threads() == before
 
 
 def test_threads_are_left():
     before = torch.get_num_threads()
-    with threads(None):
+    with cpu_threads(None):
         assert torch.get_num_threads() == before

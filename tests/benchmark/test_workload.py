@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from atmnet.benchmark import Workload, build_model, measure_models, versions
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from tests.ops.compilers import COMPILERS
 
 

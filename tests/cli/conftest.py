@@ -6,8 +6,8 @@ from typing import NamedTuple
 import pytest
 import torch
 
-import atmnet_cli
 from atmnet.engine import train
+from atmnet_cli.command import main
 from tests.data.tiny import write_digits
 from tests.engine.runs import tiny
 
@@ -50,7 +50,7 @@ def atmnet(capfd):
         capfd.readouterr()
         threads = torch.get_num_threads()
         try:
-            status = atmnet_cli.main([str(argument) for argument in arguments])
+            status = main([str(argument) for argument in arguments])
         finally:
             torch.set_num_threads(threads)
         return Result(status, *capfd.readouterr())

@@ -13,10 +13,10 @@ from tests.engine.runs import DETECTOR, SEGMENTER, tiny
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     """Scenes written out, in COCO and ADE20K layout; the numbers of COCO's classes have gaps."""
-    import atmnet_cli
+    from atmnet_cli.command import main
 
     folder = tmp_path_factory.mktemp("files") / "scenes"
-    assert atmnet_cli.main(["make-scenes", str(folder), "--train=8", "--val=4", "--side=64"]) == 0
+    assert main(["make-scenes", str(folder), "--train=8", "--val=4", "--side=64"]) == 0
     for path in (folder / "annotations").glob("*.json"):
         content = json.loads(path.read_text())
         for category in content["categories"]:
@@ -137,7 +137,7 @@ def test_a_photograph_of_another_shape(atmnet, detector, segmenter, tmp_path):
     ids=str,
 )
 def test_refused(changes, said, scenes, tmp_path):
-    from atmnet_options import UserError
+    from atmnet_cli.errors import UserError
 
     options = tiny(scenes, tmp_path / "run", {**DETECTOR, "data.source": "coco", "data.kwargs": {}, **changes})
     with pytest.raises(UserError, match=said):
@@ -146,7 +146,7 @@ def test_refused(changes, said, scenes, tmp_path):
 
 
 def test_a_classification_source_is_refused(tmp_path):
-    from atmnet_options import UserError
+    from atmnet_cli.errors import UserError
 
     with pytest.raises(UserError, match=r"data\.source"):
         train(tiny("", tmp_path / "run", {**DETECTOR, "data.source": "digits"}))

@@ -8,8 +8,8 @@ import torch
 
 from atmnet.engine.setup import build_schedule
 from atmnet.tasks import kind_of
-from atmnet_cli import _parse
-from atmnet_options import TrainOptions
+from atmnet_cli.command import _parse
+from atmnet_cli.options import TrainOptions
 
 #: Recipe -> the training split's images.
 IMAGES = {

@@ -8,9 +8,10 @@ import pytest
 
 HEAVY = {"torch", "timm", "torchvision", "numpy", "PIL", "numba", "sklearn", "safetensors"}
 SCRIPT = """
-import sys, atmnet_cli
+import sys
+from atmnet_cli.command import main
 try:
-    status = atmnet_cli.main(sys.argv[1:])
+    status = main(sys.argv[1:])
 except SystemExit as stop:
     status = stop.code
 print(*sys.modules, file=sys.stderr)

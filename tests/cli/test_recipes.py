@@ -2,8 +2,8 @@
 
 import pytest
 
-from atmnet_cli import RECIPES, _parse
-from atmnet_options import TrainOptions
+from atmnet_cli.command import RECIPES, _parse
+from atmnet_cli.options import TrainOptions
 
 NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 

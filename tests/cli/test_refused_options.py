@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from atmnet_cli import RECIPES
+from atmnet_cli.command import RECIPES
 
 
 @pytest.mark.parametrize(

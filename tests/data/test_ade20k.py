@@ -7,8 +7,9 @@ from PIL import Image
 
 from atmnet.data import UnreadableImage
 from atmnet.data.ade20k import open_ade20k
-from atmnet.data.dense import IGNORE
-from atmnet_options import DataOptions, UserError
+from atmnet.data.targets import IGNORE
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions
 from tests.data.tiny_dense import write_ade20k, write_picture
 
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from atmnet.data import check_split, same_images
-from atmnet_options import DataOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from atmnet.data.dense_check import check_ade20k, check_coco
-from atmnet.data.scenes_files import write_scenes
-from atmnet_options import DataOptions, MakeScenesOptions, UserError
+from atmnet.data.write_scenes import write_scenes
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions, MakeScenesOptions
 from tests.data.tiny_dense import SIZE, coco_content, write_ade20k, write_coco, write_picture
 
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from atmnet.data.dense import IGNORE, DetectionTarget, no_objects
 from atmnet.data.dense_transforms import (
     detection_eval_transform,
     detection_train_transform,
     segmentation_eval_transform,
     segmentation_train_transform,
 )
-from atmnet_options import DenseOptions
+from atmnet.data.targets import IGNORE, DetectionTarget, no_objects
+from atmnet_cli.options import DenseOptions
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.2, 0.2)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from atmnet.data import OnImage, eval_loader, eval_transform, open_source
-from atmnet_options import DataOptions
+from atmnet_cli.options import DataOptions
 
 CONFIG = {
     "input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atmnet.data import read_image
+import atmnet_runtime
+from atmnet.data import read_image, to_8_bits
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 LEFT_WHITE = np.repeat(np.array([[255] * 12 + [0] * 12]), 16, 0).astype(np.uint8)  # 16 high, 24 wide
@@ -130,3 +131,19 @@ def test_black_and_white(kind):
 def test_decoded_pictures_are_converted_alike():
     image, _ = _transparent("RGBA")
     assert read_image(image).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "I;16", "F"])
+@pytest.mark.parametrize("wanted", ["L", "RGB"])
+def test_the_runtime_converts_alike(mode, wanted):
+    """The runtime is one file to copy, so it has the conversion again; nothing may tell the two apart."""
+    values = np.random.default_rng(0).integers(0, 60000 if mode.startswith("I") else 256, (5, 7, 4))
+    if mode in ("I", "I;16", "F"):
+        kind = {"I": np.int32, "I;16": np.uint16, "F": np.float32}[mode]
+        image = Image.fromarray((values[..., 0] / (256 if mode == "F" else 1)).astype(kind))
+    else:
+        image = (
+            Image.fromarray(values.astype(np.uint8), "RGBA").convert("RGB" if mode == "CMYK" else "RGBA").convert(mode)
+        )
+    assert image.mode == mode
+    assert np.array_equal(to_8_bits(image, wanted), atmnet_runtime.plain(image, wanted))

@@ -12,13 +12,14 @@ import torch
 
 from atmnet.data import DigitsReader, Key, collate
 from atmnet.data.dataset import TrainSet
-from atmnet.data.dense import IGNORE
 from atmnet.data.dense_source import open_dense
 from atmnet.data.dense_transforms import detection_train_transform
 from atmnet.data.scene import _place, _resize_ink
 from atmnet.data.scene_material import digits, photographs
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
-from atmnet_options import DataOptions, DenseOptions, UserError
+from atmnet.data.targets import IGNORE
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions, DenseOptions
 
 
 def test_numbers_of_scenes():

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from atmnet.data import open_source
-from atmnet_options import DataOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions
 from tests.data.tiny import CLASSES
 
 

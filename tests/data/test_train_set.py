@@ -9,7 +9,7 @@ from PIL import Image
 
 from atmnet.data import Key, OnImage, StepSampler, open_source, train_loader, train_transform
 from atmnet.data.dataset import TrainSet
-from atmnet_options import AugmentOptions, DataOptions
+from atmnet_cli.options import AugmentOptions, DataOptions
 from tests.data.tiny import pack, png_header
 
 CONFIG = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.5,) * 3}

@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from atmnet_options import TrainOptions
+from atmnet_cli.options import TrainOptions
 
 
 def command(options: TrainOptions, folder: Path, launcher: tuple[str, ...] = ()) -> list[str]:

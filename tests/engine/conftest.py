@@ -1,14 +1,10 @@
 """Data to train on, and a way to let a run die."""
 
-import importlib
-
 import pytest
 import torch
 
+from atmnet.engine import trainer as training
 from tests.data.tiny import write_digits
-
-# The package's attribute of this name is the function.
-training = importlib.import_module("atmnet.engine.train")
 
 
 class Died(Exception):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from atmnet_options import TrainOptions
+from atmnet_cli.options import TrainOptions
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["atmnet.engine", "torch.utils.tensorboard"])
@@ -29,7 +29,7 @@ def call(work: Callable[..., Any], *arguments: Any) -> int | None:
 def train_here(options: TrainOptions) -> None:
     """The work of a process that trains as if a shell had started it."""
     from atmnet.engine import train
-    from atmnet_options import UserError
+    from atmnet_cli.errors import UserError
 
     # This process's own method would go to the loader's processes, too; they are forked in a process of a shell's.
     multiprocessing.set_start_method("fork", force=True)

@@ -7,7 +7,7 @@ from typing import Any
 import safetensors.torch
 
 from atmnet.engine import load_checkpoint, read_metrics
-from atmnet_options import AugmentOptions, DataOptions, ModelOptions, OptimOptions, TrainOptions
+from atmnet_cli.options import AugmentOptions, DataOptions, ModelOptions, OptimOptions, TrainOptions
 
 #: What depends on the clock.
 _CLOCK = ("seconds", "images_per_second")

@@ -10,7 +10,8 @@ from timm.optim import create_optimizer_v2
 from atmnet.engine import latest_checkpoint, load_checkpoint, save_checkpoint, train
 from atmnet.engine.checkpoint import prune_checkpoints
 from atmnet.tasks import build_classifier
-from atmnet_options import ModelOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import ModelOptions
 from tests.engine.runs import RANDOM, tiny
 
 

@@ -4,9 +4,9 @@ import torch
 
 from atmnet.engine import evaluate, train
 from atmnet.engine.distributed import Group
-from atmnet.engine.evaluate import evaluate_model, evaluation_loader
+from atmnet.engine.evaluation import evaluate_model, evaluation_loader
 from atmnet.tasks import load_task
-from atmnet_options import EvaluateOptions
+from atmnet_cli.options import EvaluateOptions
 from tests.engine.runs import metrics, tiny
 
 

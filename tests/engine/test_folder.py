@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from atmnet.engine import read_options, train
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from tests.engine.processes import start, train_here
 from tests.engine.runs import metrics, tiny
 

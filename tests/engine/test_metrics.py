@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from atmnet.engine import read_metrics, train
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from tests.engine.runs import assert_same_run, complete_checkpoints, metrics, tiny, weights
 
 

@@ -8,7 +8,7 @@ import torch
 from atmnet.data import reseed
 from atmnet.engine import load_checkpoint, train
 from atmnet.tasks import build_classifier, classification, load_classifier
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from tests.engine.runs import losses, metrics, tiny, weights
 
 MIXED = {"augment.mixup": 0.8, "augment.cutmix": 1.0, "augment.erase": 0.3, "log_every": 1}

@@ -2,13 +2,13 @@
 
 import pytest
 
-import atmnet_cli
 from atmnet.engine import read_metrics
+from atmnet_cli.command import main
 
 
 def learn(folder, recipe, *options):
     """``atmnet train``, and its last metrics."""
-    assert atmnet_cli.main(["train", "--config", f"scenes_{recipe}", "--output", str(folder / recipe), *options]) == 0
+    assert main(["train", "--config", f"scenes_{recipe}", "--output", str(folder / recipe), *options]) == 0
     return read_metrics(folder / recipe)[-1]
 
 

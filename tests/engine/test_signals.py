@@ -62,14 +62,14 @@ def test_a_second_ctrl_c_stops_at_once(root, tmp_path):
     """Even where a step takes for ever; status 130, no traceback."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys, time, importlib\n"
-        "import atmnet_cli\n"
-        "training = importlib.import_module('atmnet.engine.train')\n"
+        "import sys, time\n"
+        "from atmnet_cli.command import main\n"
+        "from atmnet.engine import trainer as training\n"
         "def hang(*_):\n"
         "    print('hanging', flush=True)\n"
         "    time.sleep(600)\n"
         "training.Trainer._loss = hang\n"
-        "sys.exit(atmnet_cli.main(sys.argv[1:]))\n"
+        "sys.exit(main(sys.argv[1:]))\n"
     )
     arguments = command(tiny(root, tmp_path / "run"), tmp_path)[3:]
     process = subprocess.Popen(

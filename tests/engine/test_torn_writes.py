@@ -7,7 +7,7 @@ import shutil
 from atmnet.engine import load_checkpoint, save_checkpoint
 from atmnet.engine.checkpoint import amend_checkpoint, prune_checkpoints
 from atmnet.tasks import build_classifier
-from atmnet_options import ModelOptions
+from atmnet_cli.options import ModelOptions
 from tests.engine.processes import call
 from tests.engine.runs import complete_checkpoints, litter
 

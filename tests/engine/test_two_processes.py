@@ -25,9 +25,9 @@ CHANGES = {
 }
 #: Lets a process fail at a loss of one's choice.
 SCRIPT = """
-import importlib, os, sys
-import atmnet_cli
-training = importlib.import_module("atmnet.engine.train")
+import os, sys
+from atmnet_cli.command import main
+from atmnet.engine import trainer as training
 compute, left = training.Trainer._loss, [int(os.environ["FAIL_AFTER"])]
 def loss(*arguments):
     if left[0] == 0 and os.environ["RANK"] in os.environ["FAIL_RANKS"].split():
@@ -35,7 +35,7 @@ def loss(*arguments):
     left[0] -= 1
     return compute(*arguments)
 training.Trainer._loss = loss
-sys.exit(atmnet_cli.main(sys.argv[1:]))
+sys.exit(main(sys.argv[1:]))
 """
 
 

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from atmnet.engine import load_checkpoint, train
-from atmnet.engine.train import Trainer
-from atmnet_options import UserError
+from atmnet.engine.trainer import Trainer
+from atmnet_cli.errors import UserError
 from tests.engine.runs import assert_same_run, metrics, tiny
 
 

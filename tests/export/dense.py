@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from atmnet.tasks.dense import DenseNetwork, build_dense
-from atmnet_options import DenseOptions, ModelOptions
+from atmnet_cli.options import DenseOptions, ModelOptions
 
 CLASSES = ["cup", "key", "pen", "tin", "map"]
 

@@ -5,9 +5,9 @@ import timm
 import torch
 from PIL import Image
 
-import atmnet_cli
 from atmnet.export import save_pretrained
 from atmnet.tasks import Classifier
+from atmnet_cli.command import main
 from atmnet_runtime import open_classifier
 from tests.export.models import spread
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 def test_export(folder, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    assert atmnet_cli.main(["export", str(folder), "--dynamic=false", "--img_size=48", "--batch_size=2"]) == 0
+    assert main(["export", str(folder), "--dynamic=false", "--img_size=48", "--batch_size=2"]) == 0
     out, err = capfd.readouterr()
     assert err == ""
     assert out.startswith("atmnet_nano.onnx: ")
@@ -52,7 +52,7 @@ def test_export(folder, tmp_path, monkeypatch, capfd):
 def test_refused(folder, tmp_path, monkeypatch, capfd, arguments, told):
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
-    assert atmnet_cli.main(["export", str(folder), *arguments]) == 2
+    assert main(["export", str(folder), *arguments]) == 2
     out, err = capfd.readouterr()
     assert out == ""
     (line,) = err.splitlines()
@@ -63,5 +63,5 @@ def test_refused(folder, tmp_path, monkeypatch, capfd, arguments, told):
 
 
 def test_no_such_model(tmp_path, capfd):
-    assert atmnet_cli.main(["export", str(tmp_path / "none")]) == 2
+    assert main(["export", str(tmp_path / "none")]) == 2
     assert "unknown model or no such folder" in capfd.readouterr().err

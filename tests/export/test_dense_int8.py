@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from atmnet.export import export_dense
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from atmnet_runtime import ExportedFile
 from tests.export.dense import CLASSES, network
 

@@ -8,14 +8,14 @@ import torch
 from torchvision.ops import MultiScaleRoIAlign, batched_nms
 
 from atmnet.export import export_dense, exportable
-from atmnet.export.boxes import pool_boxes, suppress
-from atmnet.export.detection import best
 from atmnet.export.detectors import Torchvision, form_of, object_agreement, object_difference
-from atmnet.export.one_stage import RawOneStage
+from atmnet.export.plain.anchors import best
+from atmnet.export.plain.boxes import pool_boxes, suppress
+from atmnet.export.plain.one_stage import RawOneStage
 from atmnet.export.torch_file import on_arrays
 from atmnet.export.verify import farthest
 from atmnet.heads import RoIAlign
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from atmnet_runtime import ExportedFile
 from tests.export.dense import CLASSES, network
 from tests.export.test_onnx import assert_plain

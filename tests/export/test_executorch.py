@@ -9,8 +9,8 @@ import torch
 
 from atmnet.export import export_dense, export_model, exportable
 from atmnet.export.executorch_file import load_executorch
-from atmnet.export.grid import by_grids
-from atmnet_options import UserError
+from atmnet.export.plain.grid import by_grids
+from atmnet_cli.errors import UserError
 from tests.export.conftest import CLASSES
 from tests.export.dense import network
 

@@ -10,7 +10,7 @@ import torch
 
 import atmnet
 from atmnet.export import export_model
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from atmnet_runtime import OnnxClassifier
 from tests.export.conftest import CLASSES
 from tests.export.models import spread

@@ -13,7 +13,7 @@ from atmnet.export import export_model
 from atmnet.export.int8 import quantise_dynamic, quantise_static
 from atmnet.export.verify import difference
 from atmnet.layers import OffsetPredictor
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from atmnet_runtime import OnnxClassifier, open_classifier, preprocess
 from tests.export.conftest import CLASSES
 from tests.export.models import spread

@@ -8,10 +8,10 @@ import timm
 import torch
 from PIL import Image
 
-import atmnet_cli
 from atmnet.data import DigitsReader, eval_transform
 from atmnet.export import export_dense, export_model, save_pretrained
 from atmnet.tasks import Classifier
+from atmnet_cli.command import main
 from tests.export.conftest import CLASSES
 from tests.export.dense import network, save
 from tests.export.models import spread
@@ -28,7 +28,7 @@ def predict(capfd, monkeypatch):
         with monkeypatch.context() as patch:
             if str(model).endswith((".onnx", ".xml")):
                 patch.delattr(timm, "create_model")
-            assert atmnet_cli.main(["predict", str(model), *map(str, arguments), "--device=cpu"]) == status
+            assert main(["predict", str(model), *map(str, arguments), "--device=cpu"]) == status
         return capfd.readouterr()
 
     return run
@@ -176,7 +176,7 @@ def test_evaluation(exported, tmp_path, capfd):
     next(entry for entry in graph.metadata_props if entry.key == "classes").value = json.dumps(list("0123456789"))
     onnx.save(graph, tmp_path / "digits.onnx")
     arguments = ["evaluate", str(tmp_path / "digits.onnx"), "--data.source=digits", "--data.workers=0", "--device=cpu"]
-    assert atmnet_cli.main(arguments) == 0
+    assert main(arguments) == 0
     reader, model = DigitsReader("val"), exported[1]
     transform = eval_transform(timm.data.resolve_model_data_config(model))
     samples = [reader[number] for number in range(len(reader))]
@@ -184,11 +184,11 @@ def test_evaluation(exported, tmp_path, capfd):
         said = model(torch.stack([transform(image.convert("RGB")) for image, _ in samples])).argmax(1)
     right = (said == torch.tensor([label for _, label in samples])).float().mean().item()
     assert json.loads(capfd.readouterr().out)["top1"] == pytest.approx(100 * right, abs=1e-4)
-    assert atmnet_cli.main([*arguments, "--report=a.html"]) == 2
+    assert main([*arguments, "--report=a.html"]) == 2
     assert "report: shows where a network looks, which takes its checkpoint" in capfd.readouterr().err
-    assert atmnet_cli.main([*arguments, "--data.img_size=64"]) == 2
+    assert main([*arguments, "--data.img_size=64"]) == 2
     assert "data.img_size: an exported file keeps the size" in capfd.readouterr().err
-    assert atmnet_cli.main(["export", str(exported[0].path)]) == 2
+    assert main(["export", str(exported[0].path)]) == 2
     assert "is an exported file; name the checkpoint" in capfd.readouterr().err
 
 

@@ -15,8 +15,7 @@ from PIL import Image
 import atmnet_runtime
 from atmnet.data import DigitsReader, eval_transform, read_image
 from atmnet.export import export_model
-from atmnet_options import UserError
-from atmnet_runtime import OnnxClassifier, in_batches, open_classifier, preprocess
+from atmnet_runtime import FileError, OnnxClassifier, in_batches, open_classifier, preprocess
 from tests.export.conftest import CLASSES
 
 onnx = pytest.importorskip("onnx")
@@ -138,7 +137,7 @@ def test_files_that_cannot_be_used(exported, tmp_path, spoil, told):
     path = tmp_path / "model.onnx"
     path.write_bytes(exported[0].path.read_bytes())
     spoil(path)
-    with pytest.raises(UserError, match=told) as raised:
+    with pytest.raises(FileError, match=told) as raised:
         open_classifier(path)
     assert str(path) in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
@@ -146,13 +145,13 @@ def test_files_that_cannot_be_used(exported, tmp_path, spoil, told):
 
 def test_images_that_are_too_small(exported, capfd):
     file = OnnxClassifier(exported[0].path)
-    with pytest.raises(UserError, match=r"cannot run on images \(1, 3, 2, 2\)"):
+    with pytest.raises(FileError, match=r"cannot run on images \(1, 3, 2, 2\)"):
         file.logits(np.zeros((1, 3, 2, 2), np.float32))
     assert capfd.readouterr().err == ""
 
 
 def test_other_endings(tmp_path):
-    with pytest.raises(UserError, match=r"expected a file that ends in \.onnx or \.xml"):
+    with pytest.raises(FileError, match=r"expected a file that ends in \.onnx or \.xml"):
         open_classifier(tmp_path / "model.pb")
 
 
@@ -188,7 +187,7 @@ def test_threads_get_their_own_answers(nano, tmp_path):
 )
 def test_what_is_no_batch(exported, batch):
     report, _ = exported
-    with pytest.raises(UserError, match=r"got .*, the file takes arrays of float32 \(N, C, H, W\), N at least 1"):
+    with pytest.raises(FileError, match=r"got .*, the file takes arrays of float32 \(N, C, H, W\), N at least 1"):
         open_classifier(report.path).outputs(batch)
 
 

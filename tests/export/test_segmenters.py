@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-import atmnet_cli
 from atmnet.export import export_dense, exportable
-from atmnet.export.neck import PlainPool
+from atmnet.export.plain.neck import PlainPool
 from atmnet.export.verify import difference
-from atmnet_options import UserError
+from atmnet_cli.command import main
+from atmnet_cli.errors import UserError
 from atmnet_runtime import ExportedFile
 from tests.export.dense import CLASSES, network, save
 from tests.export.test_onnx import assert_plain
@@ -86,7 +86,7 @@ def test_bytes_at_one_size_by_the_command(tmp_path, monkeypatch, capfd):
     found = network("semantic_fpn", name="test_resnet")
     save(found, tmp_path / "run")
     arguments = ["export", "run", "--dynamic=false", "--img_size=48", "--batch_size=2", "--pixels=uint8"]
-    assert atmnet_cli.main(arguments) == 0
+    assert main(arguments) == 0
     out, err = capfd.readouterr()
     assert err == ""
     assert out.startswith("test_resnet_semantic_fpn.onnx: ")

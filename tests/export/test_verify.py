@@ -11,7 +11,7 @@ from atmnet.export.detectors import object_agreement
 from atmnet.export.formats import FORMATS
 from atmnet.export.pictures import pictures
 from atmnet.export.verify import Difference, difference, sizes_to_check, worst
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from tests.export.models import spread
 
 

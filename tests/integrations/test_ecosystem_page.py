@@ -13,7 +13,7 @@ import timm
 import torch
 
 from atmnet.tasks.classifier import build_classifier
-from atmnet_options import ModelOptions
+from atmnet_cli.options import ModelOptions
 from tests import golden
 
 PAGE = Path(__file__).parents[2] / "docs" / "ecosystem.md"

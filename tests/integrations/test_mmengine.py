@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from atmnet import necks
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from tests import golden
 from tests.models.build import build
 

@@ -6,7 +6,7 @@ import torch
 
 from atmnet.engine import save_checkpoint
 from atmnet.tasks import Classifier, build_classifier
-from atmnet_options import ModelOptions
+from atmnet_cli.options import ModelOptions
 from tests import golden
 
 NAMES = ["eight", "five", "two"]

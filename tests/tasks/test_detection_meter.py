@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from atmnet.data.dense import DetectionTarget, no_objects
+from atmnet.data.targets import DetectionTarget, no_objects
 from atmnet.tasks.detection_meter import DetectionMeter
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from tests.engine.processes import start
 
 pytest.importorskip("faster_coco_eval")

@@ -10,7 +10,8 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from atmnet.tasks.detector import FIRST_LABEL, WITH_MASKS, assemble_detector, build_detector, counters_of
-from atmnet_options import DenseOptions, ModelOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DenseOptions, ModelOptions
 
 K = 3
 every_head = pytest.mark.parametrize("head", FIRST_LABEL)

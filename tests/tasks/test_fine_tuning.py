@@ -5,7 +5,7 @@ import timm
 import torch
 
 from atmnet.tasks import build_classifier, load_classifier
-from atmnet_options import ModelOptions
+from atmnet_cli.options import ModelOptions
 from tests import golden
 from tests.tasks.conftest import NAMES
 

@@ -8,7 +8,7 @@ import torch
 
 from atmnet.engine import save_checkpoint
 from atmnet.tasks import build_classifier, load_classifier
-from atmnet_options import ModelOptions
+from atmnet_cli.options import ModelOptions
 from tests.tasks.conftest import NAMES
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from atmnet.tasks import Mixer, classification_loss
-from atmnet_options import AugmentOptions
+from atmnet_cli.options import AugmentOptions
 
 BATCH, CLASSES = 16, 20
 MIXES = [{"mixup": 0.8}, {"cutmix": 1.0}, {"mixup": 0.8, "cutmix": 1.0}, {"mixup": 0.8, "mix_prob": 0.5}]

@@ -9,7 +9,7 @@ from timm.models._features import FeatureGetterNet
 from torch import nn
 
 from atmnet.tasks.pyramid import Pyramid, load_body
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from tests import golden
 
 

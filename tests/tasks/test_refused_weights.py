@@ -9,7 +9,8 @@ import timm
 import torch
 
 from atmnet.tasks import build_classifier, load_classifier
-from atmnet_options import ModelOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import ModelOptions
 from tests import golden
 from tests.tasks.conftest import NAMES
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from atmnet.data.dense import IGNORE
+from atmnet.data.targets import IGNORE
 from atmnet.tasks.segmentation import SegmentationTask
-from atmnet_options import DenseOptions, UserError, WindowOptions
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DenseOptions, WindowOptions
 
 
 def loss_of(logits: torch.Tensor, targets: torch.Tensor, weights: list[float] | None) -> torch.Tensor:

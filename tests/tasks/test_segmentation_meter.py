@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from atmnet.data.dense import IGNORE
+from atmnet.data.targets import IGNORE
 from atmnet.tasks.segmentation_meter import SegmentationMeter
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from tests.engine.processes import start
 
 CPU = torch.device("cpu")

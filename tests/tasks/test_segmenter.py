@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from atmnet.layers import ATM
 from atmnet.tasks.segmenter import Segmenter, build_segmenter
-from atmnet_options import ModelOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import ModelOptions
 
 HEADS = ["semantic_fpn", "upernet"]
 SIZES = [(64, 64), (31, 400), (65, 33), (32, 45)]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from atmnet.tasks.windows import segment, sliding, whole
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 
 class Pixelwise(nn.Module):

@@ -5,7 +5,7 @@ from atmnet.benchmark.machine import versions
 from atmnet.benchmark.measure import measure_models
 from atmnet.benchmark.memory import peak_bytes, saved_bytes
 from atmnet.benchmark.products import Products, record_products
-from atmnet.benchmark.timing import Comparison, Spread, compare, threads
+from atmnet.benchmark.timing import Comparison, Spread, compare
 from atmnet.benchmark.workload import Workload
 
 __all__ = [
@@ -19,6 +19,5 @@ __all__ = [
     "peak_bytes",
     "record_products",
     "saved_bytes",
-    "threads",
     "versions",
 ]

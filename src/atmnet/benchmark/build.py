@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import nn
 
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError, first_line
 
 
 def build_model(name: str, img_size: int, device: torch.device | str = "cpu") -> nn.Module:
@@ -35,9 +35,3 @@ def _create(name: str, fixed: dict[str, Any]) -> nn.Module:
         if "img_size" not in str(error):
             raise
         return timm.create_model(name, pretrained=False)  # takes images of any size, or refuses them when called
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, shortened to a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

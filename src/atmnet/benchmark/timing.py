@@ -3,8 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,18 +85,6 @@ def compare(
         if after_round is not None:
             after_round()
     return Comparison(times)
-
-
-@contextmanager
-def threads(number: int | None) -> Iterator[None]:
-    """Pin the CPU threads of PyTorch, and of the kernels that follow it, to ``number``; None leaves them."""
-    before = torch.get_num_threads()
-    if number is not None:
-        torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _wait(device: torch.device | str) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from atmnet.benchmark import Workload, build_model, measure_models, threads, versions
-from atmnet.benchmark.build import first_line
+from atmnet.benchmark import Workload, build_model, measure_models, versions
 from atmnet.engine import device_of
 from atmnet.engine.progress import Progress
-from atmnet_options import BenchmarkOptions, UserError
+from atmnet.threads import cpu_threads
+from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.options import BenchmarkOptions
 
 _LEAST = {"img_size": 1, "batch_size": 1, "threads": 1, "rounds": 2}
 
@@ -18,7 +19,7 @@ _LEAST = {"img_size": 1, "batch_size": 1, "threads": 1, "rounds": 2}
 def run(options: BenchmarkOptions) -> int:
     """Measure, print a table, and write the figures where asked."""
     device = _checked(options)
-    with threads(options.threads):
+    with cpu_threads(options.threads):
         names = list(dict.fromkeys(options.models))
         progress = Progress("round", options.rounds)
         workloads = {name: _workload(name, options, device) for name in names}

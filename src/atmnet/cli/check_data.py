@@ -2,7 +2,8 @@
 
 from atmnet.data import SplitCheck, check_split, same_images
 from atmnet.data.dense_check import check_ade20k, check_coco
-from atmnet_options import CheckDataOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import CheckDataOptions
 
 _CHECKS = {"coco": check_coco, "ade20k": check_ade20k}
 #: What labels are counted by.

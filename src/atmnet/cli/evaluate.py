@@ -16,7 +16,8 @@ from atmnet.report import Example, Report, write_report
 from atmnet.tasks import ClassificationResult, ClassificationTask, Classifier, Mistake, Task, load_task
 from atmnet.tasks.classifier import data_config
 from atmnet.tasks.exported import FileModel
-from atmnet_options import DataOptions, EvaluateOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions, EvaluateOptions
 
 _WORST, _EXAMPLES = 24, 10
 

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from atmnet.benchmark import threads
 from atmnet.export import ExportReport, export_dense, export_model
 from atmnet.export.formats import FORMATS
 from atmnet.tasks import DenseNetwork, load_task
 from atmnet.tasks.classifier import data_config
 from atmnet.tasks.exported import ENDINGS
 from atmnet.tasks.task import Network
-from atmnet_options import ExportOptions, UserError
+from atmnet.threads import cpu_threads
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import ExportOptions
 
 _LEAST = {"batch_size": 1, "img_size": 3, "threads": 1}
 
@@ -29,7 +30,7 @@ def run(options: ExportOptions) -> int:
     if Path(options.model).suffix in ENDINGS:
         raise UserError(f"model: {options.model} is an exported file; name the checkpoint that it was made of")
     network = load_task(options.model, options.weights).network
-    with threads(options.threads):
+    with cpu_threads(options.threads):
         if isinstance(network, DenseNetwork):
             report = _dense(options, network, common)
         else:

@@ -1,7 +1,7 @@
 """``atmnet make-scenes``"""
 
-from atmnet.data.scenes_files import write_scenes
-from atmnet_options import MakeScenesOptions
+from atmnet.data.write_scenes import write_scenes
+from atmnet_cli.options import MakeScenesOptions
 
 
 def run(options: MakeScenesOptions) -> int:

@@ -5,7 +5,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from atmnet.layers import ATM
-from atmnet_options import ModelsOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import ModelsOptions
 
 #: ImageNet-1K top-1 at 224, as the paper gives it.
 _PUBLISHED = {"xtiny": 79.7, "tiny": 82.0, "small": 83.1, "base": 83.5, "large": 83.8}

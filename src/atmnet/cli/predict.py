@@ -6,10 +6,21 @@ from pathlib import Path
 
 from PIL import Image
 
-from atmnet.engine import Prediction, device_of, find_images, predict
-from atmnet.report import Answer, Results, contact_sheet, objects, ranking, regions
+from atmnet.engine import device_of
+from atmnet.predictions import (
+    Answer,
+    Prediction,
+    Results,
+    contact_sheet,
+    find_images,
+    objects,
+    predict,
+    ranking,
+    regions,
+)
 from atmnet.tasks import DenseNetwork, Task, kind_of, load_task
-from atmnet_options import PredictOptions, UserError, refuse_unused
+from atmnet_cli.errors import UserError, refuse_unused
+from atmnet_cli.options import PredictOptions
 
 #: Options that only some kinds of task take, and these.
 _TAKEN_BY = {"top": ("classification",), "threshold": ("detection",)}

@@ -4,7 +4,7 @@ import os
 import time
 
 from atmnet.engine import train
-from atmnet_options import TrainOptions
+from atmnet_cli.options import TrainOptions
 
 
 def run(options: TrainOptions) -> int:

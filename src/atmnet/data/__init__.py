@@ -3,7 +3,7 @@
 from atmnet.data.check import SplitCheck, check_split, same_images
 from atmnet.data.dataset import Batch, OnImage, Sample, Split, Transform, collate, moved
 from atmnet.data.digits import DigitsReader
-from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image, to_8_bits
 from atmnet.data.loader import eval_loader, eval_transform, image_mode, train_loader, train_transform
 from atmnet.data.sampler import Key, StepSampler
 from atmnet.data.seeding import derive, reseed
@@ -34,6 +34,7 @@ __all__ = [
     "read_image",
     "reseed",
     "same_images",
+    "to_8_bits",
     "train_loader",
     "train_transform",
 ]

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from atmnet.data.dense import IGNORE
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
 from atmnet.data.source import read_class_file
-from atmnet_options import DataOptions, UserError
+from atmnet.data.targets import IGNORE
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions
 
 
 @dataclass
@@ -179,7 +180,7 @@ def out_of_range(numbers: np.ndarray, classes: int, ignore_zero: bool) -> list[i
 
 
 def to_classes(numbers: np.ndarray, ignore_zero: bool) -> np.ndarray:
-    """Numbers of a label map -> uint8, classes from 0, :data:`~atmnet.data.dense.IGNORE` for what has none."""
+    """Numbers of a label map -> uint8, classes from 0, :data:`~atmnet.data.targets.IGNORE` for what has none."""
     if ignore_zero:
         numbers = np.where((numbers == 0) | (numbers == IGNORE), IGNORE, numbers - 1)
     return numbers.astype(np.uint8)

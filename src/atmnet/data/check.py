@@ -12,7 +12,7 @@ from PIL import Image
 
 from atmnet.data.images import BROKEN, EXTENSIONS, UnreadableImage
 from atmnet.data.source import open_source
-from atmnet_options import DataOptions
+from atmnet_cli.options import DataOptions
 
 #: Share of the largest class below which a class counts as rare.
 _RARE = 0.05

@@ -15,10 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from atmnet.data.coco_file import CocoFile, choose_classes, contradictions, read_coco
-from atmnet.data.dense import DetectionTarget, no_objects
 from atmnet.data.images import UnreadableImage, read_image
 from atmnet.data.source import read_class_file
-from atmnet_options import DataOptions, UserError
+from atmnet.data.targets import DetectionTarget, no_objects
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions
 
 
 class CocoSource:

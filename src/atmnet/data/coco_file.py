@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atmnet_options import DataOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions
 
 #: What each list of the file must say of each of its items, and of which type.
 _KEYS: dict[str, dict[str, type]] = {

@@ -19,10 +19,10 @@ from atmnet.data.ade20k import (
 from atmnet.data.check import SplitCheck, note_picture
 from atmnet.data.coco import CocoSource, decode_mask, has_area, require_masks
 from atmnet.data.coco_file import CocoFile, choose_classes, contradictions, read_coco
-from atmnet.data.dense import IGNORE
 from atmnet.data.images import UnreadableImage, read_image
 from atmnet.data.source import read_class_file
-from atmnet_options import DataOptions
+from atmnet.data.targets import IGNORE
+from atmnet_cli.options import DataOptions
 
 #: Pixels by which boxes may stick out unmentioned: annotators round.
 _OVER = 1

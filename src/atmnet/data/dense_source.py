@@ -7,7 +7,8 @@ from atmnet.data.coco import open_coco
 from atmnet.data.dataset import Split
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
 from atmnet.data.source import check_taken
-from atmnet_options import DataOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions
 
 DenseTask = Literal["detection", "segmentation"]
 

@@ -13,8 +13,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
-from atmnet.data.dense import IGNORE, DetectionTarget
-from atmnet_options import DenseOptions
+from atmnet.data.targets import IGNORE, DetectionTarget
+from atmnet_cli.options import DenseOptions
 
 #: Crops to draw until one is not mostly of one class.
 _CROPS = 10
@@ -127,7 +127,7 @@ def segmentation_train_transform(dense: DenseOptions, mean: Sequence[float], std
     The shorter side becomes ``dense.scale`` times ``dense.crop``, the longer at most four times that; of it a random
     crop is taken, again where one class has more than ``dense.max_class_share`` of it. The picture becomes float32
     (C, crop, crop), normalised by ``mean`` and ``std``; where it is smaller it is padded by zeros, and the label map by
-    :data:`~atmnet.data.dense.IGNORE`.
+    :data:`~atmnet.data.targets.IGNORE`.
     """
     return SegmentationTrain(dense, mean, std)
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 _SIDE, _DIGIT = 32, 26
 

@@ -7,9 +7,9 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-
-from atmnet_runtime import plain
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -48,6 +48,30 @@ def read_image(file: str | IO[bytes] | Image.Image, mode: str = "RGB") -> Image.
     """
     with _as_unreadable():
         if isinstance(file, Image.Image):
-            return plain(file, mode)
+            return to_8_bits(file, mode)
         with Image.open(file) as image:
-            return plain(ImageOps.exif_transpose(image), mode)
+            return to_8_bits(ImageOps.exif_transpose(image), mode)
+
+
+def to_8_bits(image: Image.Image, mode: str = "RGB") -> Image.Image:
+    """Convert a picture to 8-bit 'RGB' or 'L', as :func:`read_image` does after decoding it.
+
+    16 bits are scaled to 8, float grey is taken as 0..1, and transparency is laid over white. ``atmnet_runtime``, which
+    is one file to copy, has the same conversion; tests/data/test_read_image.py compares the two.
+    """
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(_scale_to_8_bits(np.asarray(image), image.mode))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert(mode)
+
+
+def _scale_to_8_bits(values: NDArray[np.generic], mode: str) -> NDArray[np.uint8]:
+    highest = values.max(initial=0)
+    if mode == "F":
+        scale = 255.0 if highest <= 1 else 1.0
+    else:
+        scale = 1.0 if mode == "I" and highest <= 255 else 1 / 257
+    return np.rint(np.clip(np.nan_to_num(values) * scale, 0, 255)).astype(np.uint8)

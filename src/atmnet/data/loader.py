@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from atmnet.data.dataset import EvalSet, Sample, Split, TrainSet, Transform, collate, worker_init
 from atmnet.data.sampler import StepSampler
-from atmnet_options import AugmentOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import AugmentOptions
 
 ImageTransform = Callable[[Image.Image], Tensor]
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from atmnet.data.scene_material import EDGE, MARGIN, SPLITS, digits, photographs
 from atmnet.data.seeding import derive
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 #: Share of a digit's ink that later digits may not cover.
 _VISIBLE = 0.4

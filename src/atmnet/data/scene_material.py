@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from atmnet.data.digits import DigitsReader
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 _PHOTOGRAPHS = {
     "train": (

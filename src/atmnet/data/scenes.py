@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from atmnet.data.dense import IGNORE, DetectionTarget, no_objects
 from atmnet.data.scene import Scene, SceneOptions, label_map, make_scene
 from atmnet.data.scene_material import SPLITS, require_packages
-from atmnet_options import UserError
+from atmnet.data.targets import IGNORE, DetectionTarget, no_objects
+from atmnet_cli.errors import UserError
 
 DIGITS = [str(digit) for digit in range(10)]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atmnet.data.images import EXTENSIONS
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 

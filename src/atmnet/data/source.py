@@ -14,7 +14,8 @@ from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
 from atmnet.data.shards import ShardReader
-from atmnet_options import DataOptions, UserError, refuse_unused
+from atmnet_cli.errors import UserError, refuse_unused
+from atmnet_cli.options import DataOptions
 
 
 @dataclass

@@ -19,9 +19,9 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from atmnet.engine.files import flush_folder, point, write_flushed, write_json, write_tensors
+from atmnet.files import flush_folder, point, write_flushed, write_json, write_tensors
 from atmnet.tasks import Network
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 _PREFIX = "step-"
 

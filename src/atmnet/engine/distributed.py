@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 
 class Group(NamedTuple):

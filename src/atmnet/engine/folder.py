@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from atmnet.engine.checkpoint import latest_checkpoint
-from atmnet.engine.files import write_json
-from atmnet_options import TrainOptions, UserError
+from atmnet.files import write_json
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import TrainOptions
 
 try:
     import fcntl

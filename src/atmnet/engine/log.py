@@ -12,7 +12,8 @@ from atmnet.engine.distributed import Group, mean_over_processes, of_each_proces
 from atmnet.engine.metrics import MetricsFile
 from atmnet.engine.progress import Progress
 from atmnet.tasks import Result
-from atmnet_options import TrainOptions, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import TrainOptions
 
 
 class TrainingLog:

@@ -14,7 +14,8 @@ from torch import nn
 from atmnet.engine.distributed import Group
 from atmnet.tasks import kind_of
 from atmnet.tasks.task import DETECTORS, SEGMENTERS
-from atmnet_options import AugmentOptions, EvaluateOptions, OptimOptions, TrainOptions, UserError, refuse_unused
+from atmnet_cli.errors import UserError, refuse_unused
+from atmnet_cli.options import AugmentOptions, EvaluateOptions, OptimOptions, TrainOptions
 
 _LEAST = {
     "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "accumulate": 1, "augment.repeats": 1, "data.workers": 0,

@@ -3,9 +3,9 @@
 from atmnet.export.checked import TOLERANCE
 from atmnet.export.dense import DENSE_TOLERANCE, export_dense
 from atmnet.export.export import export_model
-from atmnet.export.hub import from_pretrained, push_to_hub, save_pretrained
-from atmnet.export.rewrite import exportable
+from atmnet.export.plain.rewrite import exportable
 from atmnet.export.verify import Difference, ExportReport
+from atmnet.integrations.hub import from_pretrained, push_to_hub, save_pretrained
 
 __all__ = [
     "DENSE_TOLERANCE",

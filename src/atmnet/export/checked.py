@@ -18,7 +18,7 @@ import torch
 from atmnet.export.formats import FORMATS, Format
 from atmnet.export.job import Job
 from atmnet.export.verify import Comparison, ExportReport, Run, differences, latency, sizes_to_check, worst
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 #: Largest difference from eager that is let pass: of fp32 the largest over the largest logit (or 1), else of norms.
 TOLERANCE: dict[str, float] = {"fp32": 5e-6, "fp16": 1e-2, "int8": 0.15, "int8-dynamic": 0.15}

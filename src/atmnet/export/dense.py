@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data.dense import no_objects
 from atmnet.data.dense_transforms import LONGEST, detection_eval_transform, segmentation_eval_transform
+from atmnet.data.targets import no_objects
 from atmnet.export.checked import TOLERANCE, Call, find_format, write_checked
 from atmnet.export.detectors import form_of
 from atmnet.export.frame import Framed, Pixels, metadata
@@ -24,7 +24,7 @@ from atmnet.export.torch_file import on_arrays
 from atmnet.export.verify import Comparison, ExportReport, farthest, same_classes
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.task import kind_of
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 #: Largest difference that is let pass, as for classifiers; heads add rounding of their own, most where a level is but a
 #: few tokens that are normalised among themselves.

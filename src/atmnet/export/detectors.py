@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
-from atmnet.export.detection import padded
 from atmnet.export.job import Outputs
-from atmnet.export.one_stage import PlainOneStage, PlainRawOneStage, RawOneStage
-from atmnet.export.two_stage import PlainTwoStage
+from atmnet.export.plain.anchors import padded
+from atmnet.export.plain.one_stage import PlainOneStage, PlainRawOneStage, RawOneStage
+from atmnet.export.plain.two_stage import PlainTwoStage
 from atmnet.export.verify import Comparison, Difference, farthest
 from atmnet.tasks.detector import FIRST_LABEL, WITH_MASKS
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 #: Pixels between their edges from which on two boxes of a class are two objects. Not IoU: boxes may be without area.
 _APART = 1.0

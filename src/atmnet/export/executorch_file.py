@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from atmnet.export.grid import by_grids
 from atmnet.export.job import Job
 from atmnet.export.onnx_file import quiet
-from atmnet_options import UserError
+from atmnet.export.plain.grid import by_grids
+from atmnet_cli.errors import UserError
 
 
 def write_executorch(job: Job, path: Path) -> None:

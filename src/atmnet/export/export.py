@@ -17,7 +17,7 @@ from atmnet.export.pictures import calibration_pictures, pictures
 from atmnet.export.torch_file import on_arrays
 from atmnet.export.verify import CLASSES, ExportReport
 from atmnet.tasks.classifier import data_config
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 from atmnet_runtime import preprocess
 
 Precision = Literal["fp32", "fp16", "int8", "int8-dynamic"]

@@ -17,7 +17,8 @@ from atmnet.export.job import Job
 from atmnet.export.onnx_file import count_nodes, write_onnx
 from atmnet.export.openvino_file import write_openvino
 from atmnet.export.torch_file import load_machine_code, load_program, write_machine_code, write_program
-from atmnet_options import UserError
+from atmnet.tasks.exported import as_user_error
+from atmnet_cli.errors import UserError
 from atmnet_runtime import ExportedFile
 
 
@@ -60,7 +61,14 @@ def _write_onnx(job: Job, path: Path) -> None:
 
 
 def _load(path: Path, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
-    return ExportedFile(path, threads).outputs
+    with as_user_error():
+        file = ExportedFile(path, threads)
+
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        with as_user_error():
+            return file.outputs(images)
+
+    return run
 
 
 FORMATS = {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 import atmnet
-from atmnet.export.modules import PredictTaps
+from atmnet.export.plain.layers import PredictTaps
 from atmnet_runtime import TASK_KEYS
 
 #: What a file takes: floats already normalised, floats in 0..1, or bytes.
@@ -47,7 +47,7 @@ class Framed(nn.Module):
 
 
 def halved(model: nn.Module) -> nn.Module:
-    """``model``, as :func:`atmnet.export.rewrite.exportable` gives it, in float16 in place; positions stay float32."""
+    """Convert an exportable model to float16 in place, all but its positions, which stay float32."""
     model.half()
     for module in model.modules():
         if isinstance(module, PredictTaps):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from atmnet.export.onnx_file import INPUT, quiet
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 _PRODUCTS = ["MatMul", "Gemm", "Conv"]
 

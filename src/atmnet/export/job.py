@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from atmnet.export.frame import Framed, Pixels, halved, random_images
-from atmnet.export.rewrite import exportable
+from atmnet.export.plain.rewrite import exportable
 
 #: Shape of the image that open sizes are traced at: H and W differ, and every stage has several tokens.
 _TRACED = (2, 96, 128)

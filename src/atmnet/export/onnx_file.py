@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atmnet.export.boxes import onnx_translations
 from atmnet.export.job import Outputs
-from atmnet_options import UserError
+from atmnet.export.plain.boxes import onnx_translations
+from atmnet_cli.errors import UserError
 
 OPSET = 20
 INPUT = "image"
@@ -29,7 +29,7 @@ def write_onnx(
     """Write ``model``, which takes images like ``example`` (B, C, H, W), to ``path``.
 
     Args:
-        model: In plain operations: see :func:`atmnet.export.rewrite.exportable`.
+        model: In plain operations: see :func:`atmnet.export.plain.rewrite.exportable`.
         path: File to write.
         example: An image batch; its shape holds for all, unless ``dynamic``.
         dynamic: Leave height and width open, and the batch, where that of the example is not 1.

@@ -6,7 +6,7 @@ from pathlib import Path
 from atmnet.export.int8 import quantise_openvino
 from atmnet.export.job import Job
 from atmnet.export.onnx_file import write_onnx
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 
 def write_openvino(job: Job, path: Path) -> None:

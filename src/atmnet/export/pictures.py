@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from atmnet.data import EXTENSIONS, UnreadableImage, read_image
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 _PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "coins", "page")
 _MOST = 64

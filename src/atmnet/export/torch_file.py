@@ -13,7 +13,7 @@ import torch
 
 from atmnet.export.job import Job
 from atmnet.export.onnx_file import quiet
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 #: The file in the package that says what the model is.
 _RECORD = "atmnet.json"

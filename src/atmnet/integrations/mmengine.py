@@ -19,7 +19,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from atmnet import necks
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError, first_line
 
 #: What the first of the extra levels is made from.
 _SOURCES = ("on_input", "on_output")
@@ -90,7 +90,7 @@ class ATMNet(BaseModule):
             self._read(self.pretrained)
 
     def _read(self, path: str) -> None:
-        from atmnet.tasks.classifier import first_line, read_weights
+        from atmnet.tasks.classifier import read_weights
 
         weights, _ = read_weights(path)
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -90,3 +91,17 @@ def percent(share: float, digits: int = 0) -> str:
     if 100 - least / 2 <= value < 100:
         return f">\u202f{100 - least:g}\u202f%"
     return f"{value:.{digits}f}\u202f%"
+
+
+def caption(example: Example, classes: list[str]) -> str:
+    """What the network predicted for an example, as HTML: classes, probability, and the file's name."""
+    sure = percent(example.confidence)
+    said = escape(classes[example.predicted])
+    if example.target is None:
+        verdict = f"<b>{said}</b> <span>predicted, {sure}</span>"
+    elif example.wrong:
+        true = escape(classes[example.target])
+        verdict = f'<b>{true}</b> <span>taken for <em class="wrong">{said}</em>, {sure}</span>'
+    else:
+        verdict = f"<b>{said}</b> <span>recognised, {sure}</span>"
+    return f'{verdict} <span class="file">{escape(example.name)}</span>'

@@ -4,12 +4,11 @@ from typing import Any
 
 from PIL import Image
 
+from atmnet.predictions.canvas import TINY
 from atmnet.report import arcs
-from atmnet.report.caption import caption
-from atmnet.report.content import Report
+from atmnet.report.content import Report, caption
 from atmnet.report.field import Field
-from atmnet.report.pictures import TINY, data_uri
-from atmnet.report.strips import strips
+from atmnet.report.pictures import data_uri
 from atmnet.report.survey import Shown, close_up_radius, survey
 from atmnet.report.viewer import viewer
 
@@ -30,7 +29,7 @@ def looks_section(report: Report) -> tuple[str, dict[str, Any]]:
     html = (
         f'<section id="looks"><h2>Where the network looks</h2><p class="lead">{_EXPLANATION}</p>'
         f'<svg class="store" aria-hidden="true"><defs>{pictures}</defs></svg>'
-        f"{viewer(shown, report.classes)}{strips(shown, report.classes)}"
+        f"{viewer(shown, report.classes)}{_strips(shown, report.classes)}"
         f'<p class="note">{_notes(shown[0].fields)}</p></section>'
     )
     data = {"margin": arcs.MARGIN, "bulge": arcs.BULGE, "examples": [_data(s, report.classes) for s in shown]}
@@ -65,3 +64,27 @@ def _data(shown: Shown, classes: list[str]) -> dict[str, Any]:
         "at": [round(shown.x, 6), round(shown.y, 6)],
         "fields": [field.packed() | {"close": close_up_radius(field)} for field in shown.fields],
     }
+
+
+def _strips(shown: list[Shown], classes: list[str]) -> str:
+    """One strip of panels, a panel for each field, for each example; the first example's first field is marked."""
+    panels = min(len(shown[0].fields), 6)
+    return f'<div class="strips n{panels}">{"".join(_strip(i, s, classes) for i, s in enumerate(shown))}</div>'
+
+
+def _strip(index: int, shown: Shown, classes: list[str]) -> str:
+    panels = []
+    for k, field in enumerate(shown.fields):
+        row, column = field.nearest_query(shown.x, shown.y)
+        state = (" alone" if field.alone else "") + (" chosen" if index == 0 and k == shown.first else "")
+        panels.append(
+            f'<div><p class="label">{field.stage} <small>{field.blocks or field.size}</small></p>'
+            f'<svg class="scene{state}" role="img" aria-label="{field.stage} {field.blocks}" '
+            f'data-example="{index}" data-look="{k}" data-row="{row}" data-column="{column}" '
+            f'viewBox="0 0 {field.width} {field.height}" preserveAspectRatio="none">'
+            f"{arcs.scene(field, f'p{index}', row, column)}</svg></div>"
+        )
+    return (
+        f'<figure class="strip" style="--ratio:{shown.ratio:.4f}"><div>{"".join(panels)}</div>'
+        f"<figcaption>{caption(shown.example, classes)}</figcaption></figure>"
+    )

@@ -4,8 +4,10 @@ from html import escape
 
 from PIL import Image
 
+from atmnet.data import to_8_bits
+from atmnet.predictions.canvas import TINY
 from atmnet.report.content import Example, percent
-from atmnet.report.pictures import TINY, data_uri, displayable
+from atmnet.report.pictures import data_uri
 
 _MOST = 24
 _SIDE = 176
@@ -27,7 +29,7 @@ def mistakes_section(mistakes: list[Example], classes: list[str], wrong: int, to
 
 
 def _mistake(example: Example, classes: list[str]) -> str:
-    image = displayable(example.image)
+    image = to_8_bits(example.image)
     tiny = ' class="tiny"' if max(image.size) <= TINY else ""
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     name = escape(example.name)

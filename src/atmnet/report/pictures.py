@@ -9,23 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-TINY = 64
-"""Longest side up to which an image is pixel art: enlarged without smoothing."""
-
 _LOSSLESS_BYTES = 12_000
-
-
-def displayable(image: Image.Image) -> Image.Image:
-    """``image`` as RGB: transparency on white, more than 8 bits stretched from the darkest to the lightest."""
-    if image.mode in ("F", "I", "I;16", "I;16B", "I;16L", "I;16N"):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        low, high = values.min(), values.max()
-        image = Image.fromarray(((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
 
 
 def seen(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Image.Image:

@@ -3,8 +3,7 @@
 from math import isfinite
 
 from atmnet.report import arcs
-from atmnet.report.caption import caption
-from atmnet.report.content import percent
+from atmnet.report.content import caption, percent
 from atmnet.report.field import Field
 from atmnet.report.survey import Shown, close_up_radius, reach
 

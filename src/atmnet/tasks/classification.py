@@ -11,7 +11,7 @@ from atmnet.data import OnImage, Split, eval_transform, open_source, train_trans
 from atmnet.tasks.classification_meter import ClassificationMeter
 from atmnet.tasks.classifier import Classifier
 from atmnet.tasks.mixing import Mixer, classification_loss
-from atmnet_options import AugmentOptions, DataOptions
+from atmnet_cli.options import AugmentOptions, DataOptions
 
 
 class ClassificationTask:

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from torch import Tensor, nn
 
 from atmnet.models import ATMNet
 from atmnet.models._checkpoint import convert
-from atmnet_options import ModelOptions, UserError
+from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.options import ModelOptions
 
 
 @dataclass
@@ -187,8 +187,3 @@ def data_config(model: nn.Module, img_size: int | None) -> dict[str, Any]:
         return resolve_input_data_config(model, {"img_size": img_size} if img_size else {})
     except ValueError as error:
         raise UserError(f"data.img_size: {first_line(error)}") from error
-
-
-def first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return textwrap.shorten(" ".join(lines[:2]), 300, placeholder=" ...") if lines else type(error).__name__

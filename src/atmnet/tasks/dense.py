@@ -10,12 +10,13 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
-from atmnet.tasks.classifier import check_name, first_line, read_weights
+from atmnet.tasks.classifier import check_name, read_weights
 from atmnet.tasks.detector import build_detector
 from atmnet.tasks.pyramid import load_body
 from atmnet.tasks.segmenter import build_segmenter
 from atmnet.tasks.task import kind_of
-from atmnet_options import DenseOptions, ModelOptions, UserError
+from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.options import DenseOptions, ModelOptions
 
 
 @dataclass

@@ -12,14 +12,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from atmnet.data import Split
-from atmnet.data.dense import DetectionTarget, no_objects
 from atmnet.data.dense_source import open_dense
 from atmnet.data.dense_transforms import detection_eval_transform, detection_train_transform
+from atmnet.data.targets import DetectionTarget, no_objects
 from atmnet.tasks.counts import shares_of
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.detection_meter import DetectionMeter
 from atmnet.tasks.detector import FIRST_LABEL, WITH_MASKS, counters_of
-from atmnet_options import DataOptions
+from atmnet_cli.options import DataOptions
 
 
 class DetectionTask:

@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from atmnet.data.dense import DetectionTarget
-from atmnet_options import UserError
+from atmnet.data.targets import DetectionTarget
+from atmnet_cli.errors import UserError
 
 _NAMES = {
     "map": "ap",

@@ -28,9 +28,9 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.rpn import RPNHead
 
 from atmnet.heads import CascadeRoIHeads, Counter, FCOSHead, PositionSampler, RoIAlign
-from atmnet.tasks.classifier import first_line
 from atmnet.tasks.pyramid import Extra, pyramid
-from atmnet_options import DenseOptions, ModelOptions, UserError
+from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.options import DenseOptions, ModelOptions
 
 #: Label of the first class in torchvision's model: two-stage detectors take 0 for the background.
 FIRST_LABEL = {

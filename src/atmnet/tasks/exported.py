@@ -6,6 +6,8 @@ answers are the checkpoint's.
 Shapes: B images, K classes, H x W pixels, D detections.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from atmnet.tasks.classifier import Classifier
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.detector import FIRST_LABEL
-from atmnet_options import DenseOptions, ModelOptions, UserError
-from atmnet_runtime import ExportedFile
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DenseOptions, ModelOptions
+from atmnet_runtime import ExportedFile, FileError
 
 #: Endings of files that can be run.
 ENDINGS = (".onnx", ".xml")
@@ -33,7 +36,8 @@ class FileModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         taken = _pixels(images.detach().cpu().float(), self.file.config)
-        return torch.from_numpy(self.file.logits(taken.numpy())).to(images.device)
+        with as_user_error():
+            return torch.from_numpy(self.file.logits(taken.numpy())).to(images.device)
 
 
 class FileDetector(nn.Module):
@@ -63,7 +67,8 @@ class FileDetector(nn.Module):
         values, (size,) = prepared.tensors, prepared.image_sizes
         if self.side[0] is not None and self.side[1] is not None:
             values = F.pad(values, (0, self.side[1] - size[1], 0, self.side[0] - size[0]))
-        outputs = self.file.outputs(_pixels(values, self.file.config).numpy())
+        with as_user_error():
+            outputs = self.file.outputs(_pixels(values, self.file.config).numpy())
         rows = [torch.from_numpy(part[outputs[1] > 0]) for part in outputs]
         found = {"boxes": rows[0], "scores": rows[1], "labels": rows[2].long() + FIRST_LABEL[self.file.config["head"]]}
         if len(rows) > 3:
@@ -78,7 +83,8 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     Raises:
         UserError: Where the file cannot be used: see :class:`atmnet_runtime.ExportedFile`; or holds raw outputs.
     """
-    file = ExportedFile(path, torch.get_num_threads())
+    with as_user_error():
+        file = ExportedFile(path, torch.get_num_threads())
     config = file.config
     if file.task == "classification":
         return Classifier(FileModel(file), file.classes, config)
@@ -90,6 +96,15 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     model = FileDetector(file) if file.task == "detection" else FileModel(file)
     category_ids = config.get("category_ids", [])
     return DenseNetwork(model.eval(), file.classes, config, options, dense, category_ids)
+
+
+@contextmanager
+def as_user_error() -> Iterator[None]:
+    """Report what the runtime refuses as an error of the command."""
+    try:
+        yield
+    except FileError as error:
+        raise UserError(str(error)) from error
 
 
 def _pixels(images: Tensor, config: dict[str, Any]) -> Tensor:

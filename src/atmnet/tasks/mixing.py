@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from timm.data import Mixup
 from torch import Tensor
 
-from atmnet_options import AugmentOptions
+from atmnet_cli.options import AugmentOptions
 
 
 class Mixer:

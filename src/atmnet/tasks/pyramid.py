@@ -15,8 +15,9 @@ from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxP
 from atmnet.models import ATMNet
 from atmnet.models._checkpoint import convert
 from atmnet.necks import ATMFPN
-from atmnet.tasks.classifier import create, data_config, first_line
-from atmnet_options import ModelOptions, UserError
+from atmnet.tasks.classifier import create, data_config
+from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.options import ModelOptions
 
 Neck = Literal["fpn", "atmfpn", "atmfpn_aligned"]
 #: Levels beyond the backbone's: one by subsampling, or two by convolutions from the neck's or the backbone's last map.

@@ -12,14 +12,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from atmnet.data import Split
-from atmnet.data.dense import IGNORE
 from atmnet.data.dense_source import open_dense
 from atmnet.data.dense_transforms import segmentation_eval_transform, segmentation_train_transform
+from atmnet.data.targets import IGNORE
 from atmnet.tasks.counts import shares_of
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.segmentation_meter import SegmentationMeter
 from atmnet.tasks.windows import check, segment
-from atmnet_options import DataOptions, UserError, WindowOptions
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions, WindowOptions
 
 
 class SegmentationTask:

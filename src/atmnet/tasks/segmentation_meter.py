@@ -9,8 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from atmnet.data.dense import IGNORE
-from atmnet_options import UserError
+from atmnet.data.targets import IGNORE
+from atmnet_cli.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atmnet.heads import SemanticFPNHead
-from atmnet.tasks.classifier import first_line
 from atmnet.tasks.pyramid import Pyramid, pyramid
-from atmnet_options import ModelOptions, UserError
+from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.options import ModelOptions
 
 
 class Segmenter(nn.Module):

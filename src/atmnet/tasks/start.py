@@ -13,7 +13,8 @@ from atmnet.tasks.detector import WITH_MASKS
 from atmnet.tasks.exported import ENDINGS, FileModel, load_exported
 from atmnet.tasks.segmentation import SegmentationTask
 from atmnet.tasks.task import Task, kind_of
-from atmnet_options import TrainOptions, UserError, WindowOptions
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import TrainOptions, WindowOptions
 
 
 def open_training(options: TrainOptions) -> Split:

@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from atmnet.data import Split
-from atmnet_options import DataOptions, Head, UserError
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions, Head
 
 DETECTORS = ("retinanet", "retinanet_v2", "fcos", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn")
 SEGMENTERS = ("semantic_fpn", "upernet")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atmnet_options import UserError
+from atmnet_cli.errors import UserError
 
 Logits = Callable[[Tensor], Tensor]
 """Of an image (C, H, W): logits (K, H, W)."""

@@ -1,0 +1,86 @@
+"""Write digit scenes as files, in COCO's and ADE20K's layout at once.
+
+images/{train,val}/000000.png               both
+annotations/instances_{train,val}.json      COCO
+annotations/{train,val}/000000.png          ADE20K: class k is k + 1
+classes.txt                                 ADE20K
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from atmnet.data.scene import label_map
+from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import MakeScenesOptions
+
+
+def write_scenes(options: MakeScenesOptions) -> None:
+    """Write both splits; the folder appears when all is written, or not at all.
+
+    Raises:
+        UserError: Where the folder is not empty or cannot be written, or the options are out of range.
+    """
+    folder = Path(options.directory).absolute()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"directory: {folder} is not empty; expected a new or empty folder")
+    look: dict[str, Any] = {
+        "side": options.side, "objects": options.objects, "contrast": options.contrast, "seed": options.seed,
+        **({"sizes": options.sizes} if options.sizes else {}),
+    }  # fmt: skip
+    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
+    try:
+        partial.mkdir(parents=True)
+        for split, images in (("train", options.train), ("val", options.val)):
+            _write_split(partial, SceneDetection(split, images=images, **look))
+        names = SceneSegmentation("train", side=options.side).classes
+        (partial / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise UserError(f"directory: {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_split(folder: Path, source: SceneDetection) -> None:
+    images, maps = (folder / kind / source.split for kind in ("images", "annotations"))
+    images.mkdir(parents=True)
+    maps.mkdir(parents=True)
+    content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
+    for index in range(len(source)):
+        name, scene = source.name(index), source.scene(index)
+        scene.image.save(images / name)
+        Image.fromarray(label_map(scene) + 1).save(maps / name)
+        content["images"].append(
+            {"id": source.image_id(index), "file_name": name, "width": scene.image.width, "height": scene.image.height}
+        )
+        for label, mask in zip(scene.labels.tolist(), scene.masks, strict=True):
+            runs = _run_lengths(mask)
+            content["annotations"].append({
+                "id": len(content["annotations"]) + 1, "image_id": source.image_id(index),
+                "category_id": source.category_ids[label], "iscrowd": 0, **runs,
+            })  # fmt: skip
+    categories = [{"id": n, "name": name} for n, name in zip(source.category_ids, source.classes, strict=True)]
+    text = json.dumps({"info": {"description": "digit scenes of atmnet"}, **content, "categories": categories})
+    (folder / "annotations" / f"instances_{source.split}.json").write_text(text, encoding="utf-8")
+
+
+def _run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    try:
+        from faster_coco_eval.core import mask as coco
+    except ImportError as error:
+        raise UserError("make-scenes needs faster-coco-eval: pip install 'atmnet[dense]'") from error
+    runs = coco.encode(np.asfortranarray(mask, np.uint8))
+    return {
+        "segmentation": {"size": list(runs["size"]), "counts": runs["counts"].decode()},
+        "area": float(coco.area(runs)),
+        "bbox": coco.toBbox(runs).tolist(),
+    }

@@ -1,0 +1,83 @@
+"""Evaluation: every image of a data set once, over all processes."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from atmnet.data import Batch, Split, eval_loader, image_mode, moved
+from atmnet.engine.distributed import Group, process_group
+from atmnet.engine.progress import Progress
+from atmnet.engine.setup import check_numbers
+from atmnet.tasks import Result, Task
+from atmnet.threads import cpu_threads
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions, EvaluateOptions
+
+_DTYPE = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast(device: torch.device, amp: str) -> AbstractContextManager[Any]:
+    """Mixed precision as the option ``amp`` says: 'none', 'bf16' or 'fp16'."""
+    return torch.autocast(device.type, _DTYPE.get(amp), enabled=amp != "none")
+
+
+@torch.inference_mode()
+def evaluate_model(
+    task: Task,
+    model: nn.Module,
+    loader: DataLoader[Any],
+    group: Group,
+    *,
+    amp: str = "none",
+    channels_last: bool = False,
+) -> Result:
+    """Metrics of ``model`` over what :func:`evaluation_loader` yields in this and all other processes.
+
+    Raises:
+        UserError: Where an image cannot be read: an evaluation leaves none out.
+    """
+    was_training = model.training
+    model.eval()
+    meter = task.meter(group.device)
+    progress = Progress("evaluating batch", len(loader), show=group.is_main)
+    number = group.rank
+    batch: Batch
+    for batch in loader:
+        if batch.unreadable:
+            raise UserError(f"unreadable image in evaluation: {batch.unreadable[0]}; `atmnet check-data` lists all")
+        images, targets = moved(batch.images, group.device), moved(batch.targets, group.device)
+        if channels_last and isinstance(images, torch.Tensor):
+            images = images.to(memory_format=torch.channels_last)
+        with autocast(group.device, amp):
+            outputs = task.outputs(model, images, targets)
+        meter.update(outputs, targets, number, group.world)
+        number += len(images) * group.world
+        progress.advance("" if progress.due() else None)
+    progress.close()
+    model.train(was_training)
+    return meter.result()
+
+
+def evaluation_loader(task: Task, source: Split, batch_size: int, workers: int, group: Group) -> DataLoader[Any]:
+    """Batches of this process's share of ``source``, as ``task`` wants them."""
+    return eval_loader(
+        source,
+        task.eval_transform(),
+        image_mode(task.network.config),
+        batch_size,
+        workers,
+        world=group.world,
+        rank=group.rank,
+        pin=group.device.type == "cuda",
+    )
+
+
+def evaluate(options: EvaluateOptions, task: Task, data: DataOptions) -> Result:
+    """Metrics of a task's network on the validation split of ``data``."""
+    check_numbers(options)
+    with cpu_threads(options.threads), process_group(options.device) as group:
+        loader = evaluation_loader(task, task.open(data, data.val), options.batch_size, data.workers, group)
+        return evaluate_model(task, task.network.model.to(group.device), loader, group, amp=options.amp)

@@ -1,0 +1,320 @@
+"""Training: a loop over steps, each a function of the state before it and of counters.
+
+A run that is killed at any moment and started again ends with the same bits: what is random is seeded from
+(seed, epoch, position) for a sample, (seed, step) for Mixup, and (seed, step, position of the first image) for drop
+path; so a checkpoint holds counters, no generator's state.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from atmnet.data import (
+    Batch,
+    StepSampler,
+    derive,
+    image_mode,
+    moved,
+    reseed,
+    train_loader,
+)
+from atmnet.engine.checkpoint import (
+    amend_checkpoint,
+    latest_checkpoint,
+    load_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from atmnet.engine.distributed import Group, any_process, barrier, process_group, union_over_processes
+from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
+from atmnet.engine.folder import record_options, run_folder
+from atmnet.engine.interrupt import Interrupted, StopRequest
+from atmnet.engine.log import TrainingLog, diverged
+from atmnet.engine.setup import (
+    build_optimizer,
+    build_schedule,
+    check_numbers,
+    check_options,
+    check_pairs,
+    restore_optimizer,
+    with_synchronised_norms,
+)
+from atmnet.tasks import open_training, start_task
+from atmnet.threads import cpu_threads
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import TrainOptions
+
+# Streams of random numbers of a step, apart from those of samples.
+_MIXING, _MODEL = -1, -2
+
+
+def train(options: TrainOptions) -> Path:
+    """Train as ``options`` say, or go on where a run in ``options.output`` stopped.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: On anything that the user can mend; nothing is lost.
+        Interrupted: After Ctrl-C, with everything saved.
+    """
+    check_numbers(options)
+    folder = Path(options.output)
+    with (
+        cpu_threads(options.threads),
+        process_group(options.device) as group,
+        run_folder(options) if group.is_main else nullcontext(),
+    ):
+        barrier()
+        Trainer(options, group, folder).run()
+        barrier()
+    return folder
+
+
+class Trainer:
+    """The state of a run in memory, and the loop that moves it on."""
+
+    def __init__(self, options: TrainOptions, group: Group, folder: Path) -> None:
+        self.options, self.group, self.folder = options, group, folder
+        self.train_source = open_training(options)
+        check_options(options, len(self.train_source), len(self.train_source.classes), group.world)
+        self.steps_per_epoch = len(self.train_source) // options.batch_size
+        self.total_steps = options.steps or options.epochs * self.steps_per_epoch
+
+        reseed(options.seed)
+        self.task = start_task(options, self.train_source)
+        self.network = self.task.network
+        check_pairs(options, group.world, self.task.pairs)
+        self.val_source = self.task.open(options.data, options.data.val)
+        self.mode = image_mode(self.network.config)
+        self.transform = self.task.train_transform()
+        self.model = with_synchronised_norms(self.network.model, group).to(group.device)
+        if options.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+        self.ema = ModelEmaV3(self.model, decay=options.ema) if options.ema else None
+        self.optimizer = build_optimizer(options.optim, self.model)
+        self.schedule = build_schedule(options.optim, self.optimizer, self.total_steps, self.steps_per_epoch)
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.amp == "fp16")
+        self.log = TrainingLog(options, group, self.steps_per_epoch)
+
+        self.step = self.evaluated = 0
+        self.best: dict[str, Any] = {}
+        self.unreadable: list[str] = []
+        self._resume()
+        if group.is_main:
+            record_options(folder, options)
+
+        self.parallel: Any = self.model
+        if group.world > 1:
+            self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
+        self.compiled: Any = torch.compile(self.parallel) if options.compile else self.parallel
+
+    def run(self) -> None:
+        """Take all steps that are left, evaluating, logging and saving on the way."""
+        options = self.options
+        if self.evaluated == self.total_steps:
+            self._say(f"{self.folder}: this run is complete; {self._standing()}")
+            return
+        self._say(
+            f"training {options.model.name} on {len(self.train_source)} images of {len(self.network.classes)} "
+            f"classes: {self._length()} of {options.batch_size}"
+            + (f"; going on after step {self.step}" if self.step else "")
+        )
+        self.log.open(self.folder, self.step)
+        batches = self._batches()
+        with StopRequest() as stop, closing(self.log):
+            if self._evaluation_due():  # it was cut short
+                self._evaluate()
+            while self.step < self.total_steps:
+                self._take_step(batches)
+                evaluate = self._evaluation_due()
+                saved = evaluate or self.step % options.checkpoint_every == 0
+                if saved:
+                    self._save()
+                if evaluate:
+                    self._evaluate()
+                if self._stop_agreed(stop.wanted) and self.step < self.total_steps:
+                    if not saved:
+                        self._save()
+                    raise Interrupted(f"stopped and saved after step {self.step}; run the same command to go on")
+        self._say(f"done in {self.log.seconds:.1f} s; {self._standing()}")
+
+    def _batches(self) -> Iterator[Batch]:
+        options = self.options
+        self.sampler = StepSampler(
+            len(self.train_source),
+            batch_size=options.batch_size,
+            parts=options.accumulate,
+            seed=options.seed,
+            repeats=options.augment.repeats,
+            start_step=self.step,
+            total_steps=self.total_steps,
+            world=self.group.world,
+            rank=self.group.rank,
+        )
+        pin = self.group.device.type == "cuda"
+        workers = options.data.workers
+        return iter(train_loader(self.train_source, self.transform, self.mode, self.sampler, workers, pin))
+
+    def _take_step(self, batches: Iterator[Batch]) -> None:
+        """One update of the weights, from the gradients of all parts of the step."""
+        options = self.options
+        self.model.train()
+        if self.schedule is not None:
+            self.schedule.step_update(self.step)
+        for part in range(options.accumulate):
+            batch = next(batches)
+            self._note_unreadable(batch.unreadable)
+            more = part < options.accumulate - 1 and self.group.world > 1
+            with self.parallel.no_sync() if more else nullcontext():
+                loss = self._loss(batch, part) / options.accumulate
+                self.scaler.scale(loss).backward()
+            self.log.add_loss(loss)
+
+        self.scaler.unscale_(self.optimizer)
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if options.optim.clip_grad:
+            nn.utils.clip_grads_with_norm_(parameters, options.optim.clip_grad, norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema is not None:
+            self.ema.update(self.model)
+        self.step += 1
+
+        if self.log.is_due(self.step):
+            self._share_unreadable()
+        lr = max(group["lr"] for group in self.optimizer.param_groups)
+        self.log.end_step(self.step, lr, norm, len(self.unreadable))
+
+    def _loss(self, batch: Batch, part: int) -> Tensor:
+        device, seed = self.group.device, self.options.seed
+        images, targets = moved(batch.images, device), moved(batch.targets, device)
+        reseed(seed, _MIXING, self.step)
+        images, targets = self.task.mix(images, targets)
+        if self.options.channels_last and isinstance(images, Tensor):
+            images = images.to(memory_format=torch.channels_last)
+        first = self.sampler.first_position(part)
+        seeds = [derive(seed, _MODEL, self.step, first + i) for i in range(len(images))]
+        reseed(seed, _MODEL, self.step, first)
+        with autocast(device, self.options.amp):
+            return self.task.loss(self.compiled, images, targets, seeds)
+
+    def _note_unreadable(self, names: list[str]) -> None:
+        new = [name for name in dict.fromkeys(names) if name not in self.unreadable]
+        self.unreadable += new
+        allowed = self.options.data.max_unreadable
+        if len(self.unreadable) > allowed * len(self.train_source):
+            raise UserError(
+                f"data.max_unreadable: {len(self.unreadable)} of {len(self.train_source)} training images are "
+                f"unreadable, more than {100 * allowed:g} %: e.g. {self.unreadable[0]}; `atmnet check-data` lists all"
+            )
+        for name in new:
+            self.log.say(f"skipped an unreadable image: {name}")
+
+    def _share_unreadable(self) -> None:
+        everywhere = union_over_processes(self.unreadable)
+        self._note_unreadable(everywhere)
+        self.unreadable = everywhere  # in one order
+
+    def _evaluation_due(self) -> bool:
+        every = self.options.evaluate_every * self.steps_per_epoch
+        return self.evaluated < self.step and (self.step == self.total_steps or self.step % every == 0)
+
+    def _evaluate(self) -> None:
+        """Evaluate what was saved just before: whatever happens here, no training is lost."""
+        options, group = self.options, self.group
+        loader = evaluation_loader(self.task, self.val_source, options.eval_batch_size, options.data.workers, group)
+        start = time.monotonic()
+        result = evaluate_model(
+            self.task, self._weights_to_use(), loader, group, amp=options.amp, channels_last=options.channels_last
+        )
+        if not self.best or result.score > self.best["score"]:
+            self.best = {"step": self.step, "score": result.score}
+        self.log.end_evaluation(self.step, result, time.monotonic() - start)
+        self.evaluated = self.step
+        self._write(amend_checkpoint, self.folder, self.step, self._counters())
+
+    def _weights_to_use(self) -> nn.Module:
+        return self.model if self.ema is None else self.ema.module
+
+    def _save(self) -> None:
+        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+            raise diverged("the weights are not finite", self.step)
+        self._share_unreadable()
+        trainer = self._counters() | {"scaler": self.scaler.state_dict(), "optimizer": self.optimizer.state_dict()}
+        if self.ema is not None:
+            trainer["model"] = self.model.state_dict()
+        weights = self._weights_to_use().state_dict()
+        self._write(save_checkpoint, self.folder, self.step, self.network, weights, trainer)
+
+    def _counters(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "evaluated": self.evaluated,
+            "best": self.best,
+            "unreadable": self.unreadable,
+            "log": self.log.state(),
+        }
+
+    def _write(self, function: Callable[..., object], *args: Any) -> None:
+        """Call ``function`` to change what is on the disk, in the first process alone."""
+        if self.group.is_main:
+            try:
+                function(*args)
+                self._prune()
+            except OSError as error:
+                raise UserError(
+                    f"output: {self.folder}: {error.strerror} at the checkpoint of step {self.step}; earlier ones are "
+                    f"whole: mend this and run the same command to go on"
+                ) from error
+        barrier()
+
+    def _prune(self) -> None:
+        prune_checkpoints(self.folder, self.options.keep, int(self.best["step"]) if self.best else None)
+
+    def _resume(self) -> None:
+        """Take over the newest checkpoint, if there is one."""
+        folder = latest_checkpoint(self.folder)
+        if folder is None:
+            return
+        weights, trainer = load_checkpoint(folder)
+        self.model.load_state_dict(trainer.get("model", weights))
+        if self.ema is not None:
+            self.ema.module.load_state_dict(weights)
+        restore_optimizer(self.optimizer, trainer["optimizer"])
+        self.scaler.load_state_dict(trainer["scaler"])
+        self.log.load_state(trainer["log"])
+        self.step, self.best, self.unreadable = trainer["step"], trainer["best"], trainer["unreadable"]
+        self.evaluated = trainer["evaluated"]
+        if self.group.is_main:
+            self._prune()
+
+    def _stop_agreed(self, wanted: bool) -> bool:
+        """Whether to stop now. Many processes ask each other only where they meet anyway, at the log's steps."""
+        if self.group.world == 1:
+            return wanted
+        return self.log.is_due(self.step) and any_process(wanted, self.group.device)
+
+    def _standing(self) -> str:
+        best = "not evaluated"
+        if self.best:
+            best = f"best {self.task.score_name} {self.best['score']:.2f} % at step {self.best['step']}"
+        return f"{best}; checkpoint in {self.folder / 'best'}"
+
+    def _length(self) -> str:
+        if self.options.steps:
+            return f"{self.total_steps} steps"
+        return f"{self.options.epochs} epochs of {self.steps_per_epoch} steps"
+
+    def _say(self, line: str) -> None:
+        if self.group.is_main:
+            print(line, flush=True)

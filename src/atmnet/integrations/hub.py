@@ -1,0 +1,141 @@
+"""timm's hub layout: a folder of config.json, safetensors and a model card that states nothing but recorded facts."""
+
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from timm.models._hub import generate_readme
+
+from atmnet.engine import read_metrics, read_options
+from atmnet.tasks import Classifier, load_classifier
+from atmnet.tasks.classifier import create, data_config, find_checkpoint
+from atmnet_cli.errors import UserError
+
+_CITATION = """@inproceedings{wei2023active,
+  title = {Active Token Mixer},
+  author = {Wei, Guoqiang and Zhang, Zhizheng and Lan, Cuiling and Lu, Yan and Chen, Zhibo},
+  booktitle = {Proceedings of the AAAI Conference on Artificial Intelligence},
+  year = {2023}
+}"""
+
+
+def save_pretrained(model: str | Path | Classifier, folder: str | Path, *, license: str = "") -> Path:
+    """Write a classifier so that ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it.
+
+    Args:
+        model: A run or checkpoint folder, whose options and metrics enter the model card; or a classifier, of which
+            nothing but its architecture is known.
+        folder: Folder to write to; made where it is missing.
+        license: Identifier of the weights' licence, e.g. 'apache-2.0'; nothing is said without.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: Where there is no such run.
+    """
+    folder = Path(folder)
+    classifier = model if isinstance(model, Classifier) else load_classifier(str(model))
+    run = None if isinstance(model, Classifier) else Path(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {key: value.detach().cpu().contiguous() for key, value in classifier.model.state_dict().items()}
+    safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    classifier.write_config(folder / "config.json")
+    (folder / "README.md").write_text(model_card(classifier, folder.resolve().name, run, license), encoding="utf-8")
+    return folder
+
+
+def from_pretrained(name: str | Path) -> Classifier:
+    """The classifier of a folder that :func:`save_pretrained` wrote, or of a hub repository 'OWNER/NAME'.
+
+    Raises:
+        UserError: Where there is none, or it is no classifier of timm.
+    """
+    if Path(name).is_dir():
+        return load_classifier(str(name))
+    model = create(f"hf-hub:{name}", pretrained=True)
+    names = model.pretrained_cfg.get("label_names") or [str(k) for k in range(model.num_classes)]
+    return Classifier(model.eval(), list(names), data_config(model, None))
+
+
+def push_to_hub(folder: str | Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
+    """Upload a folder that :func:`save_pretrained` wrote; returns where it is.
+
+    Args:
+        folder: The folder.
+        repository: 'OWNER/NAME'; made where it is missing.
+        private: Whether a repository that is made is private.
+        token: The hub's; default: the one that ``hf auth login`` left.
+
+    Raises:
+        UserError: Where the folder is none of ours, or the hub refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+    if not (Path(folder) / "config.json").is_file():
+        raise UserError(f"folder: {folder}: no config.json in it; write one by save_pretrained")
+    api = HfApi(token=token, library_name="timm")
+    try:
+        url = api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=url.repo_id, folder_path=str(folder), commit_message="Add model")
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError) as error:
+        raise UserError(f"repository: {repository}: {str(error).splitlines()[0]}") from error
+    return str(url)
+
+
+def model_card(classifier: Classifier, name: str, run: Path | None, license: str) -> str:
+    """The README of a model: its architecture as counted, its run's options and scores as recorded, no more."""
+    model: Any = classifier.model
+    architecture, config = model.pretrained_cfg["architecture"], classifier.config
+    _, height, width = config["input_size"]
+    details: dict[str, Any] = {
+        "Architecture": architecture,
+        "Parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
+        "Classes": len(classifier.classes),
+        "Image size": f"{height} x {width}",
+    }
+    if run is not None:
+        details |= _training(run)
+    usage = (
+        "```python\nimport atmnet, timm\n\n"
+        f'model = timm.create_model("hf-hub:OWNER/{name}", pretrained=True).eval()\n```'
+    )
+    card: dict[str, Any] = {
+        "tags": ["image-classification", "timm", "active-token-mixer"],
+        "description": f"An image classifier, {architecture}, written by atmnet in timm's layout.",
+        "details": details,
+        "usage": usage,
+    }
+    if "atmnet" in architecture:
+        card["citation"] = _CITATION
+    text = generate_readme(card | ({"license": license} if license else {}), name)
+    # timm's card claims a licence where none is given.
+    return text if license else text.replace("license: apache-2.0\n", "", 1)
+
+
+def _training(run: Path) -> dict[str, Any]:
+    """What the run recorded of itself."""
+    options = read_options(run)
+    if options is None:
+        return {}
+    data, optim, batch = options["data"], options["optim"], options["batch_size"]
+    source = f"{data['source']}, {Path(data['root']).name}" if data["root"] else data["source"]
+    found = {
+        "Training data": f"{source}, split {data['train']}",
+        "Training": f"{options['epochs']} epochs of batches of {batch}, {optim['opt']} at {optim['lr']}",
+    }
+    lines = next((lines for folder in (run, *run.resolve().parents[:2]) if (lines := read_metrics(folder))), [])
+    scores = [line for line in lines if "top1" in line]
+    step = _step(run)
+    known = [line for line in scores if line["step"] == step]
+    if known:
+        found["Top-1 accuracy"] = f"{known[-1]['top1']:.2f} % on split {data['val']}"
+    return found
+
+
+def _step(run: Path) -> int | None:
+    """The step of the checkpoint that a run or checkpoint folder stands for."""
+    folder = find_checkpoint(run)
+    name = folder.resolve().name if folder is not None else ""
+    return int(name.removeprefix("step-")) if name.startswith("step-") else None

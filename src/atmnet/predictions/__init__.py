@@ -1,0 +1,18 @@
+"""Predictions for picture files: computed, drawn, and written as files."""
+
+from atmnet.predictions.answers import Answer, objects, ranking, regions
+from atmnet.predictions.prediction import Prediction, find_images, predict
+from atmnet.predictions.results import Results
+from atmnet.predictions.sheet import contact_sheet
+
+__all__ = [
+    "Answer",
+    "Prediction",
+    "Results",
+    "contact_sheet",
+    "find_images",
+    "objects",
+    "predict",
+    "ranking",
+    "regions",
+]

@@ -1,0 +1,1 @@
+"""The ``atmnet`` command: its options, its errors and its parser. Imports neither torch nor ``atmnet``."""

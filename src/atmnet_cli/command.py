@@ -1,0 +1,162 @@
+"""The ``atmnet`` command: parses options, loads the module of the command that was named, and reports errors."""
+
+import difflib
+import importlib
+import os
+import re
+import sys
+from argparse import ArgumentError
+from collections.abc import Sequence
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import (
+    BenchmarkOptions,
+    CheckDataOptions,
+    EvaluateOptions,
+    ExportOptions,
+    MakeScenesOptions,
+    ModelsOptions,
+    PredictOptions,
+    TrainOptions,
+)
+
+RECIPES = Path(__file__).parents[1] / "atmnet" / "recipes"
+
+_COMMANDS = {
+    "train": TrainOptions,
+    "evaluate": EvaluateOptions,
+    "predict": PredictOptions,
+    "models": ModelsOptions,
+    "benchmark": BenchmarkOptions,
+    "check-data": CheckDataOptions,
+    "make-scenes": MakeScenesOptions,
+    "export": ExportOptions,
+}
+#: Options that are given by position: their help.
+_POSITIONAL = {
+    "make-scenes": {"directory": "Folder to write to; new or empty."},
+    "evaluate": {"model": "Run or checkpoint folder; or the name of a model, with --weights."},
+    "export": {"model": "Run or checkpoint folder; or the name of a model, with --weights."},
+    "predict": {
+        "model": "Run or checkpoint folder; an exported file; or the name of a model, with --weights.",
+        "images": "Images and folders of images.",
+    },
+}
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of all commands, made from their options."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        prog="atmnet", description="Active Token Mixer: train, evaluate and use vision backbones.", exit_on_error=False
+    )
+    commands = parser.add_subcommands(metavar="COMMAND")
+    for name, options in _COMMANDS.items():
+        positional = _POSITIONAL.get(name, {})
+        usage = " ".join(["atmnet", name, *(key.upper() + " ..." * (key == "images") for key in positional)])
+        command = ArgumentParser(
+            description=(options.__doc__ or ""),
+            usage=f"{usage} {'[--config RECIPE] --output DIR ' * (name == 'train')}[options]",
+            exit_on_error=False,
+        )
+        if name == "train":
+            recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+            command.add_argument("--config", action="config", help=f"YAML file, or one of the recipes: {recipes}.")
+        for key, text in positional.items():
+            command.add_argument(key, help=text, **({"type": str, "nargs": "+"} if key == "images" else {"type": str}))
+        by_hand = set(positional)
+        if name == "benchmark":  # so that several models can be named without brackets
+            by_hand.add("models")
+            models, text = BenchmarkOptions().models, "Names of timm models; ratios are to the first."
+            command.add_argument("--models", type=str, nargs="+", default=models, help=text)
+        command.add_class_arguments(options, skip=by_hand)
+        commands.add_subcommand(name, command, help=(options.__doc__ or "").splitlines()[0])
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status. What the user can mend is one line on stderr, and status 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments:
+        arguments = ["--help"]
+    try:
+        name, options = _parse(arguments)
+        module = importlib.import_module(f"atmnet.cli.{name.replace('-', '_')}")
+        return module.run(options)
+    except (UserError, ArgumentError) as error:
+        return _fail(" ".join(str(error).split()))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}")
+    except KeyboardInterrupt as stop:
+        print(f"\natmnet: {str(stop) or 'interrupted'}", file=sys.stderr)
+        return 130
+
+
+def _parse(arguments: list[str]) -> tuple[str, object]:
+    parser = build_parser()
+    arguments = _with_recipes(arguments)
+    try:
+        parsed = parser.parse_args(arguments)
+    except ArgumentError as error:
+        raise UserError(_explained(str(error), arguments[0])) from error
+    name = parsed.subcommand
+    values = parser.instantiate(parsed)[name]
+    if name == "train":
+        del values["config"]
+    return name, _COMMANDS[name](**vars(values))
+
+
+def _with_recipes(arguments: list[str]) -> list[str]:
+    """``--config NAME`` with the path of the recipe of that name, where no such file is at hand."""
+    joined: list[str] = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        joined += [key, value] if key == "--config" and value else [argument]
+    for i in range(1, len(joined)):
+        if joined[i - 1] == "--config" and not Path(joined[i]).is_file():
+            known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+            if joined[i] not in known:
+                near = difflib.get_close_matches(joined[i], known, n=1)
+                raise UserError(
+                    f"config: {joined[i]}: no such file or recipe; "
+                    + (f"do you mean {near[0]}?" if near else f"recipes are {', '.join(known)}")
+                )
+            joined[i] = str(RECIPES / f"{joined[i]}.yaml")
+    return joined
+
+
+def _explained(message: str, command: str) -> str:
+    """The parser's message, with the nearest name where a name is unknown."""
+    match = re.search(r"does not accept option '([\w.-]+)'|unrecognized arguments: --([\w.-]+)", message)
+    if match and command in _COMMANDS:
+        typed = match[1] or match[2]
+        wrong = typed.replace("-", "_")
+        names = _option_names(_COMMANDS[command])
+        leaf = {name.rpartition(".")[2]: name for name in names}
+        near = [leaf[name] for name in difflib.get_close_matches(wrong.rpartition(".")[2], leaf, n=1)]
+        near = near or difflib.get_close_matches(wrong, names, n=1)
+        return f"unknown option {typed!r}" + (f"; do you mean {near[0]!r}?" if near else "")
+    return re.sub(rf"\b{command}\.", "--", message).strip()
+
+
+def _option_names(options: type, prefix: str = "") -> list[str]:
+    names = []
+    for name, kind in get_type_hints(options).items():
+        names.append(prefix + name)
+        for inner in (kind, *get_args(kind)):  # X, or the X of X | None
+            if is_dataclass(inner):
+                names += _option_names(inner, f"{prefix}{name}.")  # type: ignore[arg-type]
+    return names
+
+
+def _fail(message: str) -> int:
+    print(f"atmnet: error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,33 @@
+"""The options of every command, as dataclasses. Imports nothing heavy, so that help is instant."""
+
+from atmnet_cli.options.commands import (
+    BenchmarkOptions,
+    CheckDataOptions,
+    EvaluateOptions,
+    ExportOptions,
+    MakeScenesOptions,
+    ModelsOptions,
+    PredictOptions,
+    WindowOptions,
+)
+from atmnet_cli.options.data import DataOptions
+from atmnet_cli.options.model import Head, ModelOptions
+from atmnet_cli.options.training import AugmentOptions, DenseOptions, OptimOptions, TrainOptions
+
+__all__ = [
+    "AugmentOptions",
+    "BenchmarkOptions",
+    "CheckDataOptions",
+    "DataOptions",
+    "DenseOptions",
+    "EvaluateOptions",
+    "ExportOptions",
+    "Head",
+    "MakeScenesOptions",
+    "ModelOptions",
+    "ModelsOptions",
+    "OptimOptions",
+    "PredictOptions",
+    "TrainOptions",
+    "WindowOptions",
+]
