@@ -1,7 +1,7 @@
 """The error that users see, and the checks of options that commands share."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from operator import attrgetter
 from typing import Any
@@ -35,27 +35,25 @@ def check_minimums(options: Any, minimums: Mapping[str, float]) -> None:
             raise UserError(f"{name}: got {value}, expected at least {minimum}")
 
 
-def refuse_unused(
-    options: Any, taken_by: Mapping[str, Sequence[str]], chosen: str, what: str, prefix: str = ""
-) -> None:
-    """Refuse options that were set, though what was chosen does not take them.
+def refuse_options(options: Any, names: Iterable[str], chosen: str, prefix: str = "") -> None:
+    """Refuse options that were set although the choice made elsewhere does not take them.
 
     Args:
-        options: Options of any kind.
-        taken_by: Of each option that not all take, such as 'data.img_size', the choices that do.
-        chosen: The choice that was made.
-        what: What the user knows it as.
+        options: Options of any command.
+        names: Dotted names of the options that the choice does not take.
+        chosen: The choice, as the user knows it, such as "model.head 'fcos'".
         prefix: What stands before the names on the command line.
 
     Raises:
-        UserError: Naming the first such option that is not at its default.
+        UserError: Naming the first of them that is not at its default.
     """
-    for name in (name for name, takers in taken_by.items() if chosen not in takers):
+    for name in names:
         holder, _, leaf = name.rpartition(".")
-        part = attrgetter(holder)(options) if holder else options
-        default = next(_default(each) for each in fields(part) if each.name == leaf)
-        if getattr(part, leaf) != default:
-            raise UserError(f"{prefix}{name}: {what} does not take it; leave it at its default, {default!r}")
+        group = attrgetter(holder)(options) if holder else options
+        default = next(_default(each) for each in fields(group) if each.name == leaf)
+        if getattr(group, leaf) != default:
+            advice = "leave it out" if default is None or default == "" else f"leave it at its default, {default!r}"
+            raise UserError(f"{prefix}{name}: {chosen} does not take it; {advice}")
 
 
 def _default(option: Field[Any]) -> Any:

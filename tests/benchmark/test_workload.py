@@ -93,8 +93,8 @@ def test_any_size_that_a_model_takes(name, size):
 @pytest.mark.parametrize(
     ("name", "size", "told"),
     [
-        ("atmnet_tny", 224, r"models: unknown model: 'atmnet_tny'; do you mean atmnet_tiny or "),
-        ("zzz", 224, r"models: unknown model: 'zzz'; do you mean atmnet_base or "),
+        ("atmnet_tny", 224, r"models: unknown model 'atmnet_tny'; do you mean atmnet_tiny or "),
+        ("zzz", 224, r"models: unknown model 'zzz'; do you mean atmnet_base or "),
         ("nest_tiny", 225, r"models: nest_tiny cannot be built at img_size 225: .*patch_size"),
     ],
 )

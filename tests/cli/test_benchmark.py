@@ -56,7 +56,7 @@ def test_a_model_for_fixed_images_is_built_for_the_size(atmnet):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--models", "atmnet_nano", "atmnet_tny"], r"models: unknown model: 'atmnet_tny'; do you mean atmnet_tiny "),
+        (["--models", "atmnet_nano", "atmnet_tny"], r"models: unknown model 'atmnet_tny'; do you mean atmnet_tiny "),
         (
             ["--models", "atmnet_nano", "--img_size=2"],
             r"models: atmnet_nano cannot run at img_size 2, batch_size 2 in ",

@@ -181,7 +181,7 @@ def test_evaluation_keeps_what_is_not_named(atmnet, segmenter, scenes):
 
 
 def test_options_of_others_are_refused(atmnet, detector, scenes):
-    assert "windows: of segmenters alone" in atmnet("evaluate", detector, "--windows.flip=true").error
-    assert "data.img_size: of classifiers" in atmnet("evaluate", detector, "--data.img_size=96").error
+    assert "windows: only segmenters take windows" in atmnet("evaluate", detector, "--windows.flip=true").error
+    assert "data.img_size: only classifiers take it" in atmnet("evaluate", detector, "--data.img_size=96").error
     assert "top: detection does not take it" in atmnet("predict", detector, scenes, "--top=5").error
     assert "has its own" in atmnet("evaluate", detector, "--weights=w.safetensors").error

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from atmnet.engine.setup import build_schedule
-from atmnet.tasks import kind_of
+from atmnet.tasks import HEADS
 from atmnet_cli.command import _parse
 from atmnet_cli.options import TrainOptions
 
@@ -49,7 +49,7 @@ def rates(name: str) -> list[float]:
 @pytest.mark.parametrize("name", IMAGES)
 def test_data_fit_the_head(name):
     options = recipe(name)
-    assert options.data.source == {"detection": "coco", "segmentation": "ade20k"}[kind_of(options.model.head)]
+    assert options.data.source == {"detection": "coco", "segmentation": "ade20k"}[HEADS[options.model.head].kind]
 
 
 @pytest.mark.parametrize("name", IMAGES)

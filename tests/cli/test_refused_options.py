@@ -74,8 +74,8 @@ def test_the_command_line_goes_before_the_recipe(atmnet, quick, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["evaluate", "nowhere"], r"unknown model or no such folder: 'nowhere'"),
-        (["evaluate", "atmnet_nano"], r"weights: atmnet_nano is a model's name; give the file"),
+        (["evaluate", "nowhere"], r"model: unknown model or folder 'nowhere'"),
+        (["evaluate", "atmnet_nano"], r"weights: atmnet_nano is the name of a model; name the file"),
         (["evaluate", "{run}", "--batch_size=0"], r"batch_size: got 0, expected at least 1"),
         (["evaluate", "{run}", "--data.img_size=-1"], r"data.img_size: .*-1"),
         (["evaluate", "{run}", "--weightz=x"], r"unknown option 'weightz'; do you mean 'weights'\?"),
@@ -83,7 +83,7 @@ def test_the_command_line_goes_before_the_recipe(atmnet, quick, tmp_path):
         (["predict", "{run}"], r"images"),
         (["predict", "{run}", "nowhere.jpg"], r"images: nowhere.jpg: no such file or folder"),
         (["predict", "{run}", "{run}"], r"images: no pictures .* in "),
-        (["predict", "{run}", "{root}", "--top=0"], r"top, batch_size: got 0, 32, expected at least 1"),
+        (["predict", "{run}", "{root}", "--top=0"], r"top: got 0, expected at least 1"),
         (["models", "--size=8"], r"size: got 8, expected at least 32"),
         (["check-data"], r"data.root: expected the folder that holds the splits; none given"),
         (["train", "--output=x"], r"data.root: expected the folder that holds the splits; none given"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from atmnet.data import OnImage, eval_loader, eval_transform, open_source
+from atmnet.data import OnImage, eval_loader, eval_transform, open_source, stack_samples
 from atmnet_cli.options import DataOptions
 
 CONFIG = {
@@ -13,7 +13,7 @@ CONFIG = {
 
 def _batches(root, workers=0, **share):
     source = open_source(DataOptions(root=str(root)), "val")
-    return list(eval_loader(source, OnImage(eval_transform(CONFIG)), "RGB", 5, workers, **share))
+    return list(eval_loader(source, OnImage(eval_transform(CONFIG)), stack_samples, "RGB", 5, workers, **share))
 
 
 @pytest.mark.parametrize(("world", "workers"), [(1, 0), (1, 2), (2, 0), (2, 1), (5, 0), (20, 0)])

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from atmnet.data import DigitsReader, Key, collate
+from atmnet.data import DigitsReader, Key, list_samples
 from atmnet.data.dataset import TrainSet
-from atmnet.data.dense_source import open_dense
 from atmnet.data.dense_transforms import detection_train_transform
 from atmnet.data.scene import _place, _resize_ink
 from atmnet.data.scene_material import digits, photographs
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.sources import open_split
 from atmnet.data.targets import IGNORE
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, DenseOptions
@@ -70,7 +70,7 @@ def test_training_samples_are_a_function_of_their_key():
     assert torch.equal(first.image, again.image)
     assert torch.equal(first.target.boxes, again.target.boxes)
     assert first.image.shape != other.image.shape or not torch.equal(first.image, other.image)
-    batch = collate([first, other])
+    batch = list_samples([first, other])
     assert [type(value) for value in (batch.images, batch.targets)] == [list, list]
 
 
@@ -210,14 +210,14 @@ def test_bad_splits_and_pairings():
     with pytest.raises(UserError, match="has the splits train and val, not 'test'"):
         SceneSegmentation("test")
     with pytest.raises(UserError, match="got 'ade20k'; detection reads 'coco' or 'scenes'"):
-        open_dense(DataOptions(source="ade20k"), "train", "detection")
+        open_split(DataOptions(source="ade20k"), "train", "detection")
     with pytest.raises(UserError, match="the network has a b"):
-        open_dense(DataOptions(source="scenes"), "val", "detection", ["a", "b"])
+        open_split(DataOptions(source="scenes"), "val", "detection", ["a", "b"])
 
 
 def test_opened_by_options():
     options = DataOptions(source="scenes", kwargs={"side": 64, "images": 3})
-    assert isinstance(open_dense(options, "train", "detection"), SceneDetection)
-    source = open_dense(options, "val", "segmentation", ["background", *map(str, range(10))])
+    assert isinstance(open_split(options, "train", "detection"), SceneDetection)
+    source = open_split(options, "val", "segmentation", ["background", *map(str, range(10))])
     assert isinstance(source, SceneSegmentation)
     assert (len(source), source.name(2)) == (3, "000002.png")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from atmnet.data import Key, OnImage, StepSampler, open_source, train_loader, train_transform
+from atmnet.data import Key, OnImage, StepSampler, open_source, stack_samples, train_loader, train_transform
 from atmnet.data.dataset import TrainSet
 from atmnet_cli.options import AugmentOptions, DataOptions
 from tests.data.tiny import pack, png_header
@@ -59,7 +59,9 @@ def test_workers_change_nothing(source, kind, digits_root):
     runs = []
     for workers in (0, 2):
         sampler = StepSampler(24, batch_size=8, parts=2, total_steps=12)
-        runs.append(list(train_loader(source, OnImage(train_transform(STRONG, CONFIG)), "RGB", sampler, workers)))
+        runs.append(
+            list(train_loader(source, OnImage(train_transform(STRONG, CONFIG)), stack_samples, "RGB", sampler, workers))
+        )
         _disturb()
     assert len(runs[0]) == len(runs[1]) == 24
     for a, b in zip(*runs, strict=True):
@@ -72,7 +74,8 @@ def test_reading_leaves_the_training_process_generators_alone(source):
     sampler = StepSampler(24, batch_size=8, total_steps=1)
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    list(train_loader(source, OnImage(train_transform(STRONG, CONFIG)), "RGB", sampler, workers=1))
+    transform = OnImage(train_transform(STRONG, CONFIG))
+    list(train_loader(source, transform, stack_samples, "RGB", sampler, workers=1))
     assert torch.get_rng_state().equal(state)
 
 

@@ -8,8 +8,8 @@ from pycocotools.coco import COCO
 
 from atmnet.cli import make_scenes
 from atmnet.data import write_scenes
-from atmnet.data.dense_source import open_dense
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.sources import open_split
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, MakeScenesOptions
 
@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize(("split", "images"), [("train", 5), ("val", 3)])
 def test_coco_reads_back_the_same(folder, split, images):
-    written = open_dense(DataOptions(source="coco", root=str(folder)), split, "detection")
+    written = open_split(DataOptions(source="coco", root=str(folder)), split, "detection")
     made = SceneDetection(split, side=64, images=images, seed=2)
     assert (len(written), written.classes, written.category_ids) == (images, made.classes, made.category_ids)
     for index in range(images):
@@ -40,7 +40,7 @@ def test_coco_reads_back_the_same(folder, split, images):
 
 @pytest.mark.parametrize(("split", "images"), [("train", 5), ("val", 3)])
 def test_ade20k_reads_back_the_same(folder, split, images):
-    written = open_dense(DataOptions(source="ade20k", root=str(folder)), split, "segmentation")
+    written = open_split(DataOptions(source="ade20k", root=str(folder)), split, "segmentation")
     made = SceneSegmentation(split, side=64, images=images, seed=2)
     assert (len(written), written.classes) == (images, made.classes)
     for index in range(images):
@@ -52,7 +52,7 @@ def test_ade20k_reads_back_the_same(folder, split, images):
 def test_scenes_of_another_look(tmp_path):
     look = {"objects": (1, 2), "sizes": (32, 50), "contrast": (90, 170)}
     make_scenes.run(MakeScenesOptions(str(tmp_path / "made"), train=2, val=1, side=64, **look))
-    written = open_dense(DataOptions(source="coco", root=str(tmp_path / "made")), "train", "detection")
+    written = open_split(DataOptions(source="coco", root=str(tmp_path / "made")), "train", "detection")
     made = SceneDetection("train", side=64, **look)
     assert [written.load(i, "RGB")[0].tobytes() for i in (0, 1)] == [made.load(i, "RGB")[0].tobytes() for i in (0, 1)]
 

@@ -64,4 +64,4 @@ def test_refused(folder, tmp_path, monkeypatch, capfd, arguments, told):
 
 def test_no_such_model(tmp_path, capfd):
     assert main(["export", str(tmp_path / "none")]) == 2
-    assert "unknown model or no such folder" in capfd.readouterr().err
+    assert "unknown model or folder" in capfd.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from atmnet.data import DigitsReader, eval_transform
-from atmnet.tasks.classifier import data_config
+from atmnet.models.create import data_config
 from tests.export.conftest import CLASSES
 
 pytest.importorskip("onnxruntime")

@@ -9,8 +9,8 @@ import yaml
 
 from atmnet.engine import read_metrics, train
 from atmnet.integrations.hub import from_pretrained, push_to_hub, save_pretrained
+from atmnet.models.create import data_config
 from atmnet.tasks import Classifier, load_classifier
-from atmnet.tasks.classifier import data_config
 from atmnet_cli.errors import UserError
 from tests.data.tiny import write_digits
 from tests.engine.runs import tiny

@@ -9,19 +9,20 @@ from torchvision.models import detection
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from atmnet.tasks.detector import FIRST_LABEL, WITH_MASKS, assemble_detector, build_detector, counters_of
+from atmnet.tasks.detector import assemble_detector, build_detector, counters_of
+from atmnet.tasks.heads import HEADS
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DenseOptions, ModelOptions
 
 K = 3
-every_head = pytest.mark.parametrize("head", FIRST_LABEL)
+every_head = pytest.mark.parametrize("head", [name for name, head in HEADS.items() if head.kind == "detection"])
 
 
 def small(head: Any, name: str = "atmnet_nano", **kwargs: Any) -> nn.Module:
     given = kwargs.pop("head_kwargs", {})
     if head not in ("retinanet", "retinanet_v2", "fcos"):
         few = {"rpn_post_nms_top_n_train": 50, "rpn_post_nms_top_n_test": 50, "box_detections_per_img": 5}
-        masks = {"mask_channels": 16} if head in WITH_MASKS else {}
+        masks = {"mask_channels": 16} if HEADS[head].masks else {}
         given = {"representation_size": 32, "box_batch_size_per_image": 16, **few, **masks, **given}
     options = ModelOptions(name=name, head=head, channels=64, head_kwargs=given, **kwargs)
     return build_detector(options, DenseOptions(sides=[96, 64], longest=160), K)
@@ -31,9 +32,9 @@ def target(head: str, boxes: list[list[float]], height: int, width: int) -> dict
     """With labels as torchvision counts them, and masks that fill their boxes."""
     found = {
         "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
-        "labels": FIRST_LABEL[head] + torch.arange(len(boxes)) % K,
+        "labels": HEADS[head].first_label + torch.arange(len(boxes)) % K,
     }
-    if head in WITH_MASKS:
+    if HEADS[head].masks:
         found["masks"] = torch.zeros(len(boxes), height, width, dtype=torch.uint8)
         for mask, (x0, y0, x1, y1) in zip(found["masks"], boxes, strict=True):
             mask[int(y0) : int(y1) + 1, int(x0) : int(x1) + 1] = 1
@@ -68,7 +69,7 @@ def test_hard_images(head, which):
     found = model.eval()(images)
     for result, image in zip(found, images, strict=True):
         assert result["boxes"].shape == (len(result["scores"]), 4)
-        if head in WITH_MASKS:
+        if HEADS[head].masks:
             assert result["masks"].shape[-2:] == image.shape[-2:]
 
 
@@ -100,7 +101,7 @@ REFERENCES = {
 @pytest.mark.parametrize("head", REFERENCES)
 def test_is_torchvisions(head):
     """Same state dict, same outputs, and with the same random numbers the same losses."""
-    one_stage = FIRST_LABEL[head] == 0
+    one_stage = HEADS[head].stages == 1
     thresholds = {
         ("" if one_stage else "box_") + "score_thresh": 0.0,
         ("" if one_stage else "box_") + "detections_per_img": 9,
@@ -111,7 +112,7 @@ def test_is_torchvisions(head):
     ours = assemble_detector(
         torchvisions_pyramid(head),
         head,
-        5 - FIRST_LABEL[head],
+        5 - HEADS[head].first_label,
         strides=(8, 16, 32) if one_stage else (4, 8, 16, 32),
         sides=(96,),
         longest=140,
@@ -214,7 +215,7 @@ def test_sizes_of_images(head):
 
 @every_head
 def test_boxes_are_not_rounded_under_autocast(head):
-    every = {"score_thresh": 0.0} if FIRST_LABEL[head] == 0 else {"box_score_thresh": 0.0}
+    every = {"score_thresh": 0.0} if (HEADS[head].stages == 1) else {"box_score_thresh": 0.0}
     model, image = small(head, head_kwargs=every), torch.rand(3, 64, 96)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = model.train()([image], [target(head, [[5, 5, 40, 45]], 64, 96)])

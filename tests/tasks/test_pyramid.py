@@ -159,7 +159,11 @@ def test_configuration_drop_path_and_recomputing():
         ("atmnet_nano", {"first_stride": 64}, "model.name: atmnet_nano has no feature map of stride 64 or more"),
         ("atmnet_nano", {"neck": "bifpn"}, "model.neck: got 'bifpn', expected one of fpn, atmfpn, atmfpn_aligned"),
         ("atmnet_nano", {"neck": "atmfpn", "channels": 30}, "model.channels: share: got 4"),
-        ("coat_lite_tiny", {"grad_checkpointing": True}, "model.grad_checkpointing: coat_lite_tiny does not have it"),
+        (
+            "coat_lite_tiny",
+            {"grad_checkpointing": True},
+            "grad_checkpointing: coat_lite_tiny does not support it",
+        ),
     ],
 )
 def test_what_does_not_go(name, kwargs, message):

@@ -1,12 +1,12 @@
 """timm models for measurement: without weights, at any image size that they take."""
 
-import difflib
 from typing import Any
 
 import timm
 import torch
 from torch import nn
 
+from atmnet.models.create import check_model_name
 from atmnet_cli.errors import UserError, first_line
 
 
@@ -16,9 +16,7 @@ def build_model(name: str, img_size: int, device: torch.device | str = "cpu") ->
     Raises:
         UserError: For an unknown model, or one that cannot be built for this size.
     """
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3) or timm.list_models("atmnet_*")
-        raise UserError(f"models: unknown model: {name!r}; do you mean {' or '.join(near)}?")
+    check_model_name(name, "models")
     config = timm.get_pretrained_cfg(name)
     fixed: dict[str, Any] = {} if config is not None and config.input_size[-1] == img_size else {"img_size": img_size}
     try:

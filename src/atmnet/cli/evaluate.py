@@ -4,67 +4,75 @@ import json
 import os
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
 from atmnet.data import Split, eval_transform, image_mode
 from atmnet.engine import evaluate, read_metrics, read_options
+from atmnet.models.create import data_config
 from atmnet.report import Example, Report, write_report
-from atmnet.tasks import ClassificationResult, ClassificationTask, Classifier, Mistake, Task, load_task
-from atmnet.tasks.classifier import data_config
-from atmnet.tasks.exported import FileModel
+from atmnet.tasks import ClassificationResult, Classifier, Mistake, Network, load_task
 from atmnet_cli.errors import UserError
-from atmnet_cli.options import DataOptions, EvaluateOptions
+from atmnet_cli.options import DataOptions, EvaluateOptions, EvaluationData
 
 _WORST, _EXAMPLES = 24, 10
 
 
 def run(options: EvaluateOptions) -> int:
-    """Print the metrics as one JSON line, and write the report where asked."""
+    """Print the metrics as one JSON line, and write the report if one is asked for."""
     task = load_task(options.model, options.weights, options.windows, keep_mistakes=_WORST if options.report else 0)
-    if options.report and isinstance(task.network.model, FileModel):
-        raise UserError("report: shows where a network looks, which takes its checkpoint; leave --report out")
-    if options.report and not isinstance(task, ClassificationTask):
-        raise UserError("report: of classifiers alone; `atmnet predict --output` draws what others find")
+    network = task.network
+    _check(options, network)
     recorded = read_options(Path(options.model))
     data = _data(options.data, recorded)
-    if options.data is not None and options.data.img_size is not None:
-        _resize(task, options.data.img_size)
+    if options.data.img_size is not None:
+        network.config = data_config(network.model, options.data.img_size)
     result = evaluate(options, task, data)
     if os.environ.get("RANK", "0") != "0":
         return 0
     print(json.dumps(result.metrics), flush=True)
-    if options.report and isinstance(task, ClassificationTask) and isinstance(result, ClassificationResult):
-        source = task.open(data, data.val)
-        report = _report(options, task.network, result, source, recorded)
-        write_report(report, Path(options.report))
+    if options.report:
+        network.model.cpu().eval()
+        classifier, classification = cast(Classifier, network), cast(ClassificationResult, result)
+        write_report(
+            _report(options, classifier, classification, task.open(data, data.val), recorded), Path(options.report)
+        )
         print(f"report in {options.report}", file=sys.stderr)
     return 0
 
 
-def _data(given: DataOptions | None, recorded: dict[str, Any] | None) -> DataOptions:
-    """What was asked for, and the rest as the run was trained with, unless that is another kind of data."""
-    if recorded is None:
-        if given is None:
-            raise UserError("data.root: the model carries no record of its data; say which to evaluate on")
-        return given
-    trained, defaults = recorded["data"], asdict(DataOptions())
-    named = {key: value for key, value in asdict(given or DataOptions()).items() if value != defaults[key]}
-    other = named.get("source", trained["source"]) != trained["source"] or ("root" in named and not trained["root"])
-    return DataOptions(**{**(defaults if other else trained), **named})
-
-
-def _resize(task: Task, side: int) -> None:
-    """Let a classifier see pictures at another size than it was trained with."""
-    network = task.network
-    if not isinstance(network, Classifier):
-        raise UserError("data.img_size: of classifiers; the sizes of detectors and segmenters are the checkpoint's")
-    if isinstance(network.model, FileModel):
+def _check(options: EvaluateOptions, network: Network) -> None:
+    """Refuse options that this network does not take."""
+    if options.report and network.kind != "classification":
+        raise UserError(
+            f"report: only classifiers have a report, and {options.model} is for {network.kind}; "
+            "`atmnet predict --output` draws what it predicts"
+        )
+    if options.report and network.exported:
+        raise UserError("report: an exported file does not show where its network looks; evaluate the checkpoint")
+    if options.data.img_size is not None and network.kind != "classification":
+        raise UserError(
+            f"data.img_size: only classifiers take it, and {options.model} is for {network.kind}, whose sizes are in "
+            "its checkpoint; leave it out"
+        )
+    if options.data.img_size is not None and network.exported:
         raise UserError("data.img_size: an exported file keeps the size that it was exported with; leave it out")
-    network.config = data_config(network.model, side)
+    if options.amp != "none" and network.exported:
+        raise UserError("amp: an exported file computes in the precision that it was exported with; leave it out")
+
+
+def _data(changes: EvaluationData, recorded: dict[str, Any] | None) -> DataOptions:
+    """The data of the run that is evaluated, with the options that were given in place of its own."""
+    given = {name: value for name, value in vars(changes).items() if value is not None}
+    if recorded is None:
+        if not given:
+            raise UserError("data.root: the model carries no record of its data; say which to evaluate on")
+        return DataOptions(**given)
+    trained = recorded["data"]
+    other = given.get("source", trained["source"]) != trained["source"] or ("root" in given and not trained["root"])
+    return DataOptions(**{**({} if other else trained), **given})
 
 
 def _report(
@@ -77,11 +85,9 @@ def _report(
     run_folder = Path(options.model)
     metrics = next((lines for folder in _ancestors(run_folder) if (lines := read_metrics(folder))), [])
     mode = image_mode(classifier.config)
-    model: Any = classifier.model
-    architecture = model.pretrained_cfg["architecture"]
-    parameters = sum(p.numel() for p in model.parameters())
+    parameters = sum(p.numel() for p in classifier.model.parameters())
     facts = {
-        "Model": architecture,
+        "Model": classifier.name,
         "Parameters": f"{parameters:,}",
         "Top-1 accuracy": f"{result.top1:.2f} %",
         "Held-out images": f"{result.images:,}",
@@ -93,8 +99,8 @@ def _report(
         facts["Training time"] = f"{metrics[-1]['seconds']:.0f} s"
     facts["Command"] = shlex.join(["atmnet", *sys.argv[1:]])
     return Report(
-        title=f"{architecture} on {source_name(options, recorded)}",
-        model=model.cpu().eval(),
+        title=f"{classifier.name} on {source_name(options, recorded)}",
+        model=classifier.model,
         preprocess=eval_transform(classifier.config),
         mean=tuple(classifier.config["mean"]),
         std=tuple(classifier.config["std"]),

@@ -1,7 +1,17 @@
 """Readers, transforms and loaders that are a function of counters, and the embedded digits."""
 
 from atmnet.data.check import SplitCheck, check_split, same_images
-from atmnet.data.dataset import Batch, OnImage, Sample, Split, Transform, collate, moved
+from atmnet.data.dataset import (
+    Batch,
+    Collate,
+    OnImage,
+    Sample,
+    Split,
+    Transform,
+    list_samples,
+    stack_samples,
+    to_device,
+)
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image, to_8_bits
 from atmnet.data.loader import eval_loader, eval_transform, image_mode, train_loader, train_transform
@@ -12,6 +22,7 @@ from atmnet.data.source import Source, open_source, read_class_file
 __all__ = [
     "EXTENSIONS",
     "Batch",
+    "Collate",
     "DigitsReader",
     "Key",
     "OnImage",
@@ -23,18 +34,19 @@ __all__ = [
     "Transform",
     "UnreadableImage",
     "check_split",
-    "collate",
     "derive",
     "eval_loader",
     "eval_transform",
     "image_mode",
-    "moved",
+    "list_samples",
     "open_source",
     "read_class_file",
     "read_image",
     "reseed",
     "same_images",
+    "stack_samples",
     "to_8_bits",
+    "to_device",
     "train_loader",
     "train_transform",
 ]

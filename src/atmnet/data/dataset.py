@@ -59,7 +59,7 @@ class Sample(NamedTuple):
 class Batch(NamedTuple):
     """Images and targets, and the unreadable images met.
 
-    Of a classifier, images are stacked (B, C, h, w), and targets (B,). Otherwise sizes may differ: both are lists.
+    Images and targets are tensors with a leading axis B, or lists if they differ in size.
     """
 
     images: Any
@@ -67,19 +67,29 @@ class Batch(NamedTuple):
     unreadable: list[str]
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Make a batch of samples."""
-    unreadable = [name for sample in samples for name in sample.unreadable]
-    if isinstance(samples[0].target, int):
-        images, targets = default_collate([(sample.image, sample.target) for sample in samples])
-        return Batch(images, targets, unreadable)
-    return Batch([sample.image for sample in samples], [sample.target for sample in samples], unreadable)
+#: Makes a batch of samples.
+Collate = Callable[[Sequence[Sample]], Batch]
 
 
-def moved(value: Any, device: torch.device) -> Any:
-    """Tensors, and lists of tensors or of whatever has a ``to``, on ``device``."""
+def stack_samples(samples: Sequence[Sample]) -> Batch:
+    """A batch of samples of one size: images (B, C, h, w), targets (B, ...)."""
+    images, targets = default_collate([(sample.image, sample.target) for sample in samples])
+    return Batch(images, targets, _unreadable(samples))
+
+
+def list_samples(samples: Sequence[Sample]) -> Batch:
+    """A batch of samples that differ in size: a list of images, and one of targets."""
+    return Batch([sample.image for sample in samples], [sample.target for sample in samples], _unreadable(samples))
+
+
+def _unreadable(samples: Sequence[Sample]) -> list[str]:
+    return [name for sample in samples for name in sample.unreadable]
+
+
+def to_device(value: Any, device: torch.device) -> Any:
+    """Copy a tensor, a target, or a list of them to ``device``."""
     if isinstance(value, list):
-        return [moved(item, device) for item in value]
+        return [to_device(item, device) for item in value]
     return value.to(device, non_blocking=True)
 
 

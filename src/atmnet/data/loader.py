@@ -10,15 +10,16 @@ from timm.data import create_transform
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from atmnet.data.dataset import EvalSet, Sample, Split, TrainSet, Transform, collate, worker_init
+from atmnet.data.dataset import Collate, EvalSet, Sample, Split, TrainSet, Transform, worker_init
 from atmnet.data.sampler import StepSampler
+from atmnet.models.create import DataConfig
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import AugmentOptions
 
 ImageTransform = Callable[[Image.Image], Tensor]
 
 
-def image_mode(config: dict[str, Any]) -> str:
+def image_mode(config: DataConfig) -> str:
     """Pillow's mode for a model's number of channels.
 
     Raises:
@@ -31,7 +32,7 @@ def image_mode(config: dict[str, Any]) -> str:
     return modes[channels]
 
 
-def train_transform(augment: AugmentOptions, config: dict[str, Any]) -> ImageTransform:
+def train_transform(augment: AugmentOptions, config: DataConfig) -> ImageTransform:
     """timm's training transform to a normalised tensor (C, h, w); ``config`` is timm's data configuration.
 
     Raises:
@@ -43,7 +44,7 @@ def train_transform(augment: AugmentOptions, config: dict[str, Any]) -> ImageTra
         raise UserError(f"augment: timm does not take these options: {error}") from error
 
 
-def _train_transform(augment: AugmentOptions, config: dict[str, Any]) -> ImageTransform:
+def _train_transform(augment: AugmentOptions, config: DataConfig) -> ImageTransform:
     return create_transform(
         config["input_size"],
         is_training=True,
@@ -61,7 +62,7 @@ def _train_transform(augment: AugmentOptions, config: dict[str, Any]) -> ImageTr
     )
 
 
-def eval_transform(config: dict[str, Any]) -> ImageTransform:
+def eval_transform(config: DataConfig) -> ImageTransform:
     """timm's evaluation transform to a normalised tensor (C, h, w)."""
     return create_transform(
         config["input_size"],
@@ -74,16 +75,23 @@ def eval_transform(config: dict[str, Any]) -> ImageTransform:
 
 
 def train_loader(
-    source: Split, transform: Transform, mode: str, sampler: StepSampler, workers: int, pin: bool = False
+    source: Split,
+    transform: Transform,
+    collate: Collate,
+    mode: str,
+    sampler: StepSampler,
+    workers: int,
+    pin: bool = False,
 ) -> DataLoader[Sample]:
     """Batches of augmented images in the sampler's order."""
     data = TrainSet(source, transform, mode, sampler.seed)
-    return _loader(data, workers, pin, batch_sampler=sampler)
+    return _loader(data, collate, workers, pin, batch_sampler=sampler)
 
 
 def eval_loader(
     source: Split,
     transform: Transform,
+    collate: Collate,
     mode: str,
     batch_size: int,
     workers: int,
@@ -95,10 +103,12 @@ def eval_loader(
     """Batches of this process's share of the images: every ``world``-th, from ``rank`` on. None twice, none missing."""
     share = list(range(rank, len(source), world))
     batches: Sequence[list[int]] = [share[i : i + batch_size] for i in range(0, len(share), batch_size)]
-    return _loader(EvalSet(source, transform, mode), workers, pin, batch_sampler=batches)
+    return _loader(EvalSet(source, transform, mode), collate, workers, pin, batch_sampler=batches)
 
 
-def _loader(data: Dataset[Sample], workers: int, pin: bool, batch_sampler: Iterable[Any]) -> DataLoader[Sample]:
+def _loader(
+    data: Dataset[Sample], collate: Collate, workers: int, pin: bool, batch_sampler: Iterable[Any]
+) -> DataLoader[Sample]:
     return DataLoader(
         data,
         batch_sampler=batch_sampler,

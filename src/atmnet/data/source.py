@@ -14,7 +14,7 @@ from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
 from atmnet.data.shards import ShardReader
-from atmnet_cli.errors import UserError, refuse_unused
+from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
 
@@ -59,39 +59,19 @@ class Source:
         return str(self.reader.filename(index))
 
 
-#: Options that only some sources take, and these.
-_TAKEN_BY = {
-    "root": ("folder", "tar", "wds", "hfds", "coco", "ade20k"),
-    "classes": ("folder", "tar", "wds", "hfds", "digits", "coco", "ade20k"),
-    "ignore_zero": ("ade20k",),
-    "kwargs": ("scenes",),
-}
-
-
-def check_taken(options: DataOptions) -> None:
-    """Refuse options that the source does not take.
-
-    Raises:
-        UserError: Naming the option.
-    """
-    kind = options.source.partition("/")[0]
-    refuse_unused(options, _TAKEN_BY, kind, f"data.source {options.source!r}", prefix="data.")
-
-
 def open_source(options: DataOptions, split: str, classes: list[str] | None = None) -> Source:
-    """Open a split of a data set.
+    """Open a split of labelled images.
 
     Args:
         options: Where it is.
         split: Which part: the value of ``options.train`` or ``options.val``.
-        classes: Class names fixed by the training split; default: ``options.classes``, else those found here.
+        classes: Class names of the training split. Default: those of ``options.classes``, else those found here.
 
     Raises:
-        UserError: Where there is no such split, it is empty, or it has classes beyond ``classes``.
+        UserError: If there is no such split, it is empty, or it has classes beyond ``classes``.
     """
     names = read_class_file(options.classes) if options.classes else None
     reader = _open_reader(options, split, names)
-    check_taken(options)
     where = f"{options.root}/{split}" if options.root else f"{options.source} {split}"
     found: dict[str, int] = getattr(reader, "class_to_idx", None) or reader.class_name_to_idx
     if "" in found or "." in found:
@@ -133,8 +113,6 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> A
         return DigitsReader(split)
     if kind == "hfds":
         return _open_hub(options, split)
-    if kind not in ("folder", "tar", "wds"):
-        raise UserError(f"data.source: got {options.source!r}, expected folder, tar, wds, digits or hfds/NAME")
     if not options.root:
         raise UserError("data.root: expected the folder that holds the splits; none given")
     if kind == "wds":

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from atmnet.data import Batch, Split, eval_loader, image_mode, moved
+from atmnet.data import Batch, Split, eval_loader, image_mode, to_device
 from atmnet.engine.distributed import Group, process_group
 from atmnet.engine.progress import Progress
 from atmnet.engine.setup import check_numbers
@@ -48,7 +48,7 @@ def evaluate_model(
     for batch in loader:
         if batch.unreadable:
             raise UserError(f"unreadable image in evaluation: {batch.unreadable[0]}; `atmnet check-data` lists all")
-        images, targets = moved(batch.images, group.device), moved(batch.targets, group.device)
+        images, targets = to_device(batch.images, group.device), to_device(batch.targets, group.device)
         if channels_last and isinstance(images, torch.Tensor):
             images = images.to(memory_format=torch.channels_last)
         with autocast(group.device, amp):
@@ -66,6 +66,7 @@ def evaluation_loader(task: Task, source: Split, batch_size: int, workers: int, 
     return eval_loader(
         source,
         task.eval_transform(),
+        task.eval_collate,
         image_mode(task.network.config),
         batch_size,
         workers,

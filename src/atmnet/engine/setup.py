@@ -2,7 +2,6 @@
 
 from dataclasses import fields
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -12,25 +11,24 @@ from timm.scheduler.scheduler import Scheduler
 from torch import nn
 
 from atmnet.engine.distributed import Group
-from atmnet.tasks import kind_of
-from atmnet.tasks.task import DETECTORS, SEGMENTERS
-from atmnet_cli.errors import UserError, refuse_unused
-from atmnet_cli.options import AugmentOptions, EvaluateOptions, OptimOptions, TrainOptions
+from atmnet.tasks import find_head
+from atmnet_cli.errors import UserError, check_minimums, refuse_options
+from atmnet_cli.options import AugmentOptions, EvaluateOptions, Kind, OptimOptions, TrainOptions
 
-_LEAST = {
+_MINIMUMS = {
     "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "accumulate": 1, "augment.repeats": 1, "data.workers": 0,
     "threads": 1, "steps": 1, "optim.warmup_steps": 0, "evaluate_every": 1, "checkpoint_every": 1, "keep": 1,
     "log_every": 1,
 }  # fmt: skip
-_DENSE = (*DETECTORS, *SEGMENTERS)
-#: Options that only some heads take, and these.
-_TAKEN_BY: dict[str, tuple[str, ...]] = {
-    **{f"augment.{each.name}": ("classifier",) for each in fields(AugmentOptions) if each.name != "repeats"},
-    **dict.fromkeys(("data.img_size", "optim.layer_decay"), ("classifier",)),
+_DENSE: tuple[Kind, ...] = ("detection", "segmentation")
+#: Options that only some kinds of task take. ``model.neck`` depends on the head itself.
+_KINDS: dict[str, tuple[Kind, ...]] = {
+    **{f"augment.{each.name}": ("classification",) for each in fields(AugmentOptions) if each.name != "repeats"},
+    "data.img_size": ("classification",),
+    "optim.layer_decay": ("classification",),
     **dict.fromkeys(("model.channels", "model.head_kwargs", "dense.hflip", "dense.distort"), _DENSE),
-    "model.neck": (*DETECTORS, "semantic_fpn"),
-    **dict.fromkeys(("dense.sides", "dense.longest"), DETECTORS),
-    **dict.fromkeys(("dense.crop", "dense.scale", "dense.max_class_share", "dense.class_weights"), SEGMENTERS),
+    **dict.fromkeys(("dense.sides", "dense.longest"), ("detection",)),
+    **dict.fromkeys(("dense.crop", "dense.scale", "dense.max_class_share", "dense.class_weights"), ("segmentation",)),
 }
 
 
@@ -112,18 +110,12 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
 
 
 def check_numbers(options: TrainOptions | EvaluateOptions) -> None:
-    """Refuse numbers that are too small, whatever the data.
+    """Refuse numbers that are out of range whatever the data are.
 
     Raises:
         UserError: Naming the option.
     """
-    for name, least in _LEAST.items():
-        try:
-            value = attrgetter(name)(options)
-        except AttributeError:  # the other command's
-            continue
-        if value is not None and value < least:
-            raise UserError(f"{name}: got {value}, expected at least {least}")
+    check_minimums(options, _MINIMUMS)
     if isinstance(options, TrainOptions) and not 0 <= options.ema < 1:
         raise UserError(f"ema: got {options.ema}, expected a decay of at least 0 and below 1")
 
@@ -134,16 +126,17 @@ def check_options(options: TrainOptions, images: int, classes: int, world: int) 
     Raises:
         UserError: Naming the option.
     """
-    head = options.model.head
-    if classes < 2 and head == "classifier":
+    name, head = options.model.head, find_head(options.model.head)
+    if classes < 2 and head.kind == "classification":
         raise UserError(f"data.train: only one class found in {images} images; a classifier needs at least two")
-    if classes < 2 and kind_of(head) == "segmentation":
+    if classes < 2 and head.kind == "segmentation":
         raise UserError(
             "data.train: only one class; a segmenter needs at least two: name a background, too, which is 0 in label "
             "maps with --data.ignore_zero=false"
         )
-    refuse_unused(options, _TAKEN_BY, head, f"model.head {head!r}")
-    if options.compile and kind_of(head) == "detection":
+    refused = [option for option, kinds in _KINDS.items() if head.kind not in kinds]
+    refuse_options(options, refused if head.neck else [*refused, "model.neck"], f"model.head {name!r}")
+    if options.compile and head.kind == "detection":
         raise UserError(
             "compile: torch.compile does not take detectors, whose sizes are those of the data; leave it out"
         )

@@ -21,8 +21,8 @@ from atmnet.data import (
     StepSampler,
     derive,
     image_mode,
-    moved,
     reseed,
+    to_device,
     train_loader,
 )
 from atmnet.engine.checkpoint import (
@@ -161,7 +161,11 @@ class Trainer:
         )
         pin = self.group.device.type == "cuda"
         workers = options.data.workers
-        return iter(train_loader(self.train_source, self.transform, self.mode, self.sampler, workers, pin))
+        return iter(
+            train_loader(
+                self.train_source, self.transform, self.task.train_collate, self.mode, self.sampler, workers, pin
+            )
+        )
 
     def _take_step(self, batches: Iterator[Batch]) -> None:
         """One update of the weights, from the gradients of all parts of the step."""
@@ -197,7 +201,7 @@ class Trainer:
 
     def _loss(self, batch: Batch, part: int) -> Tensor:
         device, seed = self.group.device, self.options.seed
-        images, targets = moved(batch.images, device), moved(batch.targets, device)
+        images, targets = to_device(batch.images, device), to_device(batch.targets, device)
         reseed(seed, _MIXING, self.step)
         images, targets = self.task.mix(images, targets)
         if self.options.channels_last and isinstance(images, Tensor):

@@ -23,7 +23,6 @@ from atmnet.export.pictures import calibration_pictures, pictures
 from atmnet.export.torch_file import on_arrays
 from atmnet.export.verify import Comparison, ExportReport, farthest, same_classes
 from atmnet.tasks.dense import DenseNetwork
-from atmnet.tasks.task import kind_of
 from atmnet_cli.errors import UserError
 
 #: Largest difference that is let pass, as for classifiers; heads add rounding of their own, most where a level is but a
@@ -83,7 +82,7 @@ def export_dense(
     """
     path = Path(path)
     form = find_format(to, path, precision)
-    kind, head = kind_of(network.options.head), network.options.head
+    kind, head = network.kind, network.options.head
     known = form.precisions if kind == "segmentation" else ("fp32",)
     if precision not in known:
         raise UserError(f"precision: got {precision!r}, {kind} networks are written in {' or '.join(known)}")

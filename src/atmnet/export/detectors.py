@@ -16,7 +16,7 @@ from atmnet.export.plain.anchors import padded
 from atmnet.export.plain.one_stage import PlainOneStage, PlainRawOneStage, RawOneStage
 from atmnet.export.plain.two_stage import PlainTwoStage
 from atmnet.export.verify import Comparison, Difference, farthest
-from atmnet.tasks.detector import FIRST_LABEL, WITH_MASKS
+from atmnet.tasks.heads import HEADS
 from atmnet_cli.errors import UserError
 
 #: Pixels between their edges from which on two boxes of a class are two objects. Not IoU: boxes may be without area.
@@ -49,7 +49,7 @@ def form_of(head: str, raw: bool) -> Form:
     Raises:
         UserError: For raw outputs of a detector of two stages.
     """
-    two_stages = FIRST_LABEL[head] == 1
+    two_stages = HEADS[head].stages == 2
     if raw and two_stages:
         raise UserError(f"raw: {head} makes its boxes from boxes that are chosen before; it is written whole alone")
     if raw:
@@ -57,7 +57,7 @@ def form_of(head: str, raw: bool) -> Form:
         outputs = {**{name: {0: "batch", 1: "anchors"} for name in names}, "anchors": {0: "anchors"}}
         return Form(PlainRawOneStage, RawOneStage, outputs, _RAW, (2, 192, 320))
     whole: dict[str, dict[int, str]] = {"boxes": {}, "scores": {}, "labels": {}}
-    if head in WITH_MASKS:
+    if HEADS[head].masks:
         whole["masks"] = {}
     return Form(PlainTwoStage if two_stages else PlainOneStage, Torchvision, whole, _OBJECTS, (1, 192, 320))
 

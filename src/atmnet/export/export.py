@@ -16,7 +16,7 @@ from atmnet.export.job import Job
 from atmnet.export.pictures import calibration_pictures, pictures
 from atmnet.export.torch_file import on_arrays
 from atmnet.export.verify import CLASSES, ExportReport
-from atmnet.tasks.classifier import data_config
+from atmnet.models.create import data_config
 from atmnet_cli.errors import UserError
 from atmnet_runtime import preprocess
 
@@ -32,7 +32,7 @@ def export_model(
     *,
     to: str = "onnx",
     classes: Sequence[str] | None = None,
-    config: dict[str, Any] | None = None,
+    config: Any = None,
     dynamic: bool = True,
     batch_size: int = 1,
     pixels: Pixels = "normalised",
@@ -86,7 +86,7 @@ def export_model(
     return write_checked(form, job, path, eager, calls, CLASSES, tolerance)
 
 
-def _shown(images: str, calibration: str, frame: dict[str, Any]) -> list[np.ndarray]:
+def _shown(images: str, calibration: str, frame: Any) -> list[np.ndarray]:
     """Pictures to compare on; none unless asked for where the model takes other channels than pictures have."""
     try:
         image_mode(frame)

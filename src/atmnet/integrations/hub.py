@@ -7,8 +7,9 @@ import safetensors.torch
 from timm.models._hub import generate_readme
 
 from atmnet.engine import read_metrics, read_options
+from atmnet.models.create import create_model, data_config
 from atmnet.tasks import Classifier, load_classifier
-from atmnet.tasks.classifier import create, data_config, find_checkpoint
+from atmnet.tasks.weights import find_checkpoint
 from atmnet_cli.errors import UserError
 
 _CITATION = """@inproceedings{wei2023active,
@@ -53,9 +54,9 @@ def from_pretrained(name: str | Path) -> Classifier:
     """
     if Path(name).is_dir():
         return load_classifier(str(name))
-    model = create(f"hf-hub:{name}", pretrained=True)
+    model = create_model(f"hf-hub:{name}", pretrained=True)
     names = model.pretrained_cfg.get("label_names") or [str(k) for k in range(model.num_classes)]
-    return Classifier(model.eval(), list(names), data_config(model, None))
+    return Classifier(model.eval(), list(names), data_config(model))
 
 
 def push_to_hub(folder: str | Path, repository: str, *, private: bool = True, token: str | None = None) -> str:

@@ -90,7 +90,7 @@ class ATMNet(BaseModule):
             self._read(self.pretrained)
 
     def _read(self, path: str) -> None:
-        from atmnet.tasks.classifier import read_weights
+        from atmnet.tasks.weights import read_weights
 
         weights, _ = read_weights(path)
         try:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from PIL import Image
 
-from atmnet.data import EXTENSIONS, Sample, UnreadableImage, collate, image_mode, moved, read_image
+from atmnet.data import EXTENSIONS, Sample, UnreadableImage, image_mode, read_image, to_device
 from atmnet.tasks import Task
 from atmnet_cli.errors import UserError
 
@@ -55,12 +55,12 @@ def predict(task: Task, paths: Sequence[Path], *, batch_size: int, device: torch
             except UnreadableImage as error:
                 read.append(str(error))
         samples = [
-            Sample(*transform(image, task.unknown(image)), []) for image in read if isinstance(image, Image.Image)
+            Sample(*transform(image, task.empty_target(image)), []) for image in read if isinstance(image, Image.Image)
         ]
         outputs: Iterator[Any] = iter(())
         if samples:
-            batch = collate(samples)
-            outputs = iter(task.outputs(model, moved(batch.images, device), moved(batch.targets, device)))
+            batch = task.eval_collate(samples)
+            outputs = iter(task.outputs(model, to_device(batch.images, device), to_device(batch.targets, device)))
         for path, image in zip(names, read, strict=True):
             if isinstance(image, str):
                 yield Prediction(path, None, None, image)

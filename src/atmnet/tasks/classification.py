@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data import OnImage, Split, eval_transform, open_source, train_transform
+from atmnet.data import Collate, OnImage, Split, eval_transform, stack_samples, train_transform
+from atmnet.data.sources import open_split
 from atmnet.tasks.classification_meter import ClassificationMeter
 from atmnet.tasks.classifier import Classifier
 from atmnet.tasks.mixing import Mixer, classification_loss
@@ -28,7 +29,7 @@ class ClassificationTask:
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_source(data, split, self.network.classes)
+        return open_split(data, split, "classification", self.network.classes)
 
     def train_transform(self) -> OnImage:
         """timm's random transform of the picture."""
@@ -37,6 +38,16 @@ class ClassificationTask:
     def eval_transform(self) -> OnImage:
         """timm's resize and centre crop of the picture."""
         return OnImage(eval_transform(self.network.config))
+
+    @property
+    def train_collate(self) -> Collate:
+        """Images (B, C, h, w) and labels (B,)."""
+        return stack_samples
+
+    @property
+    def eval_collate(self) -> Collate:
+        """Images (B, C, h, w) and labels (B,)."""
+        return stack_samples
 
     def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Mixup and CutMix; soft targets (B, K)."""
@@ -54,6 +65,6 @@ class ClassificationTask:
         """Accuracy, confusions and mistakes."""
         return ClassificationMeter(len(self.network.classes), device, self._keep_mistakes)
 
-    def unknown(self, image: Image.Image) -> int:
-        """No class in particular."""
+    def empty_target(self, image: Image.Image) -> int:
+        """Any class: outputs do not depend on it."""
         return 0

@@ -1,4 +1,4 @@
-"""Detectors and segmenters with all that their checkpoints carry, built anew or loaded."""
+"""Detectors and segmenters with class names and sizes of images, built anew or loaded from a checkpoint."""
 
 import json
 from collections.abc import Sequence
@@ -10,11 +10,13 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
-from atmnet.tasks.classifier import check_name, read_weights
+from atmnet.models.create import DataConfig, check_model_name
 from atmnet.tasks.detector import build_detector
+from atmnet.tasks.heads import find_head
 from atmnet.tasks.pyramid import load_body
 from atmnet.tasks.segmenter import build_segmenter
-from atmnet.tasks.task import kind_of
+from atmnet.tasks.task import Kind
+from atmnet.tasks.weights import read_weights
 from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import DenseOptions, ModelOptions
 
@@ -27,21 +29,34 @@ class DenseNetwork:
         model: See :mod:`atmnet.tasks.detector` and :mod:`atmnet.tasks.segmenter` for what goes in and comes out.
         classes: Class names, without background.
         config: timm's data configuration of the backbone (mean, std, ...).
-        options: Which network it is.
+        options: Backbone, neck and head.
         dense: Sizes of images.
-        category_ids: Numbers of the classes in COCO's files; 1 to K where the data set has none.
+        category_ids: Numbers of the classes in COCO's files; 1 to K if the data set has no numbers.
+        exported: Whether the model runs an exported file.
     """
 
     model: nn.Module
     classes: list[str]
-    config: dict[str, Any]
+    config: DataConfig
     options: ModelOptions
     dense: DenseOptions
     category_ids: list[int]
+    exported: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """'detection' or 'segmentation', as the head says."""
+        return find_head(self.options.head).kind
+
+    @property
+    def name(self) -> str:
+        """The backbone and the head."""
+        return f"{self.options.name} {self.options.head}"
 
     def write_config(self, path: Path) -> None:
-        """Write network, class names and sizes as JSON."""
+        """Write kind, network, class names and sizes as JSON."""
         record = {
+            "kind": self.kind,
             "head": self.options.head,
             "model": {**asdict(self.options), "checkpoint": ""},
             "dense": asdict(self.dense),
@@ -93,8 +108,8 @@ def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
 def _assemble(
     options: ModelOptions, dense: DenseOptions, classes: list[str], category_ids: Sequence[int] | None
 ) -> DenseNetwork:
-    check_name(options.name)
-    if kind_of(options.head) == "detection":
+    check_model_name(options.name, "model.name")
+    if find_head(options.head).kind == "detection":
         model = build_detector(options, dense, len(classes))
     else:
         model = build_segmenter(options, len(classes))

@@ -11,14 +11,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data import Split
-from atmnet.data.dense_source import open_dense
+from atmnet.data import Collate, Split, list_samples
 from atmnet.data.dense_transforms import detection_eval_transform, detection_train_transform
+from atmnet.data.sources import open_split
 from atmnet.data.targets import DetectionTarget, no_objects
 from atmnet.tasks.counts import shares_of
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.detection_meter import DetectionMeter
-from atmnet.tasks.detector import FIRST_LABEL, WITH_MASKS, counters_of
+from atmnet.tasks.detector import counters_of
+from atmnet.tasks.heads import find_head
 from atmnet_cli.options import DataOptions
 
 
@@ -29,14 +30,13 @@ class DetectionTask:
 
     def __init__(self, network: DenseNetwork) -> None:
         self.network = network
-        head = network.options.head
-        self._masks = head in WITH_MASKS
-        self._first = FIRST_LABEL[head]
+        head = find_head(network.options.head, "detection")
+        self._masks, self._first_label = head.masks, head.first_label
         self.score_name = "mask AP" if self._masks else "box AP"
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_dense(data, split, "detection", self.network.classes, self._masks)
+        return open_split(data, split, "detection", self.network.classes, self._masks)
 
     def train_transform(self) -> Any:
         """Random size, flip and colours."""
@@ -46,8 +46,18 @@ class DetectionTask:
         """The picture as it is: the model resizes."""
         return detection_eval_transform()
 
+    @property
+    def train_collate(self) -> Collate:
+        """Lists: images differ in size."""
+        return list_samples
+
+    @property
+    def eval_collate(self) -> Collate:
+        """Lists: images differ in size."""
+        return list_samples
+
     def mix(self, images: list[Tensor], targets: list[DetectionTarget]) -> tuple[list[Tensor], list[DetectionTarget]]:
-        """Images and targets as they are."""
+        """Images and targets unchanged."""
         return images, targets
 
     def loss(
@@ -69,20 +79,20 @@ class DetectionTask:
         return torch.stack(list(losses.values())).sum()
 
     def outputs(self, model: nn.Module, images: list[Tensor], targets: Any) -> list[dict[str, Tensor]]:
-        """For each image boxes (N, 4), labels (N,), scores (N,), and masks (N, 1, H, W) in 0..1 where it has such."""
-        return [{**found, "labels": found["labels"] - self._first} for found in model(images)]
+        """For each image boxes (N, 4), labels (N,), scores (N,), and masks (N, 1, H, W) in 0..1 if it has any."""
+        return [{**objects, "labels": objects["labels"] - self._first_label} for objects in model(images)]
 
     def meter(self, device: torch.device) -> DetectionMeter:
         """COCO's average precision and recall."""
         return DetectionMeter(self.network.classes, device, masks=self._masks)
 
-    def unknown(self, image: Image.Image) -> DetectionTarget:
+    def empty_target(self, image: Image.Image) -> DetectionTarget:
         """A target without objects."""
         return no_objects(image.height, image.width)
 
     def _to_torchvision(self, target: DetectionTarget) -> dict[str, Tensor]:
         kept = ~target.crowd
-        found = {"boxes": target.boxes[kept], "labels": target.labels[kept] + self._first}
+        objects = {"boxes": target.boxes[kept], "labels": target.labels[kept] + self._first_label}
         if self._masks:
-            found["masks"] = target.masks[kept].to(torch.uint8)
-        return found
+            objects["masks"] = target.masks[kept].to(torch.uint8)
+        return objects

@@ -9,16 +9,17 @@ Shapes: B images, K classes, H x W pixels, D detections.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
+from atmnet.models.create import DataConfig
 from atmnet.tasks.classifier import Classifier
 from atmnet.tasks.dense import DenseNetwork
-from atmnet.tasks.detector import FIRST_LABEL
+from atmnet.tasks.heads import find_head
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DenseOptions, ModelOptions
 from atmnet_runtime import ExportedFile, FileError
@@ -48,6 +49,7 @@ class FileDetector(nn.Module):
         super().__init__()
         config = file.config
         self.file = file
+        self.first_label = find_head(config["head"], "detection").first_label
         #: A file of one size takes what fits into it, with zeros to the right and below.
         self.side = (file.shape[2], file.shape[3])
         fixed = self.side[0] is not None
@@ -70,11 +72,11 @@ class FileDetector(nn.Module):
         with as_user_error():
             outputs = self.file.outputs(_pixels(values, self.file.config).numpy())
         rows = [torch.from_numpy(part[outputs[1] > 0]) for part in outputs]
-        found = {"boxes": rows[0], "scores": rows[1], "labels": rows[2].long() + FIRST_LABEL[self.file.config["head"]]}
+        objects = {"boxes": rows[0], "scores": rows[1], "labels": rows[2].long() + self.first_label}
         if len(rows) > 3:
-            found["masks"] = rows[3]
-        (found,) = self.transform.postprocess([found], [size], [tuple(image.shape[-2:])])
-        return {key: value.to(image.device) for key, value in found.items()}
+            objects["masks"] = rows[3]
+        (objects,) = self.transform.postprocess([objects], [size], [tuple(image.shape[-2:])])
+        return {key: value.to(image.device) for key, value in objects.items()}
 
 
 def load_exported(path: str) -> Classifier | DenseNetwork:
@@ -87,7 +89,7 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
         file = ExportedFile(path, torch.get_num_threads())
     config = file.config
     if file.task == "classification":
-        return Classifier(FileModel(file), file.classes, config)
+        return Classifier(FileModel(file), file.classes, cast(DataConfig, config), exported=True)
     if config.get("raw"):
         raise UserError(f"{path}: holds what the heads of a detector say, not objects: export it without --raw")
     side = config["shorter"]
@@ -95,7 +97,9 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     dense = DenseOptions(sides=[side], longest=config["longest"], crop=side)
     model = FileDetector(file) if file.task == "detection" else FileModel(file)
     category_ids = config.get("category_ids", [])
-    return DenseNetwork(model.eval(), file.classes, config, options, dense, category_ids)
+    return DenseNetwork(
+        model.eval(), file.classes, cast(DataConfig, config), options, dense, category_ids, exported=True
+    )
 
 
 @contextmanager

@@ -14,14 +14,14 @@ from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxP
 
 from atmnet.models import ATMNet
 from atmnet.models._checkpoint import convert
+from atmnet.models.create import create_model, data_config, enable_grad_checkpointing
 from atmnet.necks import ATMFPN
-from atmnet.tasks.classifier import create, data_config
 from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import ModelOptions
 
 Neck = Literal["fpn", "atmfpn", "atmfpn_aligned"]
 #: Levels beyond the backbone's: one by subsampling, or two by convolutions from the neck's or the backbone's last map.
-Extra = Literal["pool", "p6p7", "p6p7_from_c5"]
+ExtraLevels = Literal["pool", "p6p7", "p6p7_from_c5"]
 
 
 class Pyramid(nn.Module):
@@ -63,7 +63,7 @@ class Pyramid(nn.Module):
         *,
         neck: Neck | None = "fpn",
         channels: int = 256,
-        extra: Extra | None = None,
+        extra: ExtraLevels | None = None,
         first_stride: int = 4,
         drop_path: float = 0.0,
         grad_checkpointing: bool = False,
@@ -75,7 +75,7 @@ class Pyramid(nn.Module):
         if drop_path:
             kwargs["drop_path_rate"] = drop_path
         ours = timm.model_entrypoint(name).__module__.startswith("atmnet.")
-        body = create(name, **kwargs, **({"stage_norms": True} if ours else {}))
+        body = create_model(name, **kwargs, **({"stage_norms": True} if ours else {}))
         infos = getattr(body, "feature_info", None)
         if not infos or not hasattr(body, "forward_intermediates"):
             raise UserError(f"model.name: {name} has no feature maps; take a model that timm gives features_only of")
@@ -84,7 +84,7 @@ class Pyramid(nn.Module):
         if not taken:
             raise UserError(f"model.name: {name} has no feature map of stride {first_stride} or more")
         self.name = name
-        self.config = data_config(body, None)
+        self.config = data_config(body)
         self.strides = [int(infos[i]["reduction"]) for i in taken]
         self.in_channels = [int(infos[i]["num_chs"]) for i in taken]
 
@@ -93,10 +93,7 @@ class Pyramid(nn.Module):
         self._norm = ours
         self.pruned = frozenset(whole - set(body.state_dict()))
         if grad_checkpointing:
-            try:
-                body.set_grad_checkpointing(True)
-            except (AssertionError, AttributeError) as error:
-                raise UserError(f"model.grad_checkpointing: {name} does not have it") from error
+            enable_grad_checkpointing(body, name)
         self.body = body
         self.neck = _neck(neck, self.in_channels, channels, extra) if neck is not None else None
         self.out_channels = channels if neck is not None else self.in_channels[-1]
@@ -109,8 +106,10 @@ class Pyramid(nn.Module):
         return named if self.neck is None else self.neck(named)
 
 
-def pyramid(options: ModelOptions, *, extra: Extra | None, first_stride: int = 4, with_neck: bool = True) -> Pyramid:
-    """The backbone, and unless told otherwise the neck, that ``options`` name."""
+def pyramid(
+    options: ModelOptions, *, extra: ExtraLevels | None, first_stride: int = 4, with_neck: bool = True
+) -> Pyramid:
+    """The backbone that ``options`` name, and its neck unless ``with_neck`` is false."""
     return Pyramid(
         options.name,
         neck=options.neck if with_neck else None,
@@ -160,7 +159,7 @@ def _optional(key: str) -> bool:
     return key.startswith("stage_norms.") or key.endswith(".num_batches_tracked")
 
 
-def _neck(kind: Neck, in_channels: list[int], channels: int, extra: Extra | None) -> nn.Module:
+def _neck(kind: Neck, in_channels: list[int], channels: int, extra: ExtraLevels | None) -> nn.Module:
     block: ExtraFPNBlock | None = None
     if extra == "pool":
         block = LastLevelMaxPool()

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data import Split
-from atmnet.data.dense_source import open_dense
+from atmnet.data import Collate, Split, list_samples, stack_samples
 from atmnet.data.dense_transforms import segmentation_eval_transform, segmentation_train_transform
+from atmnet.data.sources import open_split
 from atmnet.data.targets import IGNORE
 from atmnet.tasks.counts import shares_of
 from atmnet.tasks.dense import DenseNetwork
@@ -31,13 +31,14 @@ class SegmentationTask:
 
     def __init__(self, network: DenseNetwork, windows: WindowOptions) -> None:
         self.network = network
-        check(windows.window, windows.stride, windows.scales)
+        self._scales = windows.scales or (1.0,)
+        check(windows.window, windows.stride, self._scales)
         self.windows = windows
         self.weights = _class_weights(network.dense.class_weights, network.classes)
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_dense(data, split, "segmentation", self.network.classes)
+        return open_split(data, split, "segmentation", self.network.classes)
 
     def train_transform(self) -> Any:
         """Random size, crop, flip and colours; a crop of one size for all images."""
@@ -49,12 +50,23 @@ class SegmentationTask:
         config = self.network.config
         return segmentation_eval_transform(self.network.dense.crop, config["mean"], config["std"])
 
-    def mix(self, images: list[Tensor], targets: list[Tensor]) -> tuple[Tensor, Tensor]:
+    @property
+    def train_collate(self) -> Collate:
         """Crops of one size (B, 3, H, W), and label maps (B, H, W)."""
-        return torch.stack(images), torch.stack(targets).long()
+        return stack_samples
+
+    @property
+    def eval_collate(self) -> Collate:
+        """Lists: images and label maps differ in size."""
+        return list_samples
+
+    def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and label maps unchanged."""
+        return images, targets
 
     def loss(self, model: Callable[..., list[Tensor]], images: Tensor, targets: Tensor, seeds: Sequence[int]) -> Tensor:
         """Weighted mean cross-entropy over the pixels that are not to be ignored, of all processes together."""
+        targets = targets.long()
         main, *auxiliary = model(images)
         weights = self.weights.to(targets.device)
         whole = weights[targets[targets != IGNORE]].sum()
@@ -76,15 +88,15 @@ class SegmentationTask:
         windows = self.windows
         return segment(
             model, image, size=(size[0], size[1]), window=windows.window, stride=windows.stride,
-            scales=windows.scales, flip=windows.flip,
+            scales=self._scales, flip=bool(windows.flip),
         )  # fmt: skip
 
     def meter(self, device: torch.device) -> SegmentationMeter:
         """mIoU, mean and overall accuracy."""
         return SegmentationMeter(self.network.classes, device)
 
-    def unknown(self, image: Image.Image) -> Tensor:
-        """A label map of the picture's size, all to be ignored."""
+    def empty_target(self, image: Image.Image) -> Tensor:
+        """A label map of the picture's size in which every pixel is ignored."""
         return torch.full((image.height, image.width), IGNORE, dtype=torch.uint8)
 
 

@@ -1,84 +1,95 @@
-"""From options or a checkpoint to a task."""
+"""Make a task from options, or from a checkpoint or exported file."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
-from atmnet.data import Split, open_source
-from atmnet.data.dense_source import open_dense
+from atmnet.data import Split
+from atmnet.data.sources import open_split
 from atmnet.tasks.classification import ClassificationTask
-from atmnet.tasks.classifier import build_classifier, find_checkpoint, load_classifier, read_config
+from atmnet.tasks.classifier import Classifier, build_classifier, load_classifier
 from atmnet.tasks.dense import DenseNetwork, build_dense, load_dense
 from atmnet.tasks.detection import DetectionTask
-from atmnet.tasks.detector import WITH_MASKS
-from atmnet.tasks.exported import ENDINGS, FileModel, load_exported
+from atmnet.tasks.exported import ENDINGS, load_exported
+from atmnet.tasks.heads import find_head
 from atmnet.tasks.segmentation import SegmentationTask
-from atmnet.tasks.task import Task, kind_of
+from atmnet.tasks.task import Network, Task
+from atmnet.tasks.weights import find_checkpoint, read_config
 from atmnet_cli.errors import UserError
-from atmnet_cli.options import TrainOptions, WindowOptions
+from atmnet_cli.options import AugmentOptions, TrainOptions, WindowOptions
 
 
 def open_training(options: TrainOptions) -> Split:
     """The training split; its classes are those of the network to build.
 
     Raises:
-        UserError: Where there is no such data, or it is of another task.
+        UserError: If there is no such data, or it is of another kind.
     """
-    kind = kind_of(options.model.head)
-    if kind == "classification":
-        return open_source(options.data, options.data.train)
-    return open_dense(options.data, options.data.train, kind, masks=options.model.head in WITH_MASKS)
+    head = find_head(options.model.head)
+    return open_split(options.data, options.data.train, head.kind, masks=head.masks)
 
 
 def start_task(options: TrainOptions, source: Split) -> Task:
-    """A task with a fresh network, as ``options`` say, for the classes of the training split ``source``.
+    """A task with a new network, for the classes of the training split ``source``.
 
     Raises:
-        UserError: On options that do not fit each other.
+        UserError: For options that do not fit each other.
     """
-    if kind_of(options.model.head) == "classification":
-        return ClassificationTask(
-            build_classifier(options.model, source.classes, options.data.img_size), options.augment
-        )
-    network = build_dense(options.model, options.dense, source.classes, getattr(source, "category_ids", None))
-    return _dense_task(network, WindowOptions())
+    network: Network
+    if find_head(options.model.head).kind == "classification":
+        network = build_classifier(options.model, source.classes, options.data.img_size)
+    else:
+        network = build_dense(options.model, options.dense, source.classes, getattr(source, "category_ids", None))
+    return make_task(network, augment=options.augment)
 
 
 def load_task(model: str, weights: str = "", windows: WindowOptions | None = None, keep_mistakes: int = 0) -> Task:
-    """A task with a trained network from a run or checkpoint folder, a file that ``atmnet export`` wrote, or a model's
-    name and a weights file.
+    """A task with a trained network.
+
+    Args:
+        model: A run or checkpoint folder, a file that ``atmnet export`` wrote, or the name of a model.
+        weights: Weights file, if ``model`` is a name.
+        windows: Segmentation: how the network sees an image.
+        keep_mistakes: Classification: number of wrongly classified images that an evaluation keeps.
 
     Raises:
-        UserError: Where there is none, model and weights do not fit, or ``windows`` are asked of no segmenter.
+        UserError: If there is no such network, model and weights do not fit, or ``windows`` does not go with its kind.
     """
     if weights and Path(model).exists():
-        raise UserError(f"weights: {model} has its own; they go with the name of a model")
-    task = _load(model, weights, windows or WindowOptions(), keep_mistakes)
-    if windows not in (None, WindowOptions()) and not isinstance(task, SegmentationTask):
-        raise UserError("windows: of segmenters alone")
-    return task
+        raise UserError(f"weights: {model} contains its own weights; leave --weights out")
+    network = load_network(model, weights)
+    if network.kind != "segmentation" and windows not in (None, WindowOptions()):
+        raise UserError(f"windows: only segmenters take windows, and {model} is for {network.kind}; leave it out")
+    return make_task(network, windows=windows, keep_mistakes=keep_mistakes)
 
 
-def _load(model: str, weights: str, windows: WindowOptions, keep_mistakes: int) -> Task:
+def load_network(model: str, weights: str = "") -> Network:
+    """The trained network of :func:`load_task`, by itself."""
     if Path(model).suffix in ENDINGS:
-        return _exported_task(model, windows, keep_mistakes)
+        return load_exported(model)
     folder = find_checkpoint(Path(model))
     record = read_config(folder) if folder is not None else {}
-    if folder is not None and "head" in record:
-        return _dense_task(load_dense(folder, record), windows)
-    return ClassificationTask(load_classifier(model, weights), keep_mistakes=keep_mistakes)
+    if folder is not None and "head" in record:  # what a detector's or segmenter's configuration has
+        return load_dense(folder, record)
+    return load_classifier(model, weights)
 
 
-def _exported_task(path: str, windows: WindowOptions, keep_mistakes: int) -> Task:
-    network = load_exported(path)
-    if not isinstance(network, DenseNetwork):
-        return ClassificationTask(network, keep_mistakes=keep_mistakes)
-    side = network.model.file.shape[2] if isinstance(network.model, FileModel) else None
-    if side is not None and windows.window is None:  # a segmenter of one size sees a picture piece by piece
-        windows = replace(windows, window=side)
-    return _dense_task(network, windows)
-
-
-def _dense_task(network: DenseNetwork, windows: WindowOptions) -> Task:
-    if kind_of(network.options.head) == "detection":
-        return DetectionTask(network)
-    return SegmentationTask(network, windows)
+def make_task(
+    network: Network,
+    *,
+    augment: AugmentOptions | None = None,
+    windows: WindowOptions | None = None,
+    keep_mistakes: int = 0,
+) -> Task:
+    """The task of a network: each kind takes the options that concern it; see :func:`load_task`."""
+    if network.kind == "classification":
+        return ClassificationTask(cast(Classifier, network), augment, keep_mistakes)
+    dense = cast(DenseNetwork, network)
+    if network.kind == "detection":
+        return DetectionTask(dense)
+    windows = windows or WindowOptions()
+    if network.exported and windows.window is None:
+        file: Any = dense.model
+        # An exported segmenter of one size sees a larger picture window by window.
+        windows = replace(windows, window=file.file.shape[2])
+    return SegmentationTask(dense, windows)

@@ -1,63 +1,91 @@
-"""What the engine asks of a task, and which task a head stands for."""
+"""What the engine asks of a task and of its network.
+
+A *kind* is classification, detection or segmentation; a *head* stands on the backbone and belongs to one kind (see
+:mod:`atmnet.tasks.heads`); a *task* is a network together with its data, its loss and its metric.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data import Split
-from atmnet_cli.errors import UserError
-from atmnet_cli.options import DataOptions, Head
+from atmnet.data import Collate, Split
+from atmnet.models.create import DataConfig
+from atmnet_cli.options import DataOptions, Kind
 
-DETECTORS = ("retinanet", "retinanet_v2", "fcos", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn")
-SEGMENTERS = ("semantic_fpn", "upernet")
+__all__ = ["Kind", "Meter", "Network", "Result", "Task"]
 
 
 class Network(Protocol):
-    """A model with all that its checkpoints carry: class names, and how images come in."""
+    """A model with everything that its checkpoints contain.
+
+    Attributes:
+        model: The model.
+        classes: Class names, without background.
+        config: timm's data configuration of the model or of its backbone.
+        exported: Whether the model runs an exported file.
+    """
 
     model: nn.Module
     classes: list[str]
-    config: dict[str, Any]  # timm's data configuration: input_size, mean, std, interpolation, ...
+    config: DataConfig
+    exported: bool
+
+    @property
+    def kind(self) -> Kind:
+        """'classification', 'detection' or 'segmentation'."""
+
+    @property
+    def name(self) -> str:
+        """Architecture, and head if it has one of ours."""
+
+    @property
+    def category_ids(self) -> list[int]:
+        """Numbers of the classes in COCO's files; 1 to K if the data set has no numbers."""
 
     def write_config(self, path: Path) -> None:
         """Write what :func:`atmnet.tasks.load_task` needs besides the weights, as JSON."""
 
 
 class Result(Protocol):
-    """What an evaluation found."""
+    """The result of an evaluation."""
 
     @property
     def metrics(self) -> dict[str, float]:
-        """All numbers, by the names that they have in metrics.jsonl."""
+        """All numbers, by their names in metrics.jsonl."""
 
     @property
     def score(self) -> float:
-        """The number by which checkpoints are compared; larger is better."""
+        """The number that checkpoints are compared by; larger is better."""
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """The main metrics in one line."""
 
 
 class Meter(Protocol):
-    """Gathers what an evaluation's result follows from."""
+    """Accumulates the batches of an evaluation."""
 
     def update(self, outputs: Any, targets: Any, first: int, stride: int = 1) -> None:
         """Add a batch; sample i of it is number ``first + i * stride`` of the data set."""
 
     def result(self) -> Result:
-        """The result over all processes; to be asked for once, by all of them."""
+        """The result over all processes. All of them must call this, once."""
 
 
 class Task(Protocol):
-    """A network with what it learns from, by which loss, and how that is measured."""
+    """A network with the data that it takes, its loss and its metric.
+
+    Attributes:
+        score_name: What :attr:`Result.score` is called.
+        pairs: Whether batches must be of even size.
+    """
 
     score_name: str
-    pairs: bool  # whether batches must be of even size
+    pairs: bool
 
     @property
     def network(self) -> Network:
@@ -67,43 +95,36 @@ class Task(Protocol):
         """A split of a data set whose classes are the network's."""
 
     def train_transform(self) -> Callable[[Any, Any], tuple[Tensor, Any]]:
-        """(picture, target) -> what the loss takes, changed at random."""
+        """(picture, target) -> the input and target of a training sample, changed at random."""
 
     def eval_transform(self) -> Callable[[Any, Any], tuple[Tensor, Any]]:
-        """(picture, target) -> what the outputs are asked for and compared with."""
+        """(picture, target) -> the input and target of an evaluation sample."""
+
+    @property
+    def train_collate(self) -> Collate:
+        """Training samples -> a batch as :meth:`mix` and :meth:`loss` take it; a function that a process can pickle."""
+
+    @property
+    def eval_collate(self) -> Collate:
+        """Evaluation samples -> a batch as :meth:`outputs` and the meter take it."""
 
     def mix(self, images: Any, targets: Any) -> tuple[Any, Any]:
-        """Change a whole batch at random."""
+        """Combine the images of a batch with each other at random."""
 
     def loss(self, model: Callable[..., Any], images: Any, targets: Any, seeds: Sequence[int]) -> Tensor:
-        """The loss of a batch, such that its mean over processes is that of all their images as one batch.
+        """The loss of a batch, scaled so that its mean over processes is the loss of all their images as one batch.
 
         Args:
             model: The network's model, or a wrapper of it.
             images, targets: The batch, on the model's device.
-            seeds: A seed for each image, for what is drawn inside the loss.
+            seeds: A seed for each image, for what the loss draws at random.
         """
 
     def outputs(self, model: nn.Module, images: Any, targets: Any) -> Any:
-        """What ``model`` says to a batch, for the meter."""
+        """The outputs of ``model`` for a batch, as the meter takes them."""
 
     def meter(self, device: torch.device) -> Meter:
         """A new meter."""
 
-    def unknown(self, image: Image.Image) -> Any:
-        """A target for a picture of which nothing is known, to ask for outputs of it."""
-
-
-def kind_of(head: str) -> Literal["classification", "detection", "segmentation"]:
-    """'classification', 'detection' or 'segmentation'.
-
-    Raises:
-        UserError: For an unknown head.
-    """
-    if head in DETECTORS:
-        return "detection"
-    if head in SEGMENTERS:
-        return "segmentation"
-    if head == "classifier":
-        return "classification"
-    raise UserError(f"model.head: got {head!r}, expected one of {', '.join(get_args(Head))}")
+    def empty_target(self, image: Image.Image) -> Any:
+        """A target that knows nothing of the picture, to compute outputs without one."""

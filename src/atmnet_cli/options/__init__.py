@@ -4,6 +4,7 @@ from atmnet_cli.options.commands import (
     BenchmarkOptions,
     CheckDataOptions,
     EvaluateOptions,
+    EvaluationData,
     ExportOptions,
     MakeScenesOptions,
     ModelsOptions,
@@ -11,7 +12,7 @@ from atmnet_cli.options.commands import (
     WindowOptions,
 )
 from atmnet_cli.options.data import DataOptions
-from atmnet_cli.options.model import Head, ModelOptions
+from atmnet_cli.options.model import Head, Kind, ModelOptions
 from atmnet_cli.options.training import AugmentOptions, DenseOptions, OptimOptions, TrainOptions
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "DataOptions",
     "DenseOptions",
     "EvaluateOptions",
+    "EvaluationData",
     "ExportOptions",
     "Head",
+    "Kind",
     "MakeScenesOptions",
     "ModelOptions",
     "ModelsOptions",

@@ -1,23 +1,46 @@
 """What the other commands can be told."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from atmnet_cli.options.data import DataOptions
 
 
 @dataclass
 class WindowOptions:
-    """How a segmenter sees an image: whole or by windows, at several sizes and mirrored."""
+    """Segmentation: how the network sees an image, whole or by windows, at several sizes and mirrored."""
 
     window: int | None = None
     """Side of sliding windows, in pixels. Default: the whole image at once."""
     stride: int | None = None
     """Distance of sliding windows. Default: two thirds of a window."""
-    scales: tuple[float, ...] = (1.0,)
-    """Sizes of the image to average over, as multiples."""
-    flip: bool = False
-    """Average over the mirrored image, too."""
+    scales: tuple[float, ...] | None = None
+    """Sizes of the image to average over, as multiples. Default: its own size."""
+    flip: bool | None = None
+    """Average over the mirrored image, too. Default: false."""
+
+
+@dataclass
+class EvaluationData:
+    """The data to evaluate on. An option that is left out is as the run was trained with; with another source or, for a
+    run on embedded data, another root, it has the default of training."""
+
+    source: str | None = None
+    """As in training: 'folder', 'tar', 'wds', 'digits', 'hfds/NAME', 'coco', 'ade20k' or 'scenes'."""
+    root: str | None = None
+    """Folder that holds the splits; cache folder for 'hfds/NAME'."""
+    val: str | None = None
+    """The split to evaluate on."""
+    classes: str | None = None
+    """Text file with one class name per line."""
+    img_size: int | None = None
+    """Classification: side of the square that images are resized to, in pixels."""
+    workers: int | None = None
+    """Loader processes for each process, at most one a core; 0 reads in the process itself."""
+    ignore_zero: bool | None = None
+    """'ade20k': label 0 is no class but ignored, and the others count from 1."""
+    kwargs: dict[str, Any] | None = None
+    """'scenes': its arguments."""
 
 
 @dataclass
@@ -28,8 +51,7 @@ class EvaluateOptions:
     """Run or checkpoint folder; or the name of a model, with weights."""
     weights: str = ""
     """Weights file, where model is the name of one."""
-    data: DataOptions | None = None
-    """What is not named, or named as its default, is as the run was trained with; of another source, all is default."""
+    data: EvaluationData = field(default_factory=EvaluationData)
     batch_size: int = 256
     """Images in a forward pass, per process."""
     device: str = "auto"
@@ -53,16 +75,16 @@ class PredictOptions:
     """Images and folders of images."""
     weights: str = ""
     """Weights file, where model is a name."""
-    top: int = 3
-    """Classes to print for each image."""
+    top: int | None = None
+    """Classification: classes to print for each image. Default: 3."""
     format: Literal["table", "jsonl"] = "table"
     """How to print: for people or for programs."""
     sheet: str = ""
     """Picture file to write: every image with its prediction."""
     output: str = ""
     """Detection and segmentation: folder to write pictures and results to (COCO JSON, PNG label maps)."""
-    threshold: float = 0.5
-    """Detection: least score to show; the COCO JSON has all."""
+    threshold: float | None = None
+    """Detection: lowest score to show; the COCO JSON has all objects. Default: 0.5."""
     windows: WindowOptions = field(default_factory=WindowOptions)
     batch_size: int = 32
     """Images in a forward pass."""

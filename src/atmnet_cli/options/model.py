@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: By task: one head for classification, detectors, segmenters.
+#: What a network does.
+Kind = Literal["classification", "detection", "segmentation"]
+
+#: What stands on the backbone: the classifier, a detector, a segmenter. See ``atmnet.tasks.heads``.
 Head = Literal[
     "classifier",
     "retinanet", "retinanet_v2", "fcos", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn",
@@ -18,7 +21,7 @@ class ModelOptions:
     name: str = "atmnet_tiny"
     """Any model that timm knows; `atmnet models` lists ours."""
     head: Head = "classifier"
-    """What stands on the backbone, which decides the task: a classifier, a detector or a segmenter."""
+    """What stands on the backbone: a classifier, or the head of a detector or segmenter."""
     neck: Literal["fpn", "atmfpn", "atmfpn_aligned"] = "fpn"
     """Feature pyramid of detectors and 'semantic_fpn'."""
     channels: int = 256

@@ -1,0 +1,107 @@
+"""The data sources: what each of them is, in one table. Adding one is a reader in a file of its own and a line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from atmnet.data.ade20k import open_ade20k
+from atmnet.data.check import SplitCheck, check_split
+from atmnet.data.coco import open_coco
+from atmnet.data.dataset import Split
+from atmnet.data.dense_check import check_ade20k, check_coco
+from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.source import open_source
+from atmnet_cli.errors import UserError, refuse_options
+from atmnet_cli.options import DataOptions, Kind
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The facts of a data source.
+
+    Attributes:
+        kinds: The kinds of task that it has targets for.
+        open: (options, split, kind, class names or None, whether masks are wanted) -> the split.
+        options: Those of :class:`~atmnet_cli.options.DataOptions` that only some sources take and this one does.
+        check: (options, split, class names or None) -> the problems of a split; None for data that are generated.
+        counts: What ``atmnet check-data`` counts for each class.
+    """
+
+    kinds: tuple[Kind, ...]
+    open: Callable[[DataOptions, str, Kind, list[str] | None, bool], Split]
+    options: tuple[str, ...] = ("root", "classes")
+    check: Callable[[DataOptions, str, list[str] | None], SplitCheck] | None = check_split
+    counts: str = "images per class"
+
+
+def _open_scenes(options: DataOptions, split: str, kind: Kind, classes: list[str] | None, masks: bool) -> Split:
+    scenes = SceneDetection if kind == "detection" else SceneSegmentation
+    source = scenes(split, **options.kwargs)
+    if classes is not None and classes != source.classes:
+        raise UserError(
+            f"data.source: 'scenes' has the classes {' '.join(source.classes)}; the network has {' '.join(classes)}"
+        )
+    return source
+
+
+_LABELLED = DataSource(("classification",), lambda data, split, kind, classes, masks: open_source(data, split, classes))
+
+#: By the name in ``data.source``; a slash and more may follow 'wds' and 'hfds'.
+SOURCES = {
+    "folder": _LABELLED,
+    "tar": _LABELLED,
+    "wds": _LABELLED,
+    "hfds": _LABELLED,
+    "digits": replace(_LABELLED, options=("classes",)),
+    "coco": DataSource(
+        ("detection",),
+        lambda data, split, kind, classes, masks: open_coco(data, split, classes, masks),
+        check=check_coco,
+        counts="objects per class",
+    ),
+    "ade20k": DataSource(
+        ("segmentation",),
+        lambda data, split, kind, classes, masks: open_ade20k(data, split, classes),
+        options=("root", "classes", "ignore_zero"),
+        check=check_ade20k,
+        counts="images that show a class",
+    ),
+    "scenes": DataSource(("detection", "segmentation"), _open_scenes, options=("kwargs",), check=None),
+}
+
+
+def find_source(options: DataOptions, kind: Kind | None = None) -> DataSource:
+    """The data source that options name, once it is clear that it takes them.
+
+    Args:
+        options: Where the data are.
+        kind: The kind of task that needs them; None takes any.
+
+    Raises:
+        UserError: For an unknown source, a source without targets of that kind, or an option that it does not take.
+    """
+    name = options.source.partition("/")[0]
+    names = [key for key, source in SOURCES.items() if kind is None or kind in source.kinds]
+    if name not in names:
+        raise UserError(f"data.source: got {options.source!r}; {kind or 'atmnet'} reads {', '.join(names)}")
+    limited = {option for source in SOURCES.values() for option in source.options}
+    refused = sorted(limited - set(SOURCES[name].options))
+    refuse_options(options, refused, f"data.source {options.source!r}", prefix="data.")
+    return SOURCES[name]
+
+
+def open_split(
+    options: DataOptions, split: str, kind: Kind, classes: list[str] | None = None, masks: bool = True
+) -> Split:
+    """Open a split of a data set.
+
+    Args:
+        options: Where it is.
+        split: Which part: the value of ``options.train`` or ``options.val``.
+        kind: What its targets are for.
+        classes: Class names of the training split, in its order. Default: those found here.
+        masks: Detection: whether masks are needed besides boxes.
+
+    Raises:
+        UserError: If there is no such split, it is of another kind, or its classes are not among ``classes``.
+    """
+    return find_source(options, kind).open(options, split, kind, classes, masks)

@@ -1,0 +1,46 @@
+"""What ``atmnet predict`` does for each kind of network, in one table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from atmnet.predictions.answers import Answer, objects, ranking, regions
+from atmnet_cli.options import Kind, PredictOptions
+
+_TOP, _THRESHOLD = 3, 0.5
+
+
+@dataclass(frozen=True)
+class PredictionKind:
+    """The facts of a kind of prediction.
+
+    Attributes:
+        answer: (picture, the task's output for it, class names, options) -> the answer.
+        options: The options that only some kinds take and this one does.
+    """
+
+    answer: Callable[[Image.Image, Any, list[str], PredictOptions], Answer]
+    options: tuple[str, ...]
+
+
+def _ranking(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
+    return ranking(image, output, classes, _TOP if options.top is None else options.top)
+
+
+def _objects(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
+    return objects(image, output, classes, _THRESHOLD if options.threshold is None else options.threshold)
+
+
+def _regions(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
+    return regions(image, output, classes)
+
+
+KINDS: dict[Kind, PredictionKind] = {
+    "classification": PredictionKind(_ranking, ("top",)),
+    "detection": PredictionKind(_objects, ("threshold", "output")),
+    "segmentation": PredictionKind(_regions, ("output",)),
+}
+#: Every option that only some kinds take.
+LIMITED_OPTIONS = ("top", "threshold", "output")

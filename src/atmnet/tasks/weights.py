@@ -1,0 +1,67 @@
+"""Find checkpoint folders, and read weights and configurations from them and from files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from timm.models import load_state_dict
+from torch import Tensor
+
+from atmnet_cli.errors import UserError, first_line
+
+
+def find_checkpoint(path: Path) -> Path | None:
+    """The checkpoint folder that a run or checkpoint folder stands for: itself, its best, or its last.
+
+    Returns:
+        The folder; None if ``path`` is no folder.
+
+    Raises:
+        UserError: If ``path`` is a folder without a checkpoint.
+    """
+    for folder in (path, path / "best", path / "last"):
+        if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+            return folder
+    if path.is_dir():
+        raise UserError(f"{path}: holds no checkpoint (config.json with model.safetensors, or best/, last/)")
+    return None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration in a checkpoint folder.
+
+    Raises:
+        UserError: If its config.json does not describe a network.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not ("architecture" in config or "head" in config):
+            raise ValueError("neither a timm model nor a detector or segmenter")
+        return config
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{folder / 'config.json'}: not the configuration of a model") from error
+
+
+def read_class_names(folder: Path) -> list[str]:
+    """The class names in a checkpoint folder's configuration; empty if it gives none."""
+    return read_config(folder).get("label_names") or []
+
+
+def read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights of a file or folder, and the class names if the folder gives them.
+
+    Raises:
+        UserError: If there is no such file or folder, or it cannot be read.
+    """
+    class_names: list[str] = []
+    folder = find_checkpoint(Path(path))
+    if folder is not None:
+        class_names = read_class_names(folder)
+        path = str(folder / "model.safetensors")
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file or folder")
+    try:
+        return load_state_dict(path), class_names
+    except (RuntimeError, SafetensorError, EOFError, KeyError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: not a readable checkpoint: {first_line(error)}") from error
