@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks import script
-from benchmarks.markdown import caption, grid
+from benchmarks.markdown import grid, place
 from benchmarks.script import Settings
 
 _PROGRAM = """
@@ -67,7 +67,8 @@ def table(record: dict[str, Any]) -> str:
         ]
         for result in record["results"]
     ]
-    return f"{grid(['model', 'call', 'seconds, nothing kept', 'seconds, kernels kept'], rows)}\n\n{caption(record)}"
+    head = ["model", "call", "seconds, nothing kept", "seconds, kernels kept"]
+    return f"{grid(head, rows)}\n\n*{place(record)}. Each figure is measured once.*"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,12 @@ def megabytes(size: float) -> str:
 
 def caption(record: dict[str, Any]) -> str:
     """What a record was measured on."""
+    return f"*{place(record)}. Medians of {record['rounds']} interleaved rounds, quartiles in brackets.*"
+
+
+def place(record: dict[str, Any]) -> str:
+    """The machine and the versions of the libraries."""
     machine = record["machine"]
-    place = machine.get("gpu") or f"{machine['processor']}, {machine['threads']} threads of {machine['cores']} cores"
+    device = machine.get("gpu") or f"{machine['processor']}, {machine['threads']} threads of {machine['cores']} cores"
     libraries = ", ".join(f"{name} {machine[name]}" for name in ("torch", "timm", "numba", "triton") if name in machine)
-    return f"*{place}; {libraries}. Medians of {record['rounds']} interleaved rounds, quartiles in brackets.*"
+    return f"{device}; {libraries}"

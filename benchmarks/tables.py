@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import dense_size, eight_bits, fold, growth, layer, model, operator, runtimes, scenes, step
+from benchmarks import dense_size, eight_bits, first_call, fold, growth, layer, model, operator, runtimes, scenes, step
 from benchmarks.script import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -22,6 +22,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "model": model.table,
     "step": step.table,
     "growth": growth.table,
+    "first_call": first_call.table,
     "dense_size": dense_size.table,
     "scenes": scenes.table,
     "eight_bits": eight_bits.table,

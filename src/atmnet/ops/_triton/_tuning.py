@@ -14,8 +14,9 @@ from atmnet.ops._triton._kernels import gradient_kernel, sample_kernel
 
 # Warps, elements per thread, and channels of a tile. Walking a line is a chain of dependent steps: there a thread holds
 # one vector at most, for as many threads as possible to be under way at once.
-_SAMPLE = [(4, 8, 64), (4, 16, 64), (8, 16, 64), (4, 16, 128)]
-_GRADIENT = [(1, 4, 64), (2, 4, 64), (4, 4, 64), (4, 4, 128)]
+# The first of each list won most often on an H200 (docs/gpu.md).
+_SAMPLE = [(1, 8, 64), (2, 8, 64), (4, 4, 64), (4, 8, 64)]
+_GRADIENT = [(1, 4, 64), (1, 2, 64), (2, 4, 64), (4, 4, 64)]
 _INTERPRETED = [(1, 1, 4)]  # cannot be timed; small, for there to be several programs and ragged edges in a test
 
 
