@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,22 @@ import safetensors.torch
 from torch import Tensor
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` by ``value`` as JSON, atomically."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to, which replaces ``path`` atomically if the block ends without an error."""
     beside = path.with_name(f".{path.name}.tmp")
+    beside.unlink(missing_ok=True)
     try:
-        write_flushed(beside, (json.dumps(value, indent=2) + "\n").encode())
+        yield beside
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as JSON, atomically."""
+    with replacing(path) as beside:
+        write_flushed(beside, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -47,10 +57,5 @@ def flush_folder(path: Path) -> None:
 
 def point(link: Path, target: Path) -> None:
     """Make ``link`` a relative symbolic link to ``target``, replacing an earlier one atomically."""
-    beside = link.with_name(f".{link.name}.tmp")
-    beside.unlink(missing_ok=True)
-    try:
+    with replacing(link) as beside:
         beside.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
-        os.replace(beside, link)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from atmnet_cli.options import (
     PredictOptions,
     TrainOptions,
 )
+from atmnet_cli.renamed import RENAMED
 
 RECIPES = Path(__file__).parents[1] / "atmnet" / "recipes"
 
@@ -102,11 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: list[str]) -> tuple[str, object]:
     parser = build_parser()
-    arguments = _with_recipes(arguments)
+    typed = _with_recipes(arguments)
+    arguments = [_with_underscores(argument) for argument in typed]
     try:
         parsed = parser.parse_args(arguments)
     except ArgumentError as error:
-        raise UserError(_explained(str(error), arguments[0])) from error
+        as_typed = {_option(new): _option(old) for new, old in zip(arguments, typed, strict=True)}
+        raise UserError(_explained(str(error), arguments[0], as_typed)) from error
     name = parsed.subcommand
     values = parser.instantiate(parsed)[name]
     if name == "train":
@@ -133,13 +136,26 @@ def _with_recipes(arguments: list[str]) -> list[str]:
     return joined
 
 
-def _explained(message: str, command: str) -> str:
-    """The parser's message, with the nearest name where a name is unknown."""
+def _option(argument: str) -> str:
+    """'data.root' of '--data.root=FOLDER'."""
+    return argument.removeprefix("--").partition("=")[0]
+
+
+def _with_underscores(argument: str) -> str:
+    """'--batch_size=8' for '--batch-size=8'; what is no option stays."""
+    name, equals, value = argument.partition("=")
+    return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
+
+
+def _explained(message: str, command: str, as_typed: dict[str, str]) -> str:
+    """The parser's message; for an unknown option, its new name or the closest name that there is."""
     match = re.search(r"does not accept option '([\w.-]+)'|unrecognized arguments: --([\w.-]+)", message)
     if match and command in _COMMANDS:
-        typed = match[1] or match[2]
-        wrong = typed.replace("-", "_")
+        wrong = (match[1] or match[2]).replace("-", "_")
+        typed = as_typed.get(wrong, wrong)
         names = _option_names(_COMMANDS[command])
+        if RENAMED.get(wrong) in names:
+            return f"option {typed!r} is now called {RENAMED[wrong]!r}"
         leaf = {name.rpartition(".")[2]: name for name in names}
         near = [leaf[name] for name in difflib.get_close_matches(wrong.rpartition(".")[2], leaf, n=1)]
         near = near or difflib.get_close_matches(wrong, names, n=1)

@@ -37,7 +37,7 @@ def test_inference(atmnet, tmp_path):
 
 
 def test_training(atmnet):
-    arguments = ["--models", "atmnet_nano", "test_resnet", "--train=true", "--dtype=bfloat16"]
+    arguments = ["--models", "atmnet_nano", "test_resnet", "--train=true", "--precision=bf16"]
     result = atmnet("benchmark", *arguments, *QUICK)
     assert (result.status, result.err) == (0, "")
     assert result.out.startswith("training step at 32 pixels, batch 2, bfloat16, eager, on CPU (threads: 1); ")
@@ -66,7 +66,7 @@ def test_a_model_for_fixed_images_is_built_for_the_size(atmnet):
         (["--rounds=1"], r"rounds: got 1, expected at least 2"),
         (["--threads=0"], r"threads: got 0, expected at least 1"),
         (["--img_size=0"], r"img_size: got 0, expected at least 1"),
-        (["--dtype=int8"], r"dtype.*'float32', 'bfloat16', 'float16'.*int8"),
+        (["--precision=int8"], r"precision.*'fp32', 'bf16', 'fp16'.*int8"),
         (["--device=gpu"], r"device: 'gpu' cannot be used here"),
         (["--device=cuda:77"], r"device: 'cuda:77' cannot be used here"),
         (["--device=meta"], r"device: got 'meta', expected cpu or cuda"),
@@ -88,7 +88,7 @@ def test_a_dtype_that_a_model_does_not_run_in(atmnet, monkeypatch):
         raise NotImplementedError("\"deformable_im2col\" not implemented for 'BFloat16'\nException raised from ...")
 
     monkeypatch.setattr("atmnet.models.ATMNet.forward", fail)
-    told = atmnet("benchmark", "--models", "atmnet_nano", *QUICK, "--dtype=bfloat16").error
+    told = atmnet("benchmark", "--models", "atmnet_nano", *QUICK, "--precision=bf16").error
     assert told.startswith("models: atmnet_nano cannot run at img_size 32, batch_size 2 in bfloat16 on cpu: ")
     assert told.endswith("not implemented for 'BFloat16'")
 

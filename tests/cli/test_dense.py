@@ -16,7 +16,7 @@ def scenes(tmp_path_factory):
     from atmnet_cli.command import main
 
     folder = tmp_path_factory.mktemp("files") / "scenes"
-    assert main(["make-scenes", str(folder), "--train=8", "--val=4", "--side=64"]) == 0
+    assert main(["make-scenes", str(folder), "--train=8", "--val=4", "--img_size=64"]) == 0
     for path in (folder / "annotations").glob("*.json"):
         content = json.loads(path.read_text())
         for category in content["categories"]:
@@ -129,7 +129,7 @@ def test_a_photograph_of_another_shape(atmnet, detector, segmenter, tmp_path):
         ({"model.head_kwargs": {"box_score_tresh": 0.1}}, "box_score_thresh"),
         ({"model.kwargs": {"in_chans": 4}}, "in_chans"),
         ({"augment.mixup": 0.2}, "augment.mixup: model.head 'mask_rcnn' does not take it; leave it at its"),
-        ({"dense.crop": 64}, "dense.crop: model.head 'mask_rcnn' does not take it"),
+        ({"dense.crop_size": 64}, "dense.crop_size: model.head 'mask_rcnn' does not take it"),
         ({"data.img_size": 64}, "data.img_size: model.head 'mask_rcnn' does not take it"),
         ({"optim.layer_decay": 0.8}, "optim.layer_decay: model.head 'mask_rcnn' does not take it"),
         ({"data.ignore_zero": False}, "data.ignore_zero: data.source 'coco' does not take it"),

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from atmnet.engine.length import run_length
 from atmnet.engine.setup import build_schedule
 from atmnet.tasks import HEADS
 from atmnet_cli.command import _parse
@@ -35,12 +36,11 @@ def rates(name: str) -> list[float]:
     """The learning rate of every step."""
     options = recipe(name)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=options.optim.lr)
-    steps_per_epoch = IMAGES[name] // options.batch_size
-    steps = options.steps or options.epochs * steps_per_epoch
-    schedule = build_schedule(options.optim, optimizer, steps, steps_per_epoch)
+    length = run_length(options, IMAGES[name])
+    schedule = build_schedule(options.optim, optimizer, length)
     assert schedule is not None
     rates = []
-    for step in range(steps):
+    for step in range(length.steps):
         schedule.step_update(step)
         rates.append(optimizer.param_groups[0]["lr"])
     return rates

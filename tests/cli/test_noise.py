@@ -17,7 +17,7 @@ def _atmnet(*arguments):
 def test_train(quick, tmp_path):
     """With all that libraries like to warn about: loader processes, half precision, augmentation, one channel."""
     quick += [
-        "--data.workers=2", "--amp=bf16", "--augment.auto_augment=rand-m9-mstd0.5-inc1", "--augment.mixup=0.8",
+        "--data.workers=2", "--precision=bf16", "--augment.auto_augment=rand-m9-mstd0.5-inc1", "--augment.mixup=0.8",
         "--model.drop_path=0.1", "--model.grad_checkpointing=true", "--ema=0.9", "--accumulate=2",
     ]  # fmt: skip
     done = _atmnet(*quick)
@@ -32,7 +32,7 @@ def test_train(quick, tmp_path):
 
 
 def test_fine_tune_and_evaluate(quick, run, tmp_path):
-    done = _atmnet(*quick, "--model.checkpoint", run, "--optim.layer_decay=0.8")
+    done = _atmnet(*quick, "--model.weights", run, "--optim.layer_decay=0.8")
     assert done.returncode == 0
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["epoch 1", "epoch 2"]
     done = _atmnet("evaluate", tmp_path / "run", "--data.workers=2", "--data.root", quick[2])

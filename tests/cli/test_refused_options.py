@@ -17,13 +17,19 @@ from atmnet_cli.command import RECIPES
         ("--batch-size=8", r"unknown option 'batch-size'; do you mean 'batch_size'\?"),
         ("--epochs=many", r"epochs.*int.*many"),
         ("--epochs=1.5", r"epochs.*int.*1.5"),
-        ("--dense.crop=64", r"dense.crop: model.head 'classifier' does not take it; leave it at its default, 512"),
+        (
+            "--dense.crop_size=64",
+            r"dense.crop_size: model.head 'classifier' does not take it; leave it at its default, 512",
+        ),
         ("--model.head_kwargs.norm=group", r"model.head_kwargs: model.head 'classifier' does not take it"),
-        ("--data.kwargs.side=96", r"data.kwargs: data.source 'folder' does not take it; leave it at its default, {}"),
-        ("--amp=fp8", r"amp.*'none', 'bf16', 'fp16'.*fp8"),
+        (
+            "--data.kwargs.img_size=96",
+            r"data.kwargs: data.source 'folder' does not take it; leave it at its default, {}",
+        ),
+        ("--precision=fp8", r"precision.*'fp32', 'bf16', 'fp16'.*fp8"),
         ("--augment.scale=[1]", r"augment.scale.*2 elements.*\[1\]"),
         ("--model.name=atmnet_tny", r"unknown model .*'atmnet_tny'; do you mean atmnet_tiny"),
-        ("--model.checkpoint=nowhere.pth", r"nowhere.pth: no such file"),
+        ("--model.weights=nowhere.pth", r"nowhere.pth: no such file"),
         ("--device=gpu", r"device: 'gpu' cannot be used here"),
         ("--device=cuda:77", r"device: 'cuda:77' cannot be used here"),
         ("--batch_size=1000", r"batch_size: got 1000, more than the 24 training images"),
@@ -84,7 +90,7 @@ def test_the_command_line_goes_before_the_recipe(atmnet, quick, tmp_path):
         (["predict", "{run}", "nowhere.jpg"], r"images: nowhere.jpg: no such file or folder"),
         (["predict", "{run}", "{run}"], r"images: no pictures .* in "),
         (["predict", "{run}", "{root}", "--top=0"], r"top: got 0, expected at least 1"),
-        (["models", "--size=8"], r"size: got 8, expected at least 32"),
+        (["models", "--img_size=8"], r"img_size: got 8, expected at least 32"),
         (["check-data"], r"data.root: expected the folder that holds the splits; none given"),
         (["train", "--output=x"], r"data.root: expected the folder that holds the splits; none given"),
         (["train"], r"output"),
@@ -97,7 +103,7 @@ def test_other_commands(atmnet, run, root, tmp_path, monkeypatch, arguments, tol
 
 
 def test_checkpoint_of_another_model(atmnet, quick, run):
-    told = atmnet(*quick, "--model.name=atmnet_xtiny", "--model.checkpoint", run).error
+    told = atmnet(*quick, "--model.name=atmnet_xtiny", "--model.weights", run).error
     assert "model.safetensors: not weights of atmnet_xtiny: " in told or f"{run}: not weights of atmnet_xtiny: " in told
 
 

@@ -143,7 +143,7 @@ def test_zero_as_a_class(tmp_path):
 
 def test_scenes_are_sound(tmp_path):
     folder = tmp_path / "scenes"
-    write_scenes(MakeScenesOptions(str(folder), train=12, val=3, side=64))
+    write_scenes(MakeScenesOptions(str(folder), train=12, val=3, img_size=64))
     for split in ("train", "val"):
         options = DataOptions(source="coco", root=str(folder))
         assert found(check_coco(options, split).errors) == {}

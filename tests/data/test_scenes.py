@@ -29,24 +29,24 @@ def test_numbers_of_scenes():
 
 
 def test_a_scene_is_a_function_of_seed_split_and_index():
-    source = SceneDetection("train", side=64)
+    source = SceneDetection("train", img_size=64)
     image, target = source.load(5, "RGB")
     again = pickle.loads(pickle.dumps(source)).load(5, "RGB")
     assert image.tobytes() == again[0].tobytes()
     assert torch.equal(target.masks, again[1].masks)
-    others = [SceneDetection("train", side=64, seed=1).load(5, "RGB"), source.load(6, "RGB")]
-    others.append(SceneDetection("val", side=64).load(5, "RGB"))
+    others = [SceneDetection("train", img_size=64, seed=1).load(5, "RGB"), source.load(6, "RGB")]
+    others.append(SceneDetection("val", img_size=64).load(5, "RGB"))
     assert all(other.tobytes() != image.tobytes() for other, _ in others)
 
 
 @pytest.mark.slow
 def test_another_process_makes_the_same_scenes():
     code = (
-        "import hashlib; from atmnet.data.scenes import SceneDetection; s = SceneDetection('val', side=64);"
+        "import hashlib; from atmnet.data.scenes import SceneDetection; s = SceneDetection('val', img_size=64);"
         "print(hashlib.sha256(b''.join(s.load(i, 'RGB')[0].tobytes() for i in range(4))).hexdigest(), end='')"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    source = SceneDetection("val", side=64)
+    source = SceneDetection("val", img_size=64)
     assert answer == hashlib.sha256(b"".join(source.load(i, "RGB")[0].tobytes() for i in range(4))).hexdigest()
 
 
@@ -65,7 +65,9 @@ def test_scenes_are_those_that_were_measured(split, labels, boxes):
 
 
 def test_training_samples_are_a_function_of_their_key():
-    data = TrainSet(SceneDetection("train", side=64), detection_train_transform(DenseOptions(sides=[48, 64])), "RGB", 0)
+    data = TrainSet(
+        SceneDetection("train", img_size=64), detection_train_transform(DenseOptions(img_sizes=[48, 64])), "RGB", 0
+    )
     first, other, again = (data[Key(0, position, 3)] for position in (3, 4, 3))
     assert torch.equal(first.image, again.image)
     assert torch.equal(first.target.boxes, again.target.boxes)
@@ -75,18 +77,18 @@ def test_training_samples_are_a_function_of_their_key():
 
 
 def test_number_of_scenes_does_not_change_them():
-    first, second = (SceneDetection("train", side=64, images=n).load(3, "RGB")[0] for n in (10, 20))
+    first, second = (SceneDetection("train", img_size=64, images=n).load(3, "RGB")[0] for n in (10, 20))
     assert first.tobytes() == second.tobytes()
 
 
 @pytest.mark.parametrize("side", [128, (31, 200), 512, 24])
 def test_sizes(side):
     height, width = (side, side) if isinstance(side, int) else side
-    image, target = SceneDetection("train", side=side).load(0, "L")
+    image, target = SceneDetection("train", img_size=side).load(0, "L")
     assert image.size == (width, height)
     assert image.mode == "L"
     assert target.masks.shape[1:] == (height, width)
-    assert SceneSegmentation("train", side=side).load(0, "RGB")[1].shape == (height, width)
+    assert SceneSegmentation("train", img_size=side).load(0, "RGB")[1].shape == (height, width)
 
 
 def test_boxes_are_tight_around_what_is_seen():
@@ -122,7 +124,7 @@ def test_no_digit_is_mostly_covered():
 
 
 def test_label_map_agrees_with_masks():
-    detection, segmentation = SceneDetection("train", side=64), SceneSegmentation("train", side=64)
+    detection, segmentation = SceneDetection("train", img_size=64), SceneSegmentation("train", img_size=64)
     for index in range(10):
         image, target = detection.load(index, "RGB")
         same, labels = segmentation.load(index, "RGB")
@@ -171,15 +173,15 @@ def test_no_digit_outgrows_its_length_by_a_quarter(length):
 
 
 def test_every_digit_appears():
-    source = SceneDetection("train", side=64)
+    source = SceneDetection("train", img_size=64)
     labels = torch.cat([source.load(index, "RGB")[1].labels for index in range(60)])
     assert set(labels.tolist()) == set(range(10))
 
 
 def test_without_objects():
-    image, target = SceneDetection("train", side=64, objects=[0, 0]).load(0, "RGB")
+    image, target = SceneDetection("train", img_size=64, objects=[0, 0]).load(0, "RGB")
     assert (image.size, target.boxes.shape, target.masks.shape) == ((64, 64), (0, 4), (0, 64, 64))
-    assert (SceneSegmentation("train", side=64, objects=[0, 0]).load(0, "RGB")[1] == 0).all()
+    assert (SceneSegmentation("train", img_size=64, objects=[0, 0]).load(0, "RGB")[1] == 0).all()
 
 
 def test_blanks():
@@ -193,12 +195,12 @@ def test_blanks():
         ({"size": 3}, "does not know size; it knows side, images, objects, sizes, contrast, seed"),
         ({"objects": 3}, r"objects: got 3, expected \[fewest, most\]"),
         ({"objects": [3, 1]}, r"objects: got \(3, 1\), expected 0 <= least <= most"),
-        ({"side": "128"}, "side: got '128', expected a number of pixels"),
-        ({"side": 0}, "side: got 0"),
+        ({"img_size": "128"}, "side: got '128', expected a number of pixels"),
+        ({"img_size": 0}, "side: got 0"),
         ({"images": 0}, "images: got 0"),
         ({"contrast": [90, 20]}, r"contrast: got \(90, 20\), expected 0 <= least <= most"),
         ({"contrast": 9}, r"contrast: got 9, expected \[least, greatest\] of 255"),
-        ({"sizes": [10, 120]}, "digits of up to 120 pixels do not fit scenes of 128x128; expected at most 102"),
+        ({"digit_sizes": [10, 120]}, "digits of up to 120 pixels do not fit scenes of 128x128; expected at most 102"),
     ],
 )
 def test_bad_arguments(kwargs, message):
@@ -209,14 +211,14 @@ def test_bad_arguments(kwargs, message):
 def test_bad_splits_and_pairings():
     with pytest.raises(UserError, match="has the splits train and val, not 'test'"):
         SceneSegmentation("test")
-    with pytest.raises(UserError, match="got 'ade20k'; detection reads 'coco' or 'scenes'"):
+    with pytest.raises(UserError, match="got 'ade20k'; detection reads coco, scenes"):
         open_split(DataOptions(source="ade20k"), "train", "detection")
     with pytest.raises(UserError, match="the network has a b"):
         open_split(DataOptions(source="scenes"), "val", "detection", ["a", "b"])
 
 
 def test_opened_by_options():
-    options = DataOptions(source="scenes", kwargs={"side": 64, "images": 3})
+    options = DataOptions(source="scenes", kwargs={"img_size": 64, "images": 3})
     assert isinstance(open_split(options, "train", "detection"), SceneDetection)
     source = open_split(options, "val", "segmentation", ["background", *map(str, range(10))])
     assert isinstance(source, SceneSegmentation)

@@ -29,7 +29,7 @@ RANDOM: dict[str, Any] = {
 #: Embedded scenes and small networks on them; all that is random is on.
 DENSE: dict[str, Any] = {
     "data.source": "scenes",
-    "data.kwargs": {"side": 64, "images": 24, "objects": [1, 4], "sizes": [16, 40]},
+    "data.kwargs": {"img_size": 64, "images": 24, "objects": [1, 4], "digit_sizes": [16, 40]},
     "model.channels": 32,
     "model.drop_path": 0.2,
     "dense.distort": True,
@@ -39,7 +39,7 @@ DENSE: dict[str, Any] = {
 }
 DETECTOR: dict[str, Any] = {
     **DENSE,
-    "dense.sides": [48, 64],
+    "dense.img_sizes": [48, 64],
     "model.head": "mask_rcnn",
     "model.neck": "atmfpn",
     "model.head_kwargs": {
@@ -55,7 +55,7 @@ DETECTOR: dict[str, Any] = {
 }
 SEGMENTER: dict[str, Any] = {
     **DENSE,
-    "dense.crop": 64,
+    "dense.crop_size": 64,
     "model.channels": 64,
     "model.head": "upernet",
     "model.head_kwargs": {"norm": "group"},

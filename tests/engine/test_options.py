@@ -48,9 +48,9 @@ def test_compiled(root, tmp_path, plain):
     assert weights(tmp_path / "run").keys() == weights(plain).keys()
 
 
-@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_mixed_precision(root, tmp_path, plain, amp):
-    train(tiny(root, tmp_path / "run", {**MIXED, "amp": amp}))
+    train(tiny(root, tmp_path / "run", {**MIXED, "precision": amp}))
     half, full = losses(tmp_path / "run"), losses(plain)
     assert half != full
     assert half == pytest.approx(full, rel=0.05)

@@ -8,7 +8,12 @@ from tests.engine.runs import RANDOM, assert_same_run, complete_checkpoints, lit
 VARIANTS = {
     "random, EMA, accumulate": RANDOM,
     "workers": {**RANDOM, "data.workers": 2},
-    "float16, channels last": {"amp": "fp16", "channels_last": True, "optim.clip_grad": 1.0, "augment.mixup": 0.5},
+    "float16, channels last": {
+        "precision": "fp16",
+        "channels_last": True,
+        "optim.clip_grad": 1.0,
+        "augment.mixup": 0.5,
+    },
     "fused, channels last": {"optim.kwargs": {"fused": True}, "channels_last": True},
     "batch norm": {"model.name": "test_resnet", "data.img_size": 32, "ema": 0.9},
     "lamb, layer decay": {"optim.opt": "lamb", "optim.layer_decay": 0.75, "model.drop_path": 0.1},

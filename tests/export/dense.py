@@ -22,7 +22,7 @@ def network(head: Any, neck: Any = "fpn", name: str = "atmnet_nano", side: int =
     if head.endswith("mask_rcnn"):
         small[head]["mask_channels"] = 32
     options = ModelOptions(name=name, head=head, neck=neck, channels=64, head_kwargs={**small.get(head, {}), **given})
-    found = build_dense(options, DenseOptions(sides=[side], longest=2 * side, crop=side), CLASSES)
+    found = build_dense(options, DenseOptions(img_sizes=[side], max_img_size=2 * side, crop_size=side), CLASSES)
     for key, parameter in found.model.named_parameters():
         if key.endswith("offset.proj.weight"):
             nn.init.normal_(parameter, std=3 / parameter.shape[1] ** 0.5)

@@ -12,9 +12,14 @@ from tests.engine.runs import DETECTOR, RANDOM, SEGMENTER, assert_same_run, metr
 
 CLASSIFIERS = {
     "float32, EMA, accumulate": RANDOM,
-    "bfloat16, workers": {**RANDOM, "amp": "bf16", "data.workers": 2},
-    "float16, channels last": {"amp": "fp16", "channels_last": True, "optim.clip_grad": 1.0, "augment.mixup": 0.5},
-    "bfloat16, compiled": {"amp": "bf16", "compile": True},
+    "bfloat16, workers": {**RANDOM, "precision": "bf16", "data.workers": 2},
+    "float16, channels last": {
+        "precision": "fp16",
+        "channels_last": True,
+        "optim.clip_grad": 1.0,
+        "augment.mixup": 0.5,
+    },
+    "bfloat16, compiled": {"precision": "bf16", "compile": True},
 }
 
 
@@ -30,13 +35,13 @@ def test_same_bits_after_a_death(root, tmp_path, changes, die_after):  # noqa: F
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
-@pytest.mark.parametrize("amp", ["none", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["none", "bf16", "fp16"])
 @pytest.mark.parametrize("task", [DETECTOR, SEGMENTER], ids=["detector", "segmenter"])
 def test_dense_runs_start_as_on_a_cpu(tmp_path, task, amp):
     """The first loss is the CPU's; the run ends, evaluated. Its bits may differ: torchvision adds atomically."""
     short = {"epochs": 2, "evaluate_every": 2, "log_every": 1, "model.drop_path": 0.0, "optim.warmup_epochs": 0}
     train(tiny("", tmp_path / "expected", {**task, **short, "epochs": 1}))
-    train(tiny("", tmp_path / "run", {**task, **short, "device": "cuda", "amp": amp}))
+    train(tiny("", tmp_path / "run", {**task, **short, "device": "cuda", "precision": amp}))
     expected, first = (metrics(tmp_path / name)[0]["loss"] for name in ("expected", "run"))
     assert first == pytest.approx(expected, rel=0.05)
     assert (tmp_path / "run" / "best" / "config.json").exists()

@@ -25,7 +25,7 @@ def small(head: Any, name: str = "atmnet_nano", **kwargs: Any) -> nn.Module:
         masks = {"mask_channels": 16} if HEADS[head].masks else {}
         given = {"representation_size": 32, "box_batch_size_per_image": 16, **few, **masks, **given}
     options = ModelOptions(name=name, head=head, channels=64, head_kwargs=given, **kwargs)
-    return build_detector(options, DenseOptions(sides=[96, 64], longest=160), K)
+    return build_detector(options, DenseOptions(img_sizes=[96, 64], max_img_size=160), K)
 
 
 def target(head: str, boxes: list[list[float]], height: int, width: int) -> dict[str, torch.Tensor]:
@@ -114,8 +114,8 @@ def test_is_torchvisions(head):
         head,
         5 - HEADS[head].first_label,
         strides=(8, 16, 32) if one_stage else (4, 8, 16, 32),
-        sides=(96,),
-        longest=140,
+        img_size=96,
+        max_img_size=140,
         head_kwargs=thresholds,
     )
     weights = theirs.state_dict()

@@ -11,7 +11,7 @@ from tests.tasks.conftest import NAMES
 
 
 def _build(path, classes, name="atmnet_nano", **options):
-    return build_classifier(ModelOptions(name=name, checkpoint=str(path), **options), classes, 32)
+    return build_classifier(ModelOptions(name=name, weights=str(path), **options), classes, 32)
 
 
 def _compare(built, weights, same_head):
@@ -88,7 +88,7 @@ def test_other_models_of_timm(name, number, tmp_path):
     torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
     classes = [str(k) for k in range(number)]
     _compare(
-        build_classifier(ModelOptions(name=name, checkpoint=str(tmp_path / "theirs.pth")), classes, None).model,
+        build_classifier(ModelOptions(name=name, weights=str(tmp_path / "theirs.pth")), classes, None).model,
         theirs.state_dict(),
         number == 3,
     )

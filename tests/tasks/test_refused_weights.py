@@ -76,8 +76,8 @@ def test_refused(spoil, suffix, checkpoint, tmp_path):
     path = tmp_path / f"weights.{suffix}"
     spoil(path, checkpoint)
     for load in (
-        lambda: build_classifier(ModelOptions(name="atmnet_nano", checkpoint=str(path)), NAMES, None),
-        lambda: build_classifier(ModelOptions(name="atmnet_nano", checkpoint=str(path)), NAMES[:2], None),
+        lambda: build_classifier(ModelOptions(name="atmnet_nano", weights=str(path)), NAMES, None),
+        lambda: build_classifier(ModelOptions(name="atmnet_nano", weights=str(path)), NAMES[:2], None),
         lambda: load_classifier("atmnet_nano", str(path)),
     ):
         with pytest.raises(UserError, match=re.escape(str(path))) as caught:
@@ -90,7 +90,7 @@ def test_safetensors_of_another_model(checkpoint, tmp_path):
     path = tmp_path / "foreign.safetensors"
     safetensors.torch.save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), path)
     with pytest.raises(UserError, match=r"foreign.safetensors: not weights of atmnet_nano: \d+ parameters too many"):
-        build_classifier(ModelOptions(name="atmnet_nano", checkpoint=str(path)), NAMES, None)
+        build_classifier(ModelOptions(name="atmnet_nano", weights=str(path)), NAMES, None)
     with pytest.raises(UserError, match=r"foreign.safetensors: not weights of atmnet_nano with a classifier"):
         load_classifier("atmnet_nano", str(path))
 
@@ -130,7 +130,7 @@ def test_weights_without_a_classifier(classifier, tmp_path):
     torch.save(weights, tmp_path / "backbone.pth")
     with pytest.raises(UserError, match=r"backbone.pth: not weights of atmnet_nano with a classifier"):
         load_classifier("atmnet_nano", str(tmp_path / "backbone.pth"))
-    built = build_classifier(ModelOptions(name="atmnet_nano", checkpoint=str(tmp_path / "backbone.pth")), NAMES, None)
+    built = build_classifier(ModelOptions(name="atmnet_nano", weights=str(tmp_path / "backbone.pth")), NAMES, None)
     assert built.model.norm.weight.equal(weights["norm.weight"])
 
 

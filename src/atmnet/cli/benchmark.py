@@ -10,10 +10,11 @@ from atmnet.benchmark import Workload, build_model, measure_models, versions
 from atmnet.engine import device_of
 from atmnet.engine.progress import Progress
 from atmnet.threads import cpu_threads
-from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.errors import UserError, check_minimums, first_line
 from atmnet_cli.options import BenchmarkOptions
 
-_LEAST = {"img_size": 1, "batch_size": 1, "threads": 1, "rounds": 2}
+_MINIMUMS = {"img_size": 1, "batch_size": 1, "threads": 1, "rounds": 2}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def run(options: BenchmarkOptions) -> int:
@@ -38,10 +39,7 @@ def run(options: BenchmarkOptions) -> int:
 
 def _checked(options: BenchmarkOptions) -> torch.device:
     """The device; refuses what cannot work before anything is measured."""
-    for name, least in _LEAST.items():
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"{name}: got {value}, expected at least {least}")
+    check_minimums(options, _MINIMUMS)
     if options.output:
         path = Path(options.output)
         if path.is_dir() or not path.parent.is_dir():
@@ -55,7 +53,7 @@ def _checked(options: BenchmarkOptions) -> torch.device:
 def _workload(name: str, options: BenchmarkOptions, device: torch.device) -> Workload:
     """A model that has run once; where it cannot, the user learns which and why."""
     model = build_model(name, options.img_size, device)
-    dtype = getattr(torch, options.dtype)
+    dtype = _DTYPES[options.precision]
     try:
         workload = Workload(
             model,
@@ -70,7 +68,7 @@ def _workload(name: str, options: BenchmarkOptions, device: torch.device) -> Wor
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         raise UserError(
             f"models: {name} cannot run at img_size {options.img_size}, batch_size {options.batch_size} in "
-            f"{options.dtype} on {device}: {first_line(error)}"
+            f"{options.precision} on {device}: {first_line(error)}"
         ) from error
     return workload
 
@@ -94,7 +92,7 @@ def _table(options: BenchmarkOptions, machine: dict[str, Any], rows: dict[str, d
         lines.append(line + [f"{row[key] / 1e6:.1f}" for key in ("peak_bytes", "saved_bytes") if key in row])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     told = [
-        f"{kind} at {options.img_size} pixels, batch {options.batch_size}, {options.dtype}, {form}, on {place}; "
+        f"{kind} at {options.img_size} pixels, batch {options.batch_size}, {options.precision}, {form}, on {place}; "
         f"medians of {options.rounds} rounds",
         f"ratio: time over that of {first}; peak: memory of a call beyond weights and images"
         + "; saved: kept for the backward pass" * options.train,

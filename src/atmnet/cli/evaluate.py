@@ -10,7 +10,7 @@ from typing import Any, cast
 from PIL import Image
 
 from atmnet.data import Split, eval_transform, image_mode
-from atmnet.engine import evaluate, read_metrics, read_options
+from atmnet.engine import evaluate, find_run, read_metrics, read_options
 from atmnet.models.create import data_config
 from atmnet.report import Example, Report, write_report
 from atmnet.tasks import ClassificationResult, Classifier, Mistake, Network, load_task
@@ -59,8 +59,8 @@ def _check(options: EvaluateOptions, network: Network) -> None:
         )
     if options.data.img_size is not None and network.exported:
         raise UserError("data.img_size: an exported file keeps the size that it was exported with; leave it out")
-    if options.amp != "none" and network.exported:
-        raise UserError("amp: an exported file computes in the precision that it was exported with; leave it out")
+    if options.precision != "fp32" and network.exported:
+        raise UserError("precision: an exported file computes in the precision that it was exported with; leave it out")
 
 
 def _data(changes: EvaluationData, recorded: dict[str, Any] | None) -> DataOptions:
@@ -82,8 +82,8 @@ def _report(
     source: Split,
     recorded: dict[str, Any] | None,
 ) -> Report:
-    run_folder = Path(options.model)
-    metrics = next((lines for folder in _ancestors(run_folder) if (lines := read_metrics(folder))), [])
+    run = find_run(Path(options.model))
+    metrics = read_metrics(run) if run is not None else []
     mode = image_mode(classifier.config)
     parameters = sum(p.numel() for p in classifier.model.parameters())
     facts = {
@@ -117,10 +117,6 @@ def source_name(options: EvaluateOptions, recorded: dict[str, Any] | None) -> st
     """What the data set is called in the report's title."""
     data = _data(options.data, recorded)
     return Path(data.root).name if data.root else data.source
-
-
-def _ancestors(folder: Path) -> list[Path]:
-    return [folder, *folder.resolve().parents[:2]]
 
 
 def _example(source: Split, mode: str, mistake: Mistake) -> Example:

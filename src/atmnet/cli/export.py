@@ -10,18 +10,15 @@ from atmnet.tasks.classifier import data_config
 from atmnet.tasks.exported import ENDINGS
 from atmnet.tasks.task import Network
 from atmnet.threads import cpu_threads
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, check_minimums
 from atmnet_cli.options import ExportOptions
 
-_LEAST = {"batch_size": 1, "img_size": 3, "threads": 1}
+_MINIMUMS = {"batch_size": 1, "img_size": 3, "threads": 1}
 
 
 def run(options: ExportOptions) -> int:
     """Write the file and print what its verification found."""
-    for name, least in _LEAST.items():
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"{name}: got {value}, expected at least {least}")
+    check_minimums(options, _MINIMUMS)
     common: dict[str, Any] = {
         "to": options.to, "dynamic": options.dynamic, "batch_size": options.batch_size, "pixels": options.pixels,
         "precision": options.precision, "calibration": options.calibration, "images": options.images,

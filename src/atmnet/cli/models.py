@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from atmnet.layers import ATM
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import check_minimums
 from atmnet_cli.options import ModelsOptions
 
 #: ImageNet-1K top-1 at 224, as the paper gives it.
@@ -14,14 +14,13 @@ _PUBLISHED = {"xtiny": 79.7, "tiny": 82.0, "small": 83.1, "base": 83.5, "large":
 
 def run(options: ModelsOptions) -> int:
     """Print a table; parameters and multiply-accumulates are counted on the spot."""
-    if options.size < 32:
-        raise UserError(f"size: got {options.size}, expected at least 32")
-    print(f"{'model':14} {'parameters':>12} {f'GMACs at {options.size}':>13}  published top-1 (ImageNet-1K, 224)")
+    check_minimums(options, {"img_size": 32})
+    print(f"{'model':14} {'parameters':>12} {f'GMACs at {options.img_size}':>13}  published top-1 (ImageNet-1K, 224)")
     rows = []
     for name in timm.list_models("atmnet_*"):
         with torch.device("meta"):
             model = timm.create_model(name).eval()
-            image = torch.empty(1, 3, options.size, options.size)
+            image = torch.empty(1, 3, options.img_size, options.img_size)
         for module in model.modules():
             if isinstance(module, ATM):
                 module.fold = False  # counted as published

@@ -29,7 +29,7 @@ class DetectionTrain:
         colours = [v2.RandomPhotometricDistort()] if dense.distort else []
         self._change = v2.Compose([
             *colours,
-            v2.RandomShortestSize(dense.sides, dense.longest),
+            v2.RandomShortestSize(dense.img_sizes, dense.max_img_size),
             v2.RandomHorizontalFlip(dense.hflip),
             v2.ClampBoundingBoxes(),
             v2.ToDtype(torch.float32, scale=True),
@@ -68,7 +68,7 @@ class SegmentationTrain:
         self._colours = v2.RandomPhotometricDistort() if dense.distort else v2.Identity()
 
     def __call__(self, image: Image.Image, target: Tensor) -> tuple[Tensor, Tensor]:
-        crop = self._dense.crop
+        crop = self._dense.crop_size
         shorter = max(1, round(crop * torch.empty(()).uniform_(*self._dense.scale).item()))
         picture = tv_tensors.Image(tvf.resize(tvf.to_image(image), [shorter], max_size=LONGEST * shorter))
         labels = tvf.resize(tv_tensors.Mask(target[None]), list(picture.shape[-2:]))
@@ -85,7 +85,7 @@ class SegmentationTrain:
 
     def _place(self, labels: Tensor) -> tuple[int, int]:
         """Where a crop begins that is not mostly of one class, if a few tries find one."""
-        crop = self._dense.crop
+        crop = self._dense.crop_size
         for _ in range(_CROPS):
             y0, x0 = (int(torch.randint(max(1, side - crop + 1), ())) for side in labels.shape)
             counts = labels[y0 : y0 + crop, x0 : x0 + crop].flatten().bincount(minlength=IGNORE + 1)[:IGNORE]
@@ -108,7 +108,7 @@ class SegmentationEval:
 
 
 def detection_train_transform(dense: DenseOptions) -> DetectionTrain:
-    """Random colours (``dense.distort``), shorter side of ``dense.sides`` and flip, of picture, boxes and masks.
+    """Random colours (``dense.distort``), shorter side of ``dense.img_sizes`` and flip, of picture, boxes and masks.
 
     The picture becomes float32 (C, h, w) in 0..1. Boxes are clipped to it; objects whose box is then under a pixel high
     or wide are left out. Areas grow and shrink with the picture.
@@ -124,8 +124,8 @@ def detection_eval_transform() -> DetectionEval:
 def segmentation_train_transform(dense: DenseOptions, mean: Sequence[float], std: Sequence[float]) -> SegmentationTrain:
     """Random size, crop, flip and colours (``dense.distort``), as mmsegmentation trains on ADE20K.
 
-    The shorter side becomes ``dense.scale`` times ``dense.crop``, the longer at most four times that; of it a random
-    crop is taken, again where one class has more than ``dense.max_class_share`` of it. The picture becomes float32
+    The shorter side becomes ``dense.scale`` times ``dense.crop_size``, and the longer at most four times that. Of it a
+    random crop is taken, again if one class has more than ``dense.max_class_share`` of it. The picture becomes float32
     (C, crop, crop), normalised by ``mean`` and ``std``; where it is smaller it is padded by zeros, and the label map by
     :data:`~atmnet.data.targets.IGNORE`.
     """

@@ -31,49 +31,51 @@ class SceneOptions:
     """What scenes look like.
 
     Attributes:
-        side: Side in pixels, or (height, width).
+        img_size: Side in pixels, or (height, width).
         images: Scenes in a split, or in (training, validation). Default: 2000 for training, 300 for validation.
         objects: Fewest and most digits.
-        sizes: Least and greatest length of a digit's longer side, in pixels; at most 0.8 of the scene's shorter side.
-            Default: 10 to 56, in small scenes to 7/16 of the shorter side.
+        digit_sizes: Least and greatest length of a digit's longer side, in pixels; at most 0.8 of the scene's shorter
+            side. Default: 10 to 56, in small scenes to 7/16 of the shorter side.
         contrast: Least and greatest distance of a digit's luminance from that of the ground under it, in levels of 255;
             the ground's standard deviation comes on top.
         seed: Another seed, other scenes.
     """
 
-    side: int | tuple[int, int] = 128
+    img_size: int | tuple[int, int] = 128
     images: int | tuple[int, int] = (2000, 300)
     objects: tuple[int, int] = (1, 8)
-    sizes: tuple[int, int] | None = None
+    digit_sizes: tuple[int, int] | None = None
     contrast: tuple[int, int] = (50, 130)
     seed: int = 0
 
     def __post_init__(self) -> None:
         height, width = self.size
         if min(height, width) < 1:
-            raise UserError(f"data.kwargs: side: got {self.side}, expected a number of pixels or (height, width)")
+            raise UserError(
+                f"data.kwargs: img_size: got {self.img_size}, expected a number of pixels or (height, width)"
+            )
         if min(self.images if isinstance(self.images, tuple) else [self.images]) < 1:
             raise UserError(f"data.kwargs: images: got {self.images}, expected at least 1")
-        pairs = ("objects", self.objects, 0), ("sizes", self.lengths, _LEAST), ("contrast", self.contrast, 0)
+        pairs = ("objects", self.objects, 0), ("digit_sizes", self.lengths, _LEAST), ("contrast", self.contrast, 0)
         for name, (least, most), floor in pairs:
             if not floor <= least <= most:
                 raise UserError(f"data.kwargs: {name}: got {(least, most)}, expected {floor} <= least <= most")
         if self.lengths[1] > self._fitting:
             raise UserError(
-                f"data.kwargs: sizes: digits of up to {self.lengths[1]} pixels do not fit scenes of {height}x{width}; "
-                f"expected at most {self._fitting}"
+                f"data.kwargs: digit_sizes: digits of up to {self.lengths[1]} pixels do not fit scenes of "
+                f"{height}x{width}; expected at most {self._fitting}"
             )
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
-        return (self.side, self.side) if isinstance(self.side, int) else self.side
+        return (self.img_size, self.img_size) if isinstance(self.img_size, int) else self.img_size
 
     @property
     def lengths(self) -> tuple[int, int]:
         """Least and greatest length of a digit."""
         most = min(56, max(_LEAST, min(self.size) * 7 // 16))
-        return self.sizes or (min(10, most), most)
+        return self.digit_sizes or (min(10, most), most)
 
     @property
     def _fitting(self) -> int:

@@ -18,12 +18,13 @@ from atmnet.data.scene import Scene, SceneOptions, label_map, make_scene
 from atmnet.data.scene_material import SPLITS, require_packages
 from atmnet.data.targets import IGNORE, DetectionTarget, no_objects
 from atmnet_cli.errors import UserError
+from atmnet_cli.renamed import RENAMED
 
 DIGITS = [str(digit) for digit in range(10)]
 
 _EXPECTED = {
-    "side": "a number of pixels, or [height, width]", "images": "a whole number, or [training, validation]",
-    "objects": "[fewest, most]", "sizes": "[least, greatest] in pixels",
+    "img_size": "a number of pixels, or [height, width]", "images": "a whole number, or [training, validation]",
+    "objects": "[fewest, most]", "digit_sizes": "[least, greatest] in pixels",
     "contrast": "[least, greatest] of 255", "seed": "a whole number",
 }  # fmt: skip
 
@@ -110,12 +111,15 @@ class SceneSegmentation(_Scenes):
 
 def _read_kwargs(kwargs: dict[str, Any]) -> SceneOptions:
     known = SceneOptions.__dataclass_fields__
+    if renamed := {"side", "sizes"} & set(kwargs):
+        old = min(renamed)
+        raise UserError(f"data.kwargs: {old} is now called {RENAMED[f'data.kwargs.{old}'].rpartition('.')[2]}")
     if unknown := sorted(set(kwargs) - set(known)):
         raise UserError(f"data.kwargs: 'scenes' does not know {', '.join(unknown)}; it knows {', '.join(known)}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
     for name, value in values.items():
         numbers = value if isinstance(value, tuple) else (value,)
-        pair = name in ("objects", "sizes", "contrast") or isinstance(value, tuple)
+        pair = name in ("objects", "digit_sizes", "contrast") or isinstance(value, tuple)
         if not all(type(number) is int for number in numbers) or (pair and len(numbers) != 2):
             raise UserError(f"data.kwargs: {name}: got {value!r}, expected {_EXPECTED[name]}")
     return SceneOptions(**values)

@@ -31,15 +31,15 @@ def write_scenes(options: MakeScenesOptions) -> None:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"directory: {folder} is not empty; expected a new or empty folder")
     look: dict[str, Any] = {
-        "side": options.side, "objects": options.objects, "contrast": options.contrast, "seed": options.seed,
-        **({"sizes": options.sizes} if options.sizes else {}),
+        "img_size": options.img_size, "objects": options.objects, "contrast": options.contrast, "seed": options.seed,
+        **({"digit_sizes": options.digit_sizes} if options.digit_sizes else {}),
     }  # fmt: skip
     partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     try:
         partial.mkdir(parents=True)
         for split, images in (("train", options.train), ("val", options.val)):
             _write_split(partial, SceneDetection(split, images=images, **look))
-        names = SceneSegmentation("train", side=options.side).classes
+        names = SceneSegmentation("train", img_size=options.img_size).classes
         (partial / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         if folder.exists():
             folder.rmdir()

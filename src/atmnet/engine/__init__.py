@@ -3,7 +3,7 @@
 from atmnet.engine.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from atmnet.engine.distributed import device_of
 from atmnet.engine.evaluation import evaluate, evaluate_model
-from atmnet.engine.folder import read_options
+from atmnet.engine.folder import find_run, read_options
 from atmnet.engine.interrupt import Interrupted
 from atmnet.engine.metrics import read_metrics
 from atmnet.engine.trainer import train
@@ -13,6 +13,7 @@ __all__ = [
     "device_of",
     "evaluate",
     "evaluate_model",
+    "find_run",
     "latest_checkpoint",
     "load_checkpoint",
     "read_metrics",

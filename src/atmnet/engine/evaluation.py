@@ -16,12 +16,12 @@ from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, EvaluateOptions
 
-_DTYPE = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def autocast(device: torch.device, amp: str) -> AbstractContextManager[Any]:
-    """Mixed precision as the option ``amp`` says: 'none', 'bf16' or 'fp16'."""
-    return torch.autocast(device.type, _DTYPE.get(amp), enabled=amp != "none")
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Automatic mixed precision for 'bf16' and 'fp16'; nothing for 'fp32'."""
+    return torch.autocast(device.type, _DTYPES.get(precision), enabled=precision != "fp32")
 
 
 @torch.inference_mode()
@@ -31,7 +31,7 @@ def evaluate_model(
     loader: DataLoader[Any],
     group: Group,
     *,
-    amp: str = "none",
+    precision: str = "fp32",
     channels_last: bool = False,
 ) -> Result:
     """Metrics of ``model`` over what :func:`evaluation_loader` yields in this and all other processes.
@@ -51,7 +51,7 @@ def evaluate_model(
         images, targets = to_device(batch.images, group.device), to_device(batch.targets, group.device)
         if channels_last and isinstance(images, torch.Tensor):
             images = images.to(memory_format=torch.channels_last)
-        with autocast(group.device, amp):
+        with autocast(group.device, precision):
             outputs = task.outputs(model, images, targets)
         meter.update(outputs, targets, number, group.world)
         number += len(images) * group.world
@@ -81,4 +81,4 @@ def evaluate(options: EvaluateOptions, task: Task, data: DataOptions) -> Result:
     check_numbers(options)
     with cpu_threads(options.threads), process_group(options.device) as group:
         loader = evaluation_loader(task, task.open(data, data.val), options.batch_size, data.workers, group)
-        return evaluate_model(task, task.network.model.to(group.device), loader, group, amp=options.amp)
+        return evaluate_model(task, task.network.model.to(group.device), loader, group, precision=options.precision)

@@ -11,12 +11,15 @@ from atmnet.engine.checkpoint import latest_checkpoint
 from atmnet.files import write_json
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
+from atmnet_cli.renamed import translate
 
 try:
     import fcntl
 except ImportError:  # not on Windows: there, two runs in one folder are not noticed
     fcntl = None  # type: ignore[assignment]
 
+#: The file in a run's folder that holds its options.
+_RECORD = "options.json"
 #: Options that change how fast or where a run goes, but not what comes out.
 _FREE = {"output", "data.workers", "eval_batch_size", "device", "threads", "checkpoint_every", "keep"}
 
@@ -31,11 +34,11 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
     folder = Path(options.output)
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    record = folder / "options.json"
+    record = folder / _RECORD
     ours = json.loads(json.dumps(asdict(options)))
     defaults = json.loads(json.dumps(asdict(TrainOptions(output=""))))
     if latest_checkpoint(folder) is not None:
-        theirs = json.loads(record.read_text(encoding="utf-8"))
+        theirs = translate(json.loads(record.read_text(encoding="utf-8")))
         # An option that the run's version did not know has its default there.
         differences = sorted(_differences(_completed(theirs, defaults), ours))
         if differences:
@@ -63,15 +66,25 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
 def record_options(folder: Path, options: TrainOptions) -> None:
     """Make the folder that of a run with ``options``; once there is a checkpoint, it stays that."""
     if latest_checkpoint(folder) is None:
-        write_json(folder / "options.json", asdict(options))
+        write_json(folder / _RECORD, asdict(options))
 
 
-def read_options(run: Path) -> dict[str, Any] | None:
-    """The options of the run that a run or checkpoint folder belongs to, None where it belongs to none."""
-    for folder in (run, *run.resolve().parents[:2]):
-        if (folder / "options.json").is_file():
-            return json.loads((folder / "options.json").read_text(encoding="utf-8"))
+def find_run(path: Path) -> Path | None:
+    """The run that a run or checkpoint folder belongs to; None if it belongs to none."""
+    for folder in (path, *path.resolve().parents[:2]):
+        if (folder / _RECORD).is_file():
+            return folder
     return None
+
+
+def read_options(path: Path) -> dict[str, Any] | None:
+    """The options of the run that a run or checkpoint folder belongs to, under the names of this version.
+
+    Returns:
+        The options; None if the folder belongs to no run.
+    """
+    run = find_run(path)
+    return None if run is None else translate(json.loads((run / _RECORD).read_text(encoding="utf-8")))
 
 
 def _completed(theirs: Any, defaults: Any) -> Any:

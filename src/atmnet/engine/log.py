@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from atmnet.engine.distributed import Group, mean_over_processes, of_each_process
+from atmnet.engine.length import RunLength
 from atmnet.engine.metrics import MetricsFile
 from atmnet.engine.progress import Progress
 from atmnet.tasks import Result
@@ -22,9 +23,8 @@ class TrainingLog:
     All processes keep one, since a line's loss is a mean over them; only the first writes.
     """
 
-    def __init__(self, options: TrainOptions, group: Group, steps_per_epoch: int) -> None:
-        self._options, self._group, self._steps_per_epoch = options, group, steps_per_epoch
-        self._total_steps = options.steps or options.epochs * steps_per_epoch
+    def __init__(self, options: TrainOptions, group: Group, length: RunLength) -> None:
+        self._options, self._group, self._length = options, group, length
         self._loss, self._steps = torch.zeros((), device=group.device), 0
         self._metrics_length = 0
         self._metrics: MetricsFile | None = None
@@ -34,7 +34,7 @@ class TrainingLog:
         """Start writing, after ``step`` steps."""
         if self._group.is_main:
             self._metrics = MetricsFile(folder, self._metrics_length, step)
-        self._progress = Progress("step", self._total_steps, step, self._group.is_main)
+        self._progress = Progress("step", self._length.steps, step, self._group.is_main)
         self._clock = self._window_clock = time.monotonic()
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class TrainingLog:
 
     def is_due(self, step: int) -> bool:
         """Whether a line is due after ``step`` steps."""
-        return step % self._options.log_every == 0 or step == self._total_steps
+        return step % self._options.log_every == 0 or step == self._length.steps
 
     def end_step(self, step: int, lr: float, grad_norm: Tensor, unreadable: int) -> None:
         """Count a step, write a line if one is due, and show people how it goes.
@@ -84,7 +84,7 @@ class TrainingLog:
             self._metrics.write(
                 kind="train",
                 step=step,
-                epoch=self.epoch(step),
+                epoch=self._length.epoch(step),
                 loss=loss,
                 lr=lr,
                 grad_norm=grad_norm.item(),
@@ -105,15 +105,11 @@ class TrainingLog:
             self._metrics.write(
                 kind="evaluate",
                 step=step,
-                epoch=self.epoch(step),
+                epoch=self._length.epoch(step),
                 **result.metrics,
                 seconds=round(self._elapsed(), 1),
             )
-        self.say(f"epoch {self.epoch(step):g}: {result.text}")
-
-    def epoch(self, step: int) -> float:
-        """Epochs done after ``step`` steps."""
-        return round(step / self._steps_per_epoch, 4)
+        self.say(f"epoch {self._length.epoch(step):g}: {result.text}")
 
     def say(self, line: str) -> None:
         """Show people a line."""
@@ -121,7 +117,7 @@ class TrainingLog:
 
     def _text(self, step: int, lr: float, loss: float) -> str:
         images = f"{self._rate():.0f} images/s, {step * self._options.batch_size:,} images seen"
-        return f"epoch {self.epoch(step):.2f} loss {loss:.4f} lr {lr:.2e} {images}"
+        return f"epoch {self._length.epoch(step):.2f} loss {loss:.4f} lr {lr:.2e} {images}"
 
     def _rate(self) -> float:
         return self._steps * self._options.batch_size / max(time.monotonic() - self._window_clock, 1e-9)

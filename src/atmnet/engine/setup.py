@@ -11,6 +11,7 @@ from timm.scheduler.scheduler import Scheduler
 from torch import nn
 
 from atmnet.engine.distributed import Group
+from atmnet.engine.length import RunLength, run_length
 from atmnet.tasks import find_head
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import AugmentOptions, EvaluateOptions, Kind, OptimOptions, TrainOptions
@@ -27,8 +28,10 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
     "data.img_size": ("classification",),
     "optim.layer_decay": ("classification",),
     **dict.fromkeys(("model.channels", "model.head_kwargs", "dense.hflip", "dense.distort"), _DENSE),
-    **dict.fromkeys(("dense.sides", "dense.longest"), ("detection",)),
-    **dict.fromkeys(("dense.crop", "dense.scale", "dense.max_class_share", "dense.class_weights"), ("segmentation",)),
+    **dict.fromkeys(("dense.img_sizes", "dense.max_img_size"), ("detection",)),
+    **dict.fromkeys(
+        ("dense.crop_size", "dense.scale", "dense.max_class_share", "dense.class_weights"), ("segmentation",)
+    ),
 }
 
 
@@ -62,21 +65,19 @@ def build_optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Opti
         raise UserError(f"optim: {options.opt}: {error}") from error
 
 
-def build_schedule(
-    options: OptimOptions, optimizer: torch.optim.Optimizer, steps: int, steps_per_epoch: int
-) -> Scheduler | None:
+def build_schedule(options: OptimOptions, optimizer: torch.optim.Optimizer, length: RunLength) -> Scheduler | None:
     """timm's schedule as a function of the step: ``step_update(step)`` sets the rates of that step.
 
     Args:
         options: Which schedule.
         optimizer: Whose rates.
-        steps: Length of the schedule.
-        steps_per_epoch: Steps in the epochs that the options count in.
+        length: The length of the run.
 
     Raises:
         UserError: Where timm does not take the options.
     """
     # timm takes parts of epochs, though its types say int.
+    steps, steps_per_epoch = length.steps, length.steps_per_epoch
     whole, rest = divmod(steps, steps_per_epoch)
     kwargs: dict[str, Any] = {
         **options.sched_kwargs,
@@ -152,14 +153,11 @@ def check_options(options: TrainOptions, images: int, classes: int, world: int) 
         raise UserError(
             f"optim.warmup_epochs: got {options.optim.warmup_epochs}, expected fewer than epochs = {options.epochs}"
         )
-    steps_per_epoch = images // options.batch_size
-    steps = options.steps or options.epochs * steps_per_epoch
+    length = run_length(options, images)
     warmup = options.optim.warmup_steps
-    if (options.optim.warmup_epochs * steps_per_epoch if warmup is None else warmup) >= steps:
-        raise UserError(
-            f"optim.warmup_{'epochs' if warmup is None else 'steps'}: got "
-            f"{options.optim.warmup_epochs if warmup is None else warmup}, expected less than the run's {steps} steps"
-        )
+    if (options.optim.warmup_epochs * length.steps_per_epoch if warmup is None else warmup) >= length.steps:
+        unit, value = ("epochs", options.optim.warmup_epochs) if warmup is None else ("steps", warmup)
+        raise UserError(f"optim.warmup_{unit}: got {value}, expected less than the run's {length.steps} steps")
 
 
 def check_pairs(options: TrainOptions, world: int, pairs: bool) -> None:
@@ -176,12 +174,17 @@ def check_pairs(options: TrainOptions, world: int, pairs: bool) -> None:
         )
 
 
-def with_synchronised_norms(model: nn.Module, group: Group) -> nn.Module:
-    """Batch normalisation over all processes, where there are several and the model has such that learns.
+def prepare_model(model: nn.Module, group: Group, channels_last: bool) -> nn.Module:
+    """Move a model to its device and memory format; over several processes, let them share batch statistics.
 
     Raises:
-        UserError: On a CPU, which cannot do so.
+        UserError: On a CPU with several processes, for a model with BatchNorm that learns.
     """
+    model = _with_synchronised_norms(model, group).to(group.device)
+    return model.to(memory_format=torch.channels_last) if channels_last else model
+
+
+def _with_synchronised_norms(model: nn.Module, group: Group) -> nn.Module:
     learns = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     if group.world == 1 or not learns:
         return model

@@ -32,10 +32,11 @@ from atmnet.engine.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
-from atmnet.engine.distributed import Group, any_process, barrier, process_group, union_over_processes
+from atmnet.engine.distributed import Group, any_process, barrier, process_group
 from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
 from atmnet.engine.folder import record_options, run_folder
 from atmnet.engine.interrupt import Interrupted, StopRequest
+from atmnet.engine.length import run_length
 from atmnet.engine.log import TrainingLog, diverged
 from atmnet.engine.setup import (
     build_optimizer,
@@ -43,9 +44,10 @@ from atmnet.engine.setup import (
     check_numbers,
     check_options,
     check_pairs,
+    prepare_model,
     restore_optimizer,
-    with_synchronised_norms,
 )
+from atmnet.engine.unreadable import UnreadableImages
 from atmnet.tasks import open_training, start_task
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError
@@ -85,8 +87,7 @@ class Trainer:
         self.options, self.group, self.folder = options, group, folder
         self.train_source = open_training(options)
         check_options(options, len(self.train_source), len(self.train_source.classes), group.world)
-        self.steps_per_epoch = len(self.train_source) // options.batch_size
-        self.total_steps = options.steps or options.epochs * self.steps_per_epoch
+        self.length = run_length(options, len(self.train_source))
 
         reseed(options.seed)
         self.task = start_task(options, self.train_source)
@@ -95,18 +96,16 @@ class Trainer:
         self.val_source = self.task.open(options.data, options.data.val)
         self.mode = image_mode(self.network.config)
         self.transform = self.task.train_transform()
-        self.model = with_synchronised_norms(self.network.model, group).to(group.device)
-        if options.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)
+        self.model = prepare_model(self.network.model, group, options.channels_last)
         self.ema = ModelEmaV3(self.model, decay=options.ema) if options.ema else None
         self.optimizer = build_optimizer(options.optim, self.model)
-        self.schedule = build_schedule(options.optim, self.optimizer, self.total_steps, self.steps_per_epoch)
-        self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.amp == "fp16")
-        self.log = TrainingLog(options, group, self.steps_per_epoch)
+        self.schedule = build_schedule(options.optim, self.optimizer, self.length)
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.precision == "fp16")
+        self.log = TrainingLog(options, group, self.length)
 
         self.step = self.evaluated = 0
         self.best: dict[str, Any] = {}
-        self.unreadable: list[str] = []
+        self.unreadable = UnreadableImages(len(self.train_source), options.data.max_unreadable, self.log.say)
         self._resume()
         if group.is_main:
             record_options(folder, options)
@@ -119,12 +118,12 @@ class Trainer:
     def run(self) -> None:
         """Take all steps that are left, evaluating, logging and saving on the way."""
         options = self.options
-        if self.evaluated == self.total_steps:
-            self._say(f"{self.folder}: this run is complete; {self._standing()}")
+        if self.evaluated == self.length.steps:
+            self._say(f"{self.folder}: this run is complete; {self._summary()}")
             return
         self._say(
             f"training {options.model.name} on {len(self.train_source)} images of {len(self.network.classes)} "
-            f"classes: {self._length()} of {options.batch_size}"
+            f"classes: {self.length.text} of {options.batch_size}"
             + (f"; going on after step {self.step}" if self.step else "")
         )
         self.log.open(self.folder, self.step)
@@ -132,7 +131,7 @@ class Trainer:
         with StopRequest() as stop, closing(self.log):
             if self._evaluation_due():  # it was cut short
                 self._evaluate()
-            while self.step < self.total_steps:
+            while self.step < self.length.steps:
                 self._take_step(batches)
                 evaluate = self._evaluation_due()
                 saved = evaluate or self.step % options.checkpoint_every == 0
@@ -140,11 +139,11 @@ class Trainer:
                     self._save()
                 if evaluate:
                     self._evaluate()
-                if self._stop_agreed(stop.wanted) and self.step < self.total_steps:
+                if self._stop_agreed(stop.wanted) and self.step < self.length.steps:
                     if not saved:
                         self._save()
                     raise Interrupted(f"stopped and saved after step {self.step}; run the same command to go on")
-        self._say(f"done in {self.log.seconds:.1f} s; {self._standing()}")
+        self._say(f"done in {self.log.seconds:.1f} s; {self._summary()}")
 
     def _batches(self) -> Iterator[Batch]:
         options = self.options
@@ -155,17 +154,13 @@ class Trainer:
             seed=options.seed,
             repeats=options.augment.repeats,
             start_step=self.step,
-            total_steps=self.total_steps,
+            total_steps=self.length.steps,
             world=self.group.world,
             rank=self.group.rank,
         )
-        pin = self.group.device.type == "cuda"
-        workers = options.data.workers
-        return iter(
-            train_loader(
-                self.train_source, self.transform, self.task.train_collate, self.mode, self.sampler, workers, pin
-            )
-        )
+        workers, pin = options.data.workers, self.group.device.type == "cuda"
+        collate = self.task.train_collate
+        return iter(train_loader(self.train_source, self.transform, collate, self.mode, self.sampler, workers, pin))
 
     def _take_step(self, batches: Iterator[Batch]) -> None:
         """One update of the weights, from the gradients of all parts of the step."""
@@ -175,7 +170,7 @@ class Trainer:
             self.schedule.step_update(self.step)
         for part in range(options.accumulate):
             batch = next(batches)
-            self._note_unreadable(batch.unreadable)
+            self.unreadable.add(batch.unreadable)
             more = part < options.accumulate - 1 and self.group.world > 1
             with self.parallel.no_sync() if more else nullcontext():
                 loss = self._loss(batch, part) / options.accumulate
@@ -195,9 +190,9 @@ class Trainer:
         self.step += 1
 
         if self.log.is_due(self.step):
-            self._share_unreadable()
+            self.unreadable.share()
         lr = max(group["lr"] for group in self.optimizer.param_groups)
-        self.log.end_step(self.step, lr, norm, len(self.unreadable))
+        self.log.end_step(self.step, lr, norm, len(self.unreadable.names))
 
     def _loss(self, batch: Batch, part: int) -> Tensor:
         device, seed = self.group.device, self.options.seed
@@ -209,29 +204,12 @@ class Trainer:
         first = self.sampler.first_position(part)
         seeds = [derive(seed, _MODEL, self.step, first + i) for i in range(len(images))]
         reseed(seed, _MODEL, self.step, first)
-        with autocast(device, self.options.amp):
+        with autocast(device, self.options.precision):
             return self.task.loss(self.compiled, images, targets, seeds)
 
-    def _note_unreadable(self, names: list[str]) -> None:
-        new = [name for name in dict.fromkeys(names) if name not in self.unreadable]
-        self.unreadable += new
-        allowed = self.options.data.max_unreadable
-        if len(self.unreadable) > allowed * len(self.train_source):
-            raise UserError(
-                f"data.max_unreadable: {len(self.unreadable)} of {len(self.train_source)} training images are "
-                f"unreadable, more than {100 * allowed:g} %: e.g. {self.unreadable[0]}; `atmnet check-data` lists all"
-            )
-        for name in new:
-            self.log.say(f"skipped an unreadable image: {name}")
-
-    def _share_unreadable(self) -> None:
-        everywhere = union_over_processes(self.unreadable)
-        self._note_unreadable(everywhere)
-        self.unreadable = everywhere  # in one order
-
     def _evaluation_due(self) -> bool:
-        every = self.options.evaluate_every * self.steps_per_epoch
-        return self.evaluated < self.step and (self.step == self.total_steps or self.step % every == 0)
+        every = self.options.evaluate_every * self.length.steps_per_epoch
+        return self.evaluated < self.step and (self.step == self.length.steps or self.step % every == 0)
 
     def _evaluate(self) -> None:
         """Evaluate what was saved just before: whatever happens here, no training is lost."""
@@ -239,7 +217,12 @@ class Trainer:
         loader = evaluation_loader(self.task, self.val_source, options.eval_batch_size, options.data.workers, group)
         start = time.monotonic()
         result = evaluate_model(
-            self.task, self._weights_to_use(), loader, group, amp=options.amp, channels_last=options.channels_last
+            self.task,
+            self._weights_to_use(),
+            loader,
+            group,
+            precision=options.precision,
+            channels_last=options.channels_last,
         )
         if not self.best or result.score > self.best["score"]:
             self.best = {"step": self.step, "score": result.score}
@@ -253,7 +236,7 @@ class Trainer:
     def _save(self) -> None:
         if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
             raise diverged("the weights are not finite", self.step)
-        self._share_unreadable()
+        self.unreadable.share()
         trainer = self._counters() | {"scaler": self.scaler.state_dict(), "optimizer": self.optimizer.state_dict()}
         if self.ema is not None:
             trainer["model"] = self.model.state_dict()
@@ -265,7 +248,7 @@ class Trainer:
             "step": self.step,
             "evaluated": self.evaluated,
             "best": self.best,
-            "unreadable": self.unreadable,
+            "unreadable": self.unreadable.names,
             "log": self.log.state(),
         }
 
@@ -297,27 +280,20 @@ class Trainer:
         restore_optimizer(self.optimizer, trainer["optimizer"])
         self.scaler.load_state_dict(trainer["scaler"])
         self.log.load_state(trainer["log"])
-        self.step, self.best, self.unreadable = trainer["step"], trainer["best"], trainer["unreadable"]
+        self.step, self.best, self.unreadable.names = trainer["step"], trainer["best"], trainer["unreadable"]
         self.evaluated = trainer["evaluated"]
         if self.group.is_main:
             self._prune()
 
     def _stop_agreed(self, wanted: bool) -> bool:
         """Whether to stop now. Many processes ask each other only where they meet anyway, at the log's steps."""
-        if self.group.world == 1:
-            return wanted
-        return self.log.is_due(self.step) and any_process(wanted, self.group.device)
+        alone = self.group.world == 1
+        return wanted if alone else self.log.is_due(self.step) and any_process(wanted, self.group.device)
 
-    def _standing(self) -> str:
-        best = "not evaluated"
-        if self.best:
-            best = f"best {self.task.score_name} {self.best['score']:.2f} % at step {self.best['step']}"
-        return f"{best}; checkpoint in {self.folder / 'best'}"
-
-    def _length(self) -> str:
-        if self.options.steps:
-            return f"{self.total_steps} steps"
-        return f"{self.options.epochs} epochs of {self.steps_per_epoch} steps"
+    def _summary(self) -> str:
+        best, name = self.best, self.task.score_name
+        score = f"best {name} {best['score']:.2f} % at step {best['step']}" if best else "not evaluated"
+        return f"{score}; checkpoint in {self.folder / 'best'}"
 
     def _say(self, line: str) -> None:
         if self.group.is_main:

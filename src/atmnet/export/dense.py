@@ -126,7 +126,7 @@ class _Subject(NamedTuple):
 
 
 def _segmenter(network: DenseNetwork, img_size: int | None) -> _Subject:
-    side = img_size or network.dense.crop
+    side = img_size or network.dense.crop_size
     config = _config(network, False, side, side, LONGEST * side)
 
     def prepare(image: Image.Image, mean: Any, std: Any) -> Tensor:
@@ -137,9 +137,13 @@ def _segmenter(network: DenseNetwork, img_size: int | None) -> _Subject:
 
 
 def _detector(network: DenseNetwork, img_size: int | None, raw: bool) -> _Subject:
-    shorter_trained = network.dense.sides[-1]
+    shorter_trained = network.dense.img_sizes[-1]
     shorter = img_size or shorter_trained
-    longest = network.dense.longest if img_size is None else round(img_size * network.dense.longest / shorter_trained)
+    longest = (
+        network.dense.max_img_size
+        if img_size is None
+        else round(img_size * network.dense.max_img_size / shorter_trained)
+    )
     config = _config(network, raw, shorter, shorter, longest)
     transform: Any = copy.deepcopy(network.model.transform)
     transform.min_size, transform.max_size = (shorter,), longest

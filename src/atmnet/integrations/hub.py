@@ -6,7 +6,7 @@ from typing import Any
 import safetensors.torch
 from timm.models._hub import generate_readme
 
-from atmnet.engine import read_metrics, read_options
+from atmnet.engine import find_run, read_metrics, read_options
 from atmnet.models.create import create_model, data_config
 from atmnet.tasks import Classifier, load_classifier
 from atmnet.tasks.weights import find_checkpoint
@@ -126,8 +126,8 @@ def _training(run: Path) -> dict[str, Any]:
         "Training data": f"{source}, split {data['train']}",
         "Training": f"{options['epochs']} epochs of batches of {batch}, {optim['opt']} at {optim['lr']}",
     }
-    lines = next((lines for folder in (run, *run.resolve().parents[:2]) if (lines := read_metrics(folder))), [])
-    scores = [line for line in lines if "top1" in line]
+    folder = find_run(run)
+    scores = [line for line in (read_metrics(folder) if folder is not None else []) if "top1" in line]
     step = _step(run)
     known = [line for line in scores if line["step"] == step]
     if known:

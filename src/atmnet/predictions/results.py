@@ -3,7 +3,6 @@
 Shapes: N objects of a picture of H x W pixels, K classes.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from atmnet.files import write_json
+from atmnet.files import replacing, write_json
 from atmnet.predictions.answers import Answer
 from atmnet.predictions.colours import class_colours
 from atmnet_cli.errors import UserError
@@ -144,9 +143,5 @@ def label_map_image(label_map: Tensor, count: int) -> Image.Image:
 
 def save_png(image: Image.Image, path: Path) -> None:
     """Replace ``path`` by ``image``, atomically."""
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
+    with replacing(path) as beside:
         image.save(beside, "PNG")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -55,7 +55,7 @@ class Classifier:
 
 
 def build_classifier(options: ModelOptions, classes: list[str], img_size: int | None) -> Classifier:
-    """A model for ``classes``, initialised or from ``options.checkpoint``.
+    """A model for ``classes``, initialised or from ``options.weights``.
 
     Raises:
         UserError: For an unknown model, or a checkpoint that is missing, unreadable or of another model.
@@ -64,9 +64,9 @@ def build_classifier(options: ModelOptions, classes: list[str], img_size: int | 
     kwargs: dict[str, Any] = {**options.kwargs, "num_classes": len(classes)}
     if options.drop_path:
         kwargs["drop_path_rate"] = options.drop_path
-    if options.checkpoint:
-        weights, weight_classes = read_weights(options.checkpoint)
-        model = _create_with(options.name, weights, options.checkpoint, classes, weight_classes, kwargs)
+    if options.weights:
+        weights, weight_classes = read_weights(options.weights)
+        model = _create_with(options.name, weights, options.weights, classes, weight_classes, kwargs)
     else:
         model = create_model(options.name, **kwargs)
     if options.grad_checkpointing:

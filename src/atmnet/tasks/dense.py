@@ -19,6 +19,7 @@ from atmnet.tasks.task import Kind
 from atmnet.tasks.weights import read_weights
 from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import DenseOptions, ModelOptions
+from atmnet_cli.renamed import translate
 
 
 @dataclass
@@ -58,7 +59,7 @@ class DenseNetwork:
         record = {
             "kind": self.kind,
             "head": self.options.head,
-            "model": {**asdict(self.options), "checkpoint": ""},
+            "model": {**asdict(self.options), "weights": ""},
             "dense": asdict(self.dense),
             "label_names": self.classes,
             "category_ids": self.category_ids,
@@ -69,15 +70,15 @@ class DenseNetwork:
 def build_dense(
     options: ModelOptions, dense: DenseOptions, classes: list[str], category_ids: Sequence[int] | None = None
 ) -> DenseNetwork:
-    """A detector or segmenter for ``classes``, its backbone initialised or from ``options.checkpoint``.
+    """A detector or segmenter for ``classes``, its backbone initialised or from ``options.weights``.
 
     Raises:
         UserError: For an unknown backbone or argument, or a checkpoint that is missing, unreadable or of another model.
     """
     network = _assemble(options, dense, classes, category_ids)
-    if options.checkpoint:
-        weights, _ = read_weights(options.checkpoint)
-        load_body(network.model, weights, options.checkpoint)
+    if options.weights:
+        weights, _ = read_weights(options.weights)
+        load_body(network.model, weights, options.weights)
     return network
 
 
@@ -88,7 +89,8 @@ def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
         UserError: Where the folder's parts do not fit each other.
     """
     try:
-        options, dense = ModelOptions(**record["model"]), DenseOptions(**record["dense"])
+        options = ModelOptions(**translate(record["model"], "model."))
+        dense = DenseOptions(**translate(record["dense"], "dense."))
         classes, category_ids = list(record["label_names"]), record.get("category_ids")
     except (KeyError, TypeError) as error:
         raise UserError(

@@ -48,8 +48,8 @@ def build_detector(options: ModelOptions, dense: DenseOptions, num_classes: int)
         options.head,
         num_classes,
         strides=body.strides,
-        sides=dense.sides,
-        longest=dense.longest,
+        img_size=dense.img_sizes[-1],
+        max_img_size=dense.max_img_size,
         mean=body.config["mean"],
         std=body.config["std"],
         head_kwargs=options.head_kwargs,
@@ -62,8 +62,8 @@ def assemble_detector(
     num_classes: int,
     *,
     strides: Sequence[int],
-    sides: Sequence[int] = (800,),
-    longest: int = 1333,
+    img_size: int = 800,
+    max_img_size: int = 1333,
     mean: Sequence[float] = (0.485, 0.456, 0.406),
     std: Sequence[float] = (0.229, 0.224, 0.225),
     head_kwargs: dict[str, Any] | None = None,
@@ -77,8 +77,8 @@ def assemble_detector(
         head: Name of a detection head in :data:`atmnet.tasks.heads.HEADS`.
         num_classes: Classes, without background.
         strides: Strides of the backbone's maps.
-        sides: The last is the shorter side that images are resized to in evaluation; in training they keep their size.
-        longest: Upper limit of the longer side.
+        img_size: Shorter side that images are resized to in evaluation; in training they keep their size.
+        max_img_size: Upper limit of the longer side.
         mean, std: Of the images that the backbone expects.
         head_kwargs: Numeric arguments of torchvision's detector, and
 
@@ -105,8 +105,8 @@ def assemble_detector(
         kwargs["strides"] = strides
     try:
         model = facts.build(
-            body, num_classes, sizes, min_size=sides[-1], max_size=longest, image_mean=list(mean), image_std=list(std),
-            _skip_resize=True, **kwargs,
+            body, num_classes, sizes, min_size=img_size, max_size=max_img_size, image_mean=list(mean),
+            image_std=list(std), _skip_resize=True, **kwargs,
         )  # fmt: skip
     except (TypeError, ValueError) as error:
         raise UserError(f"model.head_kwargs: {head}: {first_line(error)}") from error

@@ -94,7 +94,7 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
         raise UserError(f"{path}: holds what the heads of a detector say, not objects: export it without --raw")
     side = config["shorter"]
     options = ModelOptions(name=Path(path).name, head=config["head"])
-    dense = DenseOptions(sides=[side], longest=config["longest"], crop=side)
+    dense = DenseOptions(img_sizes=[side], max_img_size=config["longest"], crop_size=side)
     model = FileDetector(file) if file.task == "detection" else FileModel(file)
     category_ids = config.get("category_ids", [])
     return DenseNetwork(

@@ -48,7 +48,7 @@ class SegmentationTask:
     def eval_transform(self) -> Any:
         """The picture at the crop's size, the label map at its own."""
         config = self.network.config
-        return segmentation_eval_transform(self.network.dense.crop, config["mean"], config["std"])
+        return segmentation_eval_transform(self.network.dense.crop_size, config["mean"], config["std"])
 
     @property
     def train_collate(self) -> Collate:

@@ -56,8 +56,8 @@ class EvaluateOptions:
     """Images in a forward pass, per process."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda', ..."""
-    amp: Literal["none", "bf16", "fp16"] = "none"
-    """Automatic mixed precision."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """'bf16' and 'fp16' compute by automatic mixed precision."""
     threads: int | None = None
     """CPU threads. Default: PyTorch's choice."""
     report: str = ""
@@ -140,7 +140,7 @@ class BenchmarkOptions:
     """Images in a call."""
     train: bool = False
     """Measure a training step (forward, backward, AdamW) rather than inference."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """What to compute in: inference casts the model, training uses autocast."""
     compile: bool = False
     """Compile the models by torch.compile."""
@@ -173,11 +173,11 @@ class MakeScenesOptions:
     """Training scenes."""
     val: int = 300
     """Validation scenes, of held-out digits and photographs."""
-    side: int = 128
+    img_size: int = 128
     """Side of a scene, in pixels."""
     objects: tuple[int, int] = (1, 8)
     """Fewest and most digits."""
-    sizes: tuple[int, int] | None = None
+    digit_sizes: tuple[int, int] | None = None
     """Least and greatest length of a digit, in pixels. Default: 10 to 56, in small scenes to 7/16 of the side."""
     contrast: tuple[int, int] = (50, 130)
     """Least and greatest distance of a digit's luminance from the ground's, of 255."""
@@ -189,5 +189,5 @@ class MakeScenesOptions:
 class ModelsOptions:
     """List the models with their published and measured facts."""
 
-    size: int = 224
+    img_size: int = 224
     """Side of the image that multiply-accumulates are counted for, in pixels."""

@@ -28,4 +28,4 @@ class DataOptions:
     ignore_zero: bool = True
     """'ade20k': label 0 is no class but ignored, and the others count from 1."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    """'scenes': its arguments, e.g. {"side": 128, "images": 2000}."""
+    """'scenes': its arguments, e.g. {"img_size": 128, "images": 2000}."""

@@ -28,7 +28,7 @@ class ModelOptions:
     """Channels of the neck; of the head of 'upernet'."""
     head_kwargs: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the detector or segmenter; see docs/dense.md."""
-    checkpoint: str = ""
+    weights: str = ""
     """Weights to start from: an official file, a timm file, or a folder of ours. Another number of classes gives a
     new head; detectors and segmenters take the backbone alone. Default: initialise."""
     drop_path: float = 0.0

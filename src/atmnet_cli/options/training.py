@@ -47,14 +47,15 @@ class AugmentOptions:
 class DenseOptions:
     """Sizes of images in detection and segmentation, and random changes to those of training."""
 
-    sides: list[int] = field(default_factory=lambda: [800])
-    """Detection: shorter sides that training images are resized to, drawn for each; the last serves evaluation."""
-    longest: int = 1333
-    """Detection: what the longer side may not exceed."""
-    crop: int = 512
+    img_sizes: list[int] = field(default_factory=lambda: [800])
+    """Detection: shorter sides that training images are resized to, one drawn for each image; the last is the shorter
+    side in evaluation."""
+    max_img_size: int = 1333
+    """Detection: upper limit of the longer side."""
+    crop_size: int = 512
     """Segmentation: side of the square crop in training, and shorter side in evaluation."""
     scale: tuple[float, float] = (0.5, 2.0)
-    """Segmentation: shorter side before the crop, as multiples of it."""
+    """Segmentation: range of the shorter side before the crop, as multiples of the crop's."""
     max_class_share: float = 0.75
     """Segmentation: a crop with more than this share of one class is drawn again."""
     hflip: float = 0.5
@@ -116,8 +117,8 @@ class TrainOptions:
     """Images in a forward pass of an evaluation, per process."""
     accumulate: int = 1
     """Parts into which each process cuts its share of a step, to save memory."""
-    amp: Literal["none", "bf16", "fp16"] = "none"
-    """Automatic mixed precision."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """'bf16' and 'fp16' compute by automatic mixed precision."""
     channels_last: bool = False
     """Lay images out channels last in memory; often faster on GPUs."""
     compile: bool = False
