@@ -54,7 +54,10 @@ def build_parser() -> ArgumentParser:
     """The parser of all commands, made from their options."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
-        prog="atmnet", description="Active Token Mixer: train, evaluate and use vision backbones.", exit_on_error=False
+        prog="atmnet",
+        description="Active Token Mixer: train, evaluate and use vision backbones.",
+        exit_on_error=False,
+        allow_abbrev=False,
     )
     commands = parser.add_subcommands(metavar="COMMAND")
     for name, options in _COMMANDS.items():
@@ -64,6 +67,7 @@ def build_parser() -> ArgumentParser:
             description=(options.__doc__ or ""),
             usage=f"{usage} {'[--config RECIPE] --output DIR ' * (name == 'train')}[options]",
             exit_on_error=False,
+            allow_abbrev=False,
         )
         if name == "train":
             recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))

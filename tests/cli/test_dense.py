@@ -180,8 +180,23 @@ def test_evaluation_keeps_what_is_not_named(atmnet, segmenter, scenes):
     assert found == json.loads(atmnet("evaluate", segmenter).out)
 
 
+def test_evaluation_takes_what_is_named_even_if_it_is_the_default(atmnet, segmenter, scenes, tmp_path):
+    """A value that equals the default of training is still a value that was given."""
+    for given, other in (("true", False), ("false", True)):
+        run = shutil.copytree(segmenter, tmp_path / given, symlinks=True)
+        options = json.loads((run / "options.json").read_text())
+        options["data"]["ignore_zero"] = other
+        (run / "options.json").write_text(json.dumps(options))
+        named = json.loads(atmnet("evaluate", run, f"--data.ignore_zero={given}").out)
+        options["data"]["ignore_zero"] = not other
+        (run / "options.json").write_text(json.dumps(options))
+        assert named == json.loads(atmnet("evaluate", run).out)
+
+
 def test_options_of_others_are_refused(atmnet, detector, scenes):
     assert "windows: only segmenters take windows" in atmnet("evaluate", detector, "--windows.flip=true").error
     assert "data.img_size: only classifiers take it" in atmnet("evaluate", detector, "--data.img_size=96").error
-    assert "top: detection does not take it" in atmnet("predict", detector, scenes, "--top=5").error
+    assert "windows: only segmenters take windows" in atmnet("evaluate", detector, "--windows.flip=false").error
+    assert "windows: only segmenters take windows" in atmnet("predict", detector, scenes, "--windows.scales=[1]").error
+    assert "top: detection does not take it; leave it out" in atmnet("predict", detector, scenes, "--top=3").error
     assert "has its own" in atmnet("evaluate", detector, "--weights=w.safetensors").error

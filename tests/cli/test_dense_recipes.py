@@ -75,12 +75,17 @@ def test_steps_of_the_usual_schedules(times, drops):
 def test_several_scales_end_with_that_of_evaluation():
     for name in ("coco_mask_rcnn_3x", "coco_cascade_mask_rcnn_3x"):
         dense = recipe(name).dense
-        assert (dense.sides[0], dense.sides[-1], dense.longest) == (480, 800, 1333)
+        assert (dense.img_sizes[0], dense.img_sizes[-1], dense.max_img_size) == (480, 800, 1333)
 
 
 def test_upernet_is_as_published():
     options = recipe("ade20k_upernet")
-    assert (options.steps, options.batch_size, options.model.channels, options.dense.crop) == (160_000, 16, 512, 512)
+    assert (options.steps, options.batch_size, options.model.channels, options.dense.crop_size) == (
+        160_000,
+        16,
+        512,
+        512,
+    )
     assert (options.optim.lr, options.optim.weight_decay, options.optim.warmup_steps) == (6e-5, 0.01, 1500)
     course = rates("ade20k_upernet")
     for step in (1500, 80_000, 159_999):

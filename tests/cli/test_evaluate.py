@@ -3,10 +3,13 @@
 import json
 import re
 import shutil
+from dataclasses import asdict
 
 import pytest
 
+from atmnet.cli.evaluate import _data
 from atmnet.engine import read_metrics
+from atmnet_cli.options import DataOptions, EvaluationData
 
 
 def test_the_last_line_of_the_run(atmnet, run):
@@ -68,3 +71,28 @@ def test_report_that_cannot_be_written(atmnet, run, tmp_path):
     result = atmnet("evaluate", run, "--report", tmp_path / "file" / "report.html")
     assert (result.status, json.loads(result.out)["images"]) == (2, 12)
     assert re.fullmatch(r"atmnet: error: .*/file.*: (Not a directory|File exists)\n", result.err)
+
+
+GIVEN = {
+    "source": ("digits", "folder"),
+    "root": ("elsewhere", ""),
+    "val": ("other", "val"),
+    "classes": ("names.txt", ""),
+    "workers": (0, 4),
+    "ignore_zero": (False, True),
+    "kwargs": ({"img_size": 64}, {}),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_default_that_is_named_counts_as_given(name):
+    """Whatever the run was trained with: None alone stands for an option that was left out."""
+    trained, default = GIVEN[name]
+    recorded = {"data": {**asdict(DataOptions(source="folder", root="somewhere")), name: trained}}
+    assert getattr(_data(EvaluationData(), recorded), name) == trained
+    assert getattr(_data(EvaluationData(**{name: default}), recorded), name) == default
+
+
+def test_every_option_of_the_data_can_be_left_out():
+    assert {name for name, value in asdict(EvaluationData()).items() if value is not None} == set()
+    assert set(asdict(EvaluationData())) == set(asdict(DataOptions())) - {"train", "max_unreadable"}

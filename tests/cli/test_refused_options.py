@@ -14,7 +14,8 @@ from atmnet_cli.command import RECIPES
         ("--batchsize=8", r"unknown option 'batchsize'; do you mean 'batch_size'\?"),
         ("--lr=1", r"unknown option 'lr'; do you mean 'optim.lr'\?"),
         ("--model.nmae=x", r"unknown option 'model.nmae'; do you mean 'model.name'\?"),
-        ("--batch-size=8", r"unknown option 'batch-size'; do you mean 'batch_size'\?"),
+        ("--batch-sizes=8", r"unknown option 'batch-sizes'; do you mean 'batch_size'\?"),
+        ("--batch=8", r"unknown option 'batch'; do you mean 'batch_size'\?"),
         ("--epochs=many", r"epochs.*int.*many"),
         ("--epochs=1.5", r"epochs.*int.*1.5"),
         (
