@@ -47,7 +47,7 @@ def test_a_new_source_takes_a_reader_and_a_line_in_the_table(monkeypatch):
     from atmnet.data import sources
 
     opened = []
-    toy = sources.DataSource(("detection",), lambda *arguments: opened.append(arguments), check=None)  # type: ignore[arg-type, return-value]
+    toy = sources.DataSource(("detection",), lambda *arguments: opened.append(arguments), check=None)
     monkeypatch.setitem(sources.SOURCES, "toy", toy)
     options = DataOptions(source="toy", root="somewhere")
     open_split(options, "train", "detection", ["cat"], masks=False)

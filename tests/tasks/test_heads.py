@@ -32,7 +32,7 @@ def test_a_new_head_takes_a_builder_and_a_line_in_the_table(monkeypatch):
         return Finest(body.out_channels, num_classes), None, 0.0
 
     monkeypatch.setitem(heads.HEADS, "toy", heads.Head("segmentation", build, neck=True))
-    options = ModelOptions(name="atmnet_nano", head="toy", channels=32)  # type: ignore[arg-type]
+    options = ModelOptions(name="atmnet_nano", head="toy", channels=32)
     network = build_dense(options, DenseOptions(crop_size=64), ["road", "sky"])
     assert network.kind == "segmentation"
     assert network.model.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 2, 64, 64)
