@@ -49,14 +49,14 @@ def test_compiled(root, tmp_path, plain):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision(root, tmp_path, plain, amp):
-    train(tiny(root, tmp_path / "run", {**MIXED, "precision": amp}))
+def test_mixed_precision(root, tmp_path, plain, precision):
+    train(tiny(root, tmp_path / "run", {**MIXED, "precision": precision}))
     half, full = losses(tmp_path / "run"), losses(plain)
     assert half != full
     assert half == pytest.approx(full, rel=0.05)
     assert all(value.dtype == torch.float32 for value in weights(tmp_path / "run").values())
     scaler = load_checkpoint(tmp_path / "run" / "last")[1]["scaler"]
-    assert bool(scaler) == (amp == "fp16")
+    assert bool(scaler) == (precision == "fp16")
 
 
 def _one_step(root, folder, changes):
