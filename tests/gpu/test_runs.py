@@ -35,13 +35,13 @@ def test_same_bits_after_a_death(root, tmp_path, changes, die_after):  # noqa: F
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
-@pytest.mark.parametrize("precision", ["none", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("task", [DETECTOR, SEGMENTER], ids=["detector", "segmenter"])
-def test_dense_runs_start_as_on_a_cpu(tmp_path, task, amp):
+def test_dense_runs_start_as_on_a_cpu(tmp_path, task, precision):
     """The first loss is the CPU's; the run ends, evaluated. Its bits may differ: torchvision adds atomically."""
     short = {"epochs": 2, "evaluate_every": 2, "log_every": 1, "model.drop_path": 0.0, "optim.warmup_epochs": 0}
     train(tiny("", tmp_path / "expected", {**task, **short, "epochs": 1}))
-    train(tiny("", tmp_path / "run", {**task, **short, "device": "cuda", "precision": amp}))
+    train(tiny("", tmp_path / "run", {**task, **short, "device": "cuda", "precision": precision}))
     expected, first = (metrics(tmp_path / name)[0]["loss"] for name in ("expected", "run"))
     assert first == pytest.approx(expected, rel=0.05)
     assert (tmp_path / "run" / "best" / "config.json").exists()
