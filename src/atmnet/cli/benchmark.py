@@ -1,6 +1,5 @@
 """``atmnet benchmark``"""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from atmnet.benchmark import Workload, build_model, measure_models, versions
 from atmnet.engine import device_of
 from atmnet.engine.progress import Progress
+from atmnet.files import write_json
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError, check_minimums, first_line
 from atmnet_cli.options import BenchmarkOptions
@@ -33,7 +33,7 @@ def run(options: BenchmarkOptions) -> int:
     if options.output:
         settings = {**vars(options), "models": names, "device": str(device)}
         record = {"machine": machine, "settings": settings, "models": rows}
-        Path(options.output).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(Path(options.output), record)
     return 0
 
 

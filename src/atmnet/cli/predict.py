@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from atmnet.engine import device_of
+from atmnet.files import replacing
 from atmnet.predictions import Answer, Results, contact_sheet, find_images, predict
 from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS
 from atmnet.tasks import load_task
@@ -22,6 +23,7 @@ _PATH_WIDTH = 60
 def run(options: PredictOptions) -> int:
     """Print the prediction for each picture. Returns 1 if a picture could not be read."""
     check_minimums(options, {"top": 1, "threshold": 0, "batch_size": 1})
+    sheet_format = _picture_format(options.sheet)
     paths = find_images(options.images)
     task = load_task(options.model, options.weights, options.windows)
     network = task.network
@@ -53,7 +55,8 @@ def run(options: PredictOptions) -> int:
         results.close()
         print(f"pictures and results in {options.output}", file=sys.stderr)
     if tiles:
-        _save(contact_sheet(tiles), Path(options.sheet))
+        with replacing(Path(options.sheet)) as beside:
+            contact_sheet(tiles).save(beside, sheet_format)
         print(f"contact sheet of {len(tiles)} pictures in {options.sheet}", file=sys.stderr)
     return 1 if unreadable else 0
 
@@ -64,8 +67,11 @@ def _tile(answer: Answer, name: str) -> tuple[Image.Image, list[str]]:
     return thumbnail, [*answer.captions, name]
 
 
-def _save(sheet: Image.Image, path: Path) -> None:
-    try:
-        sheet.save(path)
-    except ValueError as error:
-        raise UserError(f"sheet: {path}: expected a picture's ending such as .png or .jpg") from error
+def _picture_format(path: str) -> str | None:
+    """Pillow's name of the format that a path's ending stands for; None without a path."""
+    if not path:
+        return None
+    suffix = Path(path).suffix.lower()
+    if Image.registered_extensions().get(suffix) not in Image.SAVE:
+        raise UserError(f"sheet: {path}: expected a picture's ending such as .png or .jpg")
+    return Image.registered_extensions()[suffix]

@@ -43,4 +43,4 @@ KINDS: dict[Kind, PredictionKind] = {
     "segmentation": PredictionKind(_regions, ("output",)),
 }
 #: Every option that only some kinds take.
-LIMITED_OPTIONS = ("top", "threshold", "output")
+LIMITED_OPTIONS = sorted({option for kind in KINDS.values() for option in kind.options})

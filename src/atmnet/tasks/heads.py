@@ -6,7 +6,7 @@ import this module, since help must be instant); a test holds the two together.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from torch import nn
 from torchvision.models.detection import FCOS, FasterRCNN, MaskRCNN, RetinaNet
@@ -93,8 +93,3 @@ def find_head(name: str, kind: Kind | None = None) -> Head:
     if name not in names:
         raise UserError(f"model.head: got {name!r}, expected one of {', '.join(names)}")
     return HEADS[name]
-
-
-def heads_of(*kinds: Kind) -> tuple[str, ...]:
-    """Names of the heads of these kinds; of all kinds where none is named."""
-    return tuple(name for name, head in HEADS.items() if head.kind in (kinds or get_args(Kind)))
