@@ -1,24 +1,25 @@
-"""The kernels. Importing this module imports triton; the host side does so at the first launch.
+"""The kernels. Importing this module imports triton, so it is imported only at the first launch.
 
 Shapes: L tokens along a sampled axis, Q tokens from one to the next along it, C channels, S channels per share group,
-G = C / S groups, A sampled axes, K branches (A, and one more with the identity).
-Tiles: [T, G, S], tokens or lines by share groups by the channels of a group. Those are neighbours in memory and come
-last, so that a tap of a group is one vector load.
+G = C / S groups, A sampled axes, K branches (A, or A + 1 with the tokens themselves).
+Tiles: [T, G, S], that is tokens or lines, share groups, and channels of a group. The channels of a group come last
+because they are contiguous in memory, so a tap of a group is one vector load.
 """
 
 import triton
 import triton.language as tl
 
-# Were the stride from group to group known to be 1, a thread would load four offsets at once, and every tap computed
-# from them would have to cross to the threads that hold those groups' channels, through shared memory.
-_UNKNOWN = ["offset_column", "scale"]
+# Arguments for whose values the kernels are not specialised. If triton knew that the stride from group to group is 1, a
+# thread would load four offsets at once, and every tap computed from them would have to go through shared memory to the
+# threads that hold the channels of those groups.
+_NOT_SPECIALIZED = ["offset_column", "size_class"]
 
 
 @triton.jit
 def _taps(here, offset, length, POSITION: tl.constexpr):
     """The left tap of ``here + offset``, the weights of both taps, and whether each is inside."""
-    # More than one token outside both taps are zero, wherever they are: clamped, they fit an integer. NaN fails every
-    # comparison: it stays in the weights, and its taps are set outside.
+    # Beyond one token outside, both taps are zero, so the position is clamped to fit an integer. NaN fails every
+    # comparison: it stays in the weights, and its tap is set to one that is outside.
     position = here.to(POSITION) + offset.to(POSITION)
     position = tl.where(position < -2.0, -2.0, position)
     position = tl.where(position > length, length, position)
@@ -28,7 +29,7 @@ def _taps(here, offset, length, POSITION: tl.constexpr):
     return tap, 1.0 - fraction, fraction, (tap >= 0) & (tap < length), (tap >= -1) & (tap + 1 < length)
 
 
-@triton.jit(do_not_specialize=_UNKNOWN)
+@triton.jit(do_not_specialize=_NOT_SPECIALIZED)
 def sample_kernel(
     x,  # (tokens, C)
     offset,  # (tokens, A * G)
@@ -40,7 +41,7 @@ def sample_kernel(
     x_row,  # elements from one token to the next
     offset_row,
     offset_column,  # elements from one group to the next
-    scale,  # for the autotuner
+    size_class,  # for the autotuner
     G: tl.constexpr,
     S: tl.constexpr,
     LOG_S: tl.constexpr,
@@ -53,9 +54,9 @@ def sample_kernel(
     BLOCK_W: tl.constexpr,
     BLOCK_G: tl.constexpr,
 ):
-    """All axes of a patch of tokens: x and the offsets come from memory once, and a token's K * C outputs together.
+    """Sample a patch of tokens along all axes: x and offsets are loaded once; a token's K * C outputs are contiguous.
 
-    A patch rather than a run of a row, so that what its tokens read along either axis stays in one core's cache.
+    A patch is better than a run of a row: the tokens that it reads along either axis stay in one core's cache.
     """
     A: tl.constexpr = len(DIMS)
     C: tl.constexpr = G * S
@@ -97,13 +98,14 @@ def sample_kernel(
 
 @triton.jit
 def _first(line, length, stride):
-    """The first token of a line."""
+    """Index of the first token of a line."""
     return line // stride * stride * length + line % stride
 
 
 @triton.jit
 def _copy(source, source_row, target, target_row, start, lines, length, stride, c, present, BLOCK_L: tl.constexpr):
-    """Copy channels ``c`` of the lines from ``start`` on, eight tokens of each at once; no source is zeros."""
+    """Copy channels ``c`` of the lines from ``start`` on, eight tokens of each line at a time; without a source, fill
+    with zeros."""
     n = tl.arange(0, BLOCK_L * 8)
     line, step = start + n // 8, (n % 8).to(start.dtype)
     for i in range(0, length, 8):
@@ -115,15 +117,15 @@ def _copy(source, source_row, target, target_row, start, lines, length, stride, 
         tl.store(target + (token * target_row)[:, None, None] + c, value, there)
 
 
-@triton.jit(do_not_specialize=_UNKNOWN)
+@triton.jit(do_not_specialize=_NOT_SPECIALIZED)
 def gradient_kernel(
-    grad,  # (tokens, C): of this axis
+    grad,  # (tokens, C), for this axis
     grad_identity,  # (tokens, C) or None
     x,  # (tokens, C)
-    offset,  # (tokens, G): of this axis
-    sums,  # (tokens, C): the gradient of x so far, in float32 at least
+    offset,  # (tokens, G), for this axis
+    sums,  # (tokens, C), the gradient of x so far, in float32 or wider
     grad_x,  # (tokens, C)
-    grad_offset,  # (tokens, G): of this axis
+    grad_offset,  # (tokens, G), for this axis
     lines,  # tokens / L
     length,  # L
     stride,  # Q
@@ -132,7 +134,7 @@ def gradient_kernel(
     offset_row,
     offset_column,  # elements from one group to the next
     grad_offset_row,
-    scale,  # for the autotuner
+    size_class,  # for the autotuner
     G: tl.constexpr,
     S: tl.constexpr,
     LOG_S: tl.constexpr,
@@ -144,10 +146,11 @@ def gradient_kernel(
     BLOCK_L: tl.constexpr,
     BLOCK_G: tl.constexpr,
 ):
-    """One axis, walked: a program owns the sums of whole lines and adds what each query sends, one query after another.
+    """Gradients for one axis: a program walks along whole lines and adds each query's gradient to their sums.
 
-    Nothing else writes to those sums, and the order of the additions is that of the queries: no atomics, the same bits
-    always. The FIRST axis starts the sums; the last one ROUNDs them, if they are wider than x's gradient.
+    Nothing else writes to those sums, and the additions are in the order of the queries: the kernel needs no atomics
+    and always gives the same bits. The FIRST axis initialises the sums; the last one ROUNDs them to the dtype of x's
+    gradient if they are wider.
     """
     C: tl.constexpr = G * S
     BLOCK_S: tl.constexpr = 2**LOG_S
@@ -164,7 +167,7 @@ def gradient_kernel(
         _copy(grad_identity, grad_row, sums, C, start, lines, length, stride, c, present, BLOCK_L)
         tl.debug_barrier()
 
-    # The next query's gradient and offset are under way while this one's is added.
+    # The next query's gradient and offset are loaded while this query is computed.
     token = _first(line, length, stride)
     columns = offset + (g.to(INDEX) * offset_column)[None, :]
     upstream = tl.load(grad + (token * grad_row)[:, None, None] + c, channel, other=0.0)
@@ -190,7 +193,7 @@ def gradient_kernel(
         tl.store(sums + (left * C)[:, :, None] + c, low_sum, left_in)
         tl.store(sums + (right * C)[:, :, None] + c, high_sum, right_in)
 
-        # Summed pair by pair: tl.sum would add in an order that depends on the tile.
+        # Add pairwise: the order of additions in tl.sum depends on the tile.
         slope = tl.where(left_in | right_in, u * (high - low), 0.0)
         for k in tl.static_range(LOG_S):
             even, odd = tl.split(slope.reshape(BLOCK_L, BLOCK_G, BLOCK_S >> (k + 1), 2))
@@ -199,7 +202,7 @@ def gradient_kernel(
         tl.store(grad_offset + (token * grad_offset_row)[:, None] + g[None, :], slope, exists)
 
         token, upstream, shift = ahead, next_upstream, next_shift
-        tl.debug_barrier()  # another thread may load next what this one has stored
+        tl.debug_barrier()  # another thread may load in the next step what this one has stored
 
     if ROUND:
         _copy(sums, C, grad_x, C, start, lines, length, stride, c, present, BLOCK_L)
