@@ -15,6 +15,5 @@ def recompute_in_backward(function: Callable[..., Tensor], *args: Tensor) -> Ten
     """
     records_graph = torch.is_grad_enabled() and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
     if records_graph and not torch._C._are_functorch_transforms_active():
-        out: Tensor = checkpoint(function, *args, use_reentrant=False, preserve_rng_state=False)
-        return out
+        return checkpoint(function, *args, use_reentrant=False, preserve_rng_state=False)
     return function(*args)

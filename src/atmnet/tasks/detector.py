@@ -27,7 +27,7 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.rpn import RPNHead
 
-from atmnet.heads import CascadeRoIHeads, Counter, FCOSHead, PositionSampler, RoIAlign
+from atmnet.heads import CascadeRoIHeads, FCOSHead, PositionSampler, RoIAlign, SampleCounter
 from atmnet.tasks.pyramid import Extra, pyramid
 from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import DenseOptions, ModelOptions
@@ -133,7 +133,7 @@ def assemble_detector(
     return model
 
 
-def counters_of(model: nn.Module) -> list[Counter]:
+def counters_of(model: nn.Module) -> list[SampleCounter]:
     """All in a detector that must know the images' seeds, or knows over how many things losses are means."""
     parts = [part for module in model.modules() for part in (module, getattr(module, "fg_bg_sampler", None))]
     return [part for part in parts if isinstance(part, PositionSampler | FCOSHead)]
