@@ -26,7 +26,9 @@ WAYS = pytest.mark.parametrize("how", ["checkpoint_path", "pretrained"])
 @pytest.mark.parametrize("layout", [files.official, files.segmentation])
 def test_another_variant(tmp_path, layout, features_only, how):
     path = layout(tmp_path / "nano.pth", build())
-    with pytest.raises(ValueError, match=r"^checkpoint: got weights of another variant, .*\(2, 32\).* the model, \(2, 64\)"):
+    with pytest.raises(
+        ValueError, match=r"^checkpoint: got weights of another variant, .*\(2, 32\).* the model, \(2, 64\)"
+    ):
         create("atmnet_xtiny", path, how, features_only=features_only)
 
 
@@ -90,9 +92,7 @@ def test_a_file_that_is_not_there(tmp_path, how):
 @pytest.mark.parametrize("features_only", [False, True])
 def test_pretrained_without_weights_says_where_they_are(name, features_only):
     base = name.partition(".")[0]
-    with pytest.raises(
-        RuntimeError, match=rf"^pretrained=True: atmnet contains no weights of {base}\."
-    ) as error:
+    with pytest.raises(RuntimeError, match=rf"^pretrained=True: atmnet contains no weights of {base}\.") as error:
         timm.create_model(name, pretrained=True, features_only=features_only)
     message = str(error.value)
     assert "https://github.com/microsoft/ActiveMLP" in message

@@ -55,7 +55,8 @@ def register_operator(name: str, sample: SampleFunction, backward: BackwardFunct
 
     def save_for_backward(ctx: _Context, inputs: tuple[Tensor, Tensor, list[int], bool], output: Tensor) -> None:
         x, offset, ctx.dims, ctx.identity = inputs
-        # The last branch of the output is x itself. The products that follow keep the output anyway, so x is not kept.
+        # The last branch of the output is x itself, and the products that follow save the output anyway: not saving x
+        # in addition takes less memory.
         ctx.save_for_backward(output if ctx.identity else x, offset)
 
     def differentiate(ctx: _Context, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:

@@ -16,15 +16,15 @@ _NOT_SPECIALIZED = ["offset_column", "size_class"]
 
 
 @triton.jit
-def _taps(here, offset, length, POSITION: tl.constexpr):
+def _taps(index, offset, length, POSITION: tl.constexpr):
     """The left tap of ``here + offset``, the weights of both taps, and whether each is inside."""
     # Beyond one token outside, both taps are zero, so the position is clamped to fit an integer. NaN fails every
     # comparison: it stays in the weights, and its tap is set to one that is outside.
-    position = here.to(POSITION) + offset.to(POSITION)
+    position = index.to(POSITION) + offset.to(POSITION)
     position = tl.where(position < -2.0, -2.0, position)
     position = tl.where(position > length, length, position)
     left = tl.floor(position)
-    tap = tl.where(left == left, left, -2.0).to(here.dtype)
+    tap = tl.where(left == left, left, -2.0).to(index.dtype)
     fraction = position - left
     return tap, 1.0 - fraction, fraction, (tap >= 0) & (tap < length), (tap >= -1) & (tap + 1 < length)
 
@@ -72,49 +72,49 @@ def sample_kernel(
     s = tl.arange(0, BLOCK_S)
     c = (g * S)[None, :, None] + s[None, None, :]
 
-    exists = ((h < height) & (w < width))[:, None] & (g < G)[None, :]
-    channel = exists[:, :, None] & (s < S)[None, None, :]
-    to = out + (token * ((A + IDENTITY) * C))[:, None, None] + c
+    group_mask = ((h < height) & (w < width))[:, None] & (g < G)[None, :]
+    channel_mask = group_mask[:, :, None] & (s < S)[None, None, :]
+    out_token = out + (token * ((A + IDENTITY) * C))[:, None, None] + c
     for k in tl.static_range(A):
         column = (k * G + g).to(INDEX) * offset_column
-        shift = tl.load(offset + (token * offset_row)[:, None] + column[None, :], exists, other=0.0)
+        shift = tl.load(offset + (token * offset_row)[:, None] + column[None, :], group_mask, other=0.0)
         if DIMS[k] == -2:
-            here = w.to(INDEX)[:, None]
+            index = w.to(INDEX)[:, None]
         elif DIMS[k] == -3:
-            here = h.to(INDEX)[:, None]
+            index = h.to(INDEX)[:, None]
         else:
-            here = (token // strides[k] % lengths[k])[:, None]
-        tap, near, far, left_in, right_in = _taps(here, shift, lengths[k], POSITION)
-        source = token[:, None] + (tap - here) * strides[k]
+            index = (token // strides[k] % lengths[k])[:, None]
+        tap, near, far, left_in, right_in = _taps(index, shift, lengths[k], POSITION)
+        source = token[:, None] + (tap - index) * strides[k]
         left = x + (source * x_row)[:, :, None] + c
         right = x + ((source + strides[k]) * x_row)[:, :, None] + c
-        low = tl.load(left, left_in[:, :, None] & channel, other=0.0).to(WORK)
-        high = tl.load(right, right_in[:, :, None] & channel, other=0.0).to(WORK)
+        low = tl.load(left, left_in[:, :, None] & channel_mask, other=0.0).to(WORK)
+        high = tl.load(right, right_in[:, :, None] & channel_mask, other=0.0).to(WORK)
         mixed = near.to(WORK)[:, :, None] * low + far.to(WORK)[:, :, None] * high
-        tl.store(to + k * C, mixed.to(out.dtype.element_ty), channel)
+        tl.store(out_token + k * C, mixed.to(out.dtype.element_ty), channel_mask)
     if IDENTITY:
-        tl.store(to + A * C, tl.load(x + (token * x_row)[:, None, None] + c, channel), channel)
+        tl.store(out_token + A * C, tl.load(x + (token * x_row)[:, None, None] + c, channel_mask), channel_mask)
 
 
 @triton.jit
-def _first(line, length, stride):
+def _first_token(line, length, stride):
     """Index of the first token of a line."""
     return line // stride * stride * length + line % stride
 
 
 @triton.jit
-def _copy(source, source_row, target, target_row, start, lines, length, stride, c, present, BLOCK_L: tl.constexpr):
+def _copy(source, source_row, target, target_row, start, lines, length, stride, c, in_group, BLOCK_L: tl.constexpr):
     """Copy channels ``c`` of the lines from ``start`` on, eight tokens of each line at a time; without a source, fill
     with zeros."""
     n = tl.arange(0, BLOCK_L * 8)
     line, step = start + n // 8, (n % 8).to(start.dtype)
     for i in range(0, length, 8):
-        token = _first(line, length, stride) + (i + step) * stride
-        there = ((line < lines) & (i + step < length))[:, None, None] & present
-        value = tl.zeros(there.shape, target.dtype.element_ty)
+        token = _first_token(line, length, stride) + (i + step) * stride
+        mask = ((line < lines) & (i + step < length))[:, None, None] & in_group
+        value = tl.zeros(mask.shape, target.dtype.element_ty)
         if source is not None:
-            value = tl.load(source + (token * source_row)[:, None, None] + c, there).to(target.dtype.element_ty)
-        tl.store(target + (token * target_row)[:, None, None] + c, value, there)
+            value = tl.load(source + (token * source_row)[:, None, None] + c, mask).to(target.dtype.element_ty)
+        tl.store(target + (token * target_row)[:, None, None] + c, value, mask)
 
 
 @triton.jit(do_not_specialize=_NOT_SPECIALIZED)
@@ -159,28 +159,30 @@ def gradient_kernel(
     g = tl.program_id(0) % tl.cdiv(G, BLOCK_G) * BLOCK_G + tl.arange(0, BLOCK_G)
     s = tl.arange(0, BLOCK_S)
     c = (g * S)[None, :, None] + s[None, None, :]
-    present = (g < G)[None, :, None] & (s < S)[None, None, :]
-    exists = (line < lines)[:, None] & (g < G)[None, :]
-    channel = (line < lines)[:, None, None] & present
+    in_group = (g < G)[None, :, None] & (s < S)[None, None, :]
+    group_mask = (line < lines)[:, None] & (g < G)[None, :]
+    channel_mask = (line < lines)[:, None, None] & in_group
 
     if FIRST:
-        _copy(grad_identity, grad_row, sums, C, start, lines, length, stride, c, present, BLOCK_L)
+        _copy(grad_identity, grad_row, sums, C, start, lines, length, stride, c, in_group, BLOCK_L)
         tl.debug_barrier()
 
     # The next query's gradient and offset are loaded while this query is computed.
-    token = _first(line, length, stride)
+    token = _first_token(line, length, stride)
     columns = offset + (g.to(INDEX) * offset_column)[None, :]
-    upstream = tl.load(grad + (token * grad_row)[:, None, None] + c, channel, other=0.0)
-    shift = tl.load(columns + (token * offset_row)[:, None], exists, other=0.0)
+    upstream = tl.load(grad + (token * grad_row)[:, None, None] + c, channel_mask, other=0.0)
+    shift = tl.load(columns + (token * offset_row)[:, None], group_mask, other=0.0)
     for i in range(length):
-        here = tl.zeros([1, 1], INDEX) + i
-        ahead, more = token + stride, here + 1 < length
-        next_upstream = tl.load(grad + (ahead * grad_row)[:, None, None] + c, channel & more[:, :, None], other=0.0)
-        next_shift = tl.load(columns + (ahead * offset_row)[:, None], exists & more, other=0.0)
+        index = tl.zeros([1, 1], INDEX) + i
+        next_token, has_next = token + stride, index + 1 < length
+        next_upstream = tl.load(
+            grad + (next_token * grad_row)[:, None, None] + c, channel_mask & has_next[:, :, None], other=0.0
+        )
+        next_shift = tl.load(columns + (next_token * offset_row)[:, None], group_mask & has_next, other=0.0)
 
-        tap, near, far, left_in, right_in = _taps(here, shift, length, POSITION)
-        left_in, right_in = left_in[:, :, None] & channel, right_in[:, :, None] & channel
-        left = token[:, None] + (tap - here) * stride
+        tap, near, far, left_in, right_in = _taps(index, shift, length, POSITION)
+        left_in, right_in = left_in[:, :, None] & channel_mask, right_in[:, :, None] & channel_mask
+        left = token[:, None] + (tap - index) * stride
         right = left + stride
         low = tl.load(x + (left * x_row)[:, :, None] + c, left_in, other=0.0).to(WORK)
         high = tl.load(x + (right * x_row)[:, :, None] + c, right_in, other=0.0).to(WORK)
@@ -199,10 +201,10 @@ def gradient_kernel(
             even, odd = tl.split(slope.reshape(BLOCK_L, BLOCK_G, BLOCK_S >> (k + 1), 2))
             slope = even + odd
         slope = slope.reshape(BLOCK_L, BLOCK_G).to(grad_offset.dtype.element_ty)
-        tl.store(grad_offset + (token * grad_offset_row)[:, None] + g[None, :], slope, exists)
+        tl.store(grad_offset + (token * grad_offset_row)[:, None] + g[None, :], slope, group_mask)
 
-        token, upstream, shift = ahead, next_upstream, next_shift
+        token, upstream, shift = next_token, next_upstream, next_shift
         tl.debug_barrier()  # another thread may load in the next step what this one has stored
 
     if ROUND:
-        _copy(sums, C, grad_x, C, start, lines, length, stride, c, present, BLOCK_L)
+        _copy(sums, C, grad_x, C, start, lines, length, stride, c, in_group, BLOCK_L)
