@@ -3,7 +3,6 @@
 import os
 import platform
 from importlib import metadata
-from typing import Any
 
 import torch
 
@@ -13,9 +12,13 @@ import atmnet
 _LIBRARIES = ("torch", "torchvision", "timm", "numba", "triton")
 
 
-def versions(device: torch.device | str = "cpu") -> dict[str, Any]:
+def versions(device: torch.device | str = "cpu") -> dict[str, str | int | None]:
     """Processor, threads, library versions, and the name of the GPU if ``device`` is one."""
-    info: dict[str, Any] = {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    info: dict[str, str | int | None] = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
     if torch.device(device).type == "cuda":
         info["gpu"] = torch.cuda.get_device_name(device)
     info |= {"atmnet": atmnet.__version__, "python": platform.python_version()}

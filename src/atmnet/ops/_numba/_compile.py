@@ -13,9 +13,12 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import llvmlite.binding as llvm
+
+if TYPE_CHECKING:
+    from numba.core.ccallback import CFunc
 
 _ENTRY = "atmnet_kernel"
 
@@ -40,6 +43,7 @@ def kernel(name: str, *types: str | int) -> Kernel:
 def _load_or_compile(name: str, *types: str | int) -> Kernel:
     if os.environ.get("NUMBA_BOUNDSCHECK", "0") != "0":
         compiled = _compile(name, *types)  # raises Python exceptions, which only numba's own entry point can do
+        assert compiled.address is not None
         return Kernel(compiled.address, compiled)
     file = "-".join(map(str, (name, *types, _fingerprint()))) + ".o"
     for folder in _cache_folders():
@@ -62,8 +66,7 @@ def _load(code: bytes) -> Kernel:
     return Kernel(engine.get_function_address(_ENTRY), engine)
 
 
-def _compile(name: str, *types: str | int) -> Any:
-    """The kernel as numba's ``CFunc``."""
+def _compile(name: str, *types: str | int) -> "CFunc[Any]":
     import numba
 
     from atmnet.ops._numba import _kernels
@@ -72,7 +75,7 @@ def _compile(name: str, *types: str | int) -> Any:
     return numba.cfunc(signature, error_model="numpy")(getattr(_kernels, name)(*types))
 
 
-def _plain_module(compiled: Any) -> llvm.ModuleRef:
+def _plain_module(compiled: "CFunc[Any]") -> llvm.ModuleRef:
     """The kernel's LLVM module with a plain entry point, without numba's code that reports exceptions to Python.
 
     The kernels raise none.

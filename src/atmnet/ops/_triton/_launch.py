@@ -6,7 +6,6 @@ per share group, G = C / S groups, A sampled axes, K branches (A, or A + 1 with 
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import triton
@@ -111,7 +110,7 @@ def _length_and_stride(x: Tensor, dim: int) -> tuple[int, int]:
     return x.size(dim), math.prod(x.shape[x.dim() + dim + 1 : -1])
 
 
-def _constants(x: Tensor, offset: Tensor, groups: int, tensors: list[Tensor]) -> dict[str, Any]:
+def _constants(x: Tensor, offset: Tensor, groups: int, tensors: list[Tensor]) -> dict[str, object]:
     """The compile-time constants of both kernels, except for the tile."""
     share = x.size(-1) // groups
     last_index = max(sum((n - 1) * step for n, step in zip(t.shape, t.stride(), strict=True)) for t in tensors)

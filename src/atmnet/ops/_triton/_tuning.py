@@ -5,10 +5,10 @@ Shapes: S channels per share group, G groups.
 """
 
 from functools import cache, partial
-from typing import Any
 
 import triton
 import triton.testing
+from triton.runtime import Autotuner, JITFunction
 
 from atmnet.ops._triton._kernels import gradient_kernel, sample_kernel
 
@@ -20,7 +20,7 @@ _INTERPRETED = [(1, 1, 4)]  # the interpreter is not timed; a small tile gives t
 
 
 @cache
-def sample_kernel_for(groups: int, share: int, flat: bool) -> Any:
+def sample_kernel_for(groups: int, share: int, flat: bool) -> Autotuner:
     """The forward kernel. Its tiles cover a square patch of tokens, or a run of tokens if the grid is ``flat``."""
     configs = []
     for warps, elements, channels in _INTERPRETED if triton.knobs.runtime.interpret else _SAMPLE:
@@ -32,7 +32,7 @@ def sample_kernel_for(groups: int, share: int, flat: bool) -> Any:
 
 
 @cache
-def gradient_kernel_for(groups: int, share: int) -> Any:
+def gradient_kernel_for(groups: int, share: int) -> Autotuner:
     """The backward kernel. Its tiles cover a few whole lines."""
     configs = []
     for warps, elements, channels in _INTERPRETED if triton.knobs.runtime.interpret else _GRADIENT:
@@ -54,8 +54,9 @@ def _tile(elements: int, channels: int, groups: int, share: int) -> tuple[int, i
     return triton.next_power_of_2(max(1, elements // (block_g * share))), block_g
 
 
-def _autotuned(kernel: Any, configs: list[triton.Config], key: list[str], **options: Any) -> Any:
+def _autotuned(
+    kernel: JITFunction, configs: list[triton.Config], key: list[str], restore_value: list[str] | None = None
+) -> Autotuner:
     trial = partial(triton.testing.do_bench, warmup=5, rep=25)  # milliseconds
-    return triton.autotune(configs, ["G", "S", "size_class", *key], do_bench=trial, cache_results=True, **options)(
-        kernel
-    )
+    key = ["G", "S", "size_class", *key]
+    return triton.autotune(configs, key, restore_value=restore_value, do_bench=trial, cache_results=True)(kernel)
