@@ -10,8 +10,8 @@ import timm
 import torch
 
 from atmnet.models.looks import sampling_places
+from atmnet.report.drawing import MARGIN
 from atmnet.report.field import Field, fields
-from atmnet.report.shared import MARGIN
 from atmnet.report.survey import close_up_radius, default_query, index_of_longest_arcs, reach
 from tests.report.reports import Page, network, report, written
 

@@ -6,8 +6,8 @@ Coordinates are in tokens: (0, 0) is the top left corner of the image, and the c
 import torch
 from torch import Tensor
 
+from atmnet.report.drawing import BAR_START, BAR_WIDTH, BULGE, DIGITS, DOT, MARGIN, MIN_BAR, MIN_BAR_SCALE
 from atmnet.report.field import Field
-from atmnet.report.shared import BAR_START, BAR_WIDTH, BULGE, DIGITS, DOT, MARGIN, MIN_BAR, MIN_BAR_SCALE
 
 
 def scene_svg(field: Field, picture: str, row: int, column: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from atmnet.report.shared import DOT
+from atmnet.report.drawing import DOT
 
 _MAX_POINTS = 400
 _MAX_MARKED = 60

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from atmnet.models.atmnet import ATMNet
 from atmnet.models.looks import sampling_places
-from atmnet.report.shared import NAN_CODE, OFFSET_CODES
+from atmnet.report.drawing import NAN_CODE, OFFSET_CODES
 
 _MAX_GROUPS = 24
 _MIN_GROUPS = 8

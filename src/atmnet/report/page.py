@@ -11,9 +11,9 @@ from atmnet import __version__
 from atmnet.report.confusion import confusion_section
 from atmnet.report.content import Report
 from atmnet.report.curve import curve_section
+from atmnet.report.drawing import DRAWING
 from atmnet.report.looks import looks_section
 from atmnet.report.mistakes import mistakes_section
-from atmnet.report.shared import SHARED
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -37,7 +37,7 @@ def _page(report: Report) -> str:
     curves, curves_data = curve_section(report.metrics)
     total = int(report.confusion.sum())
     wrong = total - int(report.confusion.diagonal().sum())
-    data = json.dumps({"shared": SHARED, "looks": looks_data, "curves": curves_data}, separators=(",", ":"))
+    data = json.dumps({"drawing": DRAWING, "looks": looks_data, "curves": curves_data}, separators=(",", ":"))
     templates = files("atmnet.report")
     return Template(templates.joinpath("report.html").read_text("utf-8")).substitute(
         title=escape(report.title),

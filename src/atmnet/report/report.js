@@ -1,8 +1,8 @@
 "use strict";
 (() => {
-  // The numbers and texts in shared are those of shared.py.
-  const { shared, looks, curves } = JSON.parse(document.getElementById("data").textContent);
-  const number = (v) => +v.toFixed(shared.digits);
+  // The numbers and texts in drawing are those of drawing.py.
+  const { drawing, looks, curves } = JSON.parse(document.getElementById("data").textContent);
+  const number = (v) => +v.toFixed(drawing.digits);
   const fill = (template, values) => template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
   // A function (row, column, axis) -> offsets of a query token along an axis, in tokens. See Field.packed in field.py.
@@ -11,7 +11,7 @@
     return (row, column, axis) => {
       const start = ((row * field.columns + column) * 2 + axis) * field.n;
       return Array.from(field.bytes.subarray(start, start + field.n), (q) =>
-        q === shared.nanCode ? NaN : Math.sign(q) * (q / shared.offsetCodes) ** 2 * field.scale);
+        q === drawing.nanCode ? NaN : Math.sign(q) * (q / drawing.offsetCodes) ** 2 * field.scale);
     };
   }
 
@@ -34,15 +34,15 @@
       let arcs = "", dots = "", hollow = "";
       read(row, column, axis).forEach((offset, n, all) => {
         if (Number.isNaN(offset)) return;
-        const end = Math.min(Math.max(start + offset, -shared.margin * length), (1 + shared.margin) * length);
-        const bulge = ((2 * n + 1) / all.length - 1) * shared.bulge * Math.abs(end - start);
+        const end = Math.min(Math.max(start + offset, -drawing.margin * length), (1 + drawing.margin) * length);
+        const bulge = ((2 * n + 1) / all.length - 1) * drawing.bulge * Math.abs(end - start);
         const limited = Math.min(Math.max(bulge, -2 * line), 2 * ((axis ? field.w : field.h) - line));
         const isOutside = end < 0 || end > length;
         const target = point(end, line);
         const curve = `M${point(start, line)}Q${point((start + end) / 2, line + limited)} ${target}`;
         arcs += `<path${isOutside ? " class=out" : ""} d="${curve}"/>`;
-        if (isOutside) hollow += `M${target}${shared.dot}`;
-        else dots += `M${target}${shared.dot}`;
+        if (isOutside) hollow += `M${target}${drawing.dot}`;
+        else dots += `M${target}${drawing.dot}`;
       });
       svg += `<g class="${"wh"[axis]}">${arcs}<path class="dot" d="${dots}"/>`;
       svg += hollow ? `<path class="dot out" d="${hollow}"/><path class="hole" d="${hollow}"/></g>` : "</g>";
@@ -94,21 +94,21 @@
     function describe(f, row, column) {
       const i = token(row, f, f.h), j = token(column, f, f.w);
       const across = readShares(f, row, column, 0), down = readShares(f, row, column, 1);
-      const longest = Math.max(shared.minBarScale, ...across, ...down);
-      const width = shared.barWidth;
+      const longest = Math.max(drawing.minBarScale, ...across, ...down);
+      const width = drawing.barWidth;
       const bars = (shares, bar) => (isSingleToken(f) ? [] : shares).map((share, k) => {
         const length = share / longest;
-        return length > shared.minBar ? bar(number(k + shared.barStart), number(length)) : "";
+        return length > drawing.minBar ? bar(number(k + drawing.barStart), number(length)) : "";
       }).join("");
       $("across").setAttribute("viewBox", `0 0 ${f.w} 1`);
       $("across").innerHTML = `<path class="w" d="${bars(across, (start, end) => `M${start} 0h${width}v${end}h-${width}z`)}"/>`;
       $("down").setAttribute("viewBox", `0 0 1 ${f.h}`);
       $("down").innerHTML = `<path class="h" d="${bars(down, (start, end) => `M0 ${start}v${width}h${end}v-${width}z`)}"/>`;
       const outside = countOutside(f, row, column);
-      const places = outside ? fill(shared.someOutside, { outside, total: 2 * f.n }) : shared.noneOutside;
+      const places = outside ? fill(drawing.someOutside, { outside, total: 2 * f.n }) : drawing.noneOutside;
       $("readout").textContent = isSingleToken(f)
-        ? shared.singleToken
-        : fill(shared.readout, { row: i + 1, rows: f.h, column: j + 1, columns: f.w, places });
+        ? drawing.singleToken
+        : fill(drawing.readout, { row: i + 1, rows: f.h, column: j + 1, columns: f.w, places });
       close.hidden = !f.close;
       close.firstElementChild.innerHTML = f.close ? large.innerHTML : "";
       const r = f.close;
@@ -173,7 +173,7 @@
     const area = figure.querySelector(".area"), output = figure.querySelector("output");
     const show = ([x, y, text]) => {
       figure.querySelector(".cursor").setAttribute("d", `M${100 * x} 0v100`);
-      figure.querySelector(".point").setAttribute("d", `M${100 * x} ${100 * y}${shared.dot}`);
+      figure.querySelector(".point").setAttribute("d", `M${100 * x} ${100 * y}${drawing.dot}`);
       output.textContent = text;
     };
     const follow = (event) => {

@@ -4,8 +4,8 @@ from math import isfinite
 
 from atmnet.report.arcs import bars_svg, count_outside, read_shares, scene_svg
 from atmnet.report.content import caption, percent
+from atmnet.report.drawing import NONE_OUTSIDE, READOUT, SINGLE_TOKEN, SOME_OUTSIDE
 from atmnet.report.field import Field
-from atmnet.report.shared import NONE_OUTSIDE, READOUT, SINGLE_TOKEN, SOME_OUTSIDE
 from atmnet.report.survey import SurveyedExample, close_up_radius, reach
 
 

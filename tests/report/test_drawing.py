@@ -1,10 +1,10 @@
-"""The script has no copies of the numbers and texts that the page is drawn with. Needs no node."""
+"""The script has no copies of the numbers and texts of drawing.py. Needs no node."""
 
 import json
 import re
 from importlib.resources import files
 
-from atmnet.report.shared import SHARED
+from atmnet.report.drawing import DRAWING
 from tests.report.reports import written
 
 #: Numbers that are not a choice of the drawing: indices, halves of a token, percent, and just below 1.
@@ -22,16 +22,16 @@ def test_the_script_has_no_numbers_of_its_own():
 
 
 def test_the_script_has_no_texts_of_its_own():
-    texts = [value for value in SHARED.values() if isinstance(value, str)]
+    texts = [value for value in DRAWING.values() if isinstance(value, str)]
     assert not [text for text in texts if text in _script()]
     assert not re.search(r"\w+ of its", _script())
 
 
-def test_the_script_uses_exactly_the_shared_values():
-    assert set(re.findall(r"\bshared\.(\w+)", _script())) == SHARED.keys()
+def test_the_script_uses_exactly_the_values_of_drawing_py():
+    assert set(re.findall(r"\bdrawing\.(\w+)", _script())) == DRAWING.keys()
 
 
-def test_the_page_embeds_the_shared_values(tmp_path):
+def test_the_page_embeds_the_values_of_drawing_py(tmp_path):
     page = written(tmp_path)
     data = json.loads("".join(data for tag, data in page.texts if tag == "script" and data.startswith("{")))
-    assert data["shared"] == SHARED
+    assert data["drawing"] == DRAWING

@@ -1,4 +1,4 @@
-"""Numbers and texts that the page and its script share: page.py embeds them, report.js has no copies of its own."""
+"""The numbers and texts of the drawings. The page embeds them, and report.js has no copies of its own."""
 
 MARGIN = 0.045
 """Places farther outside the image than this fraction of its side are drawn at this distance."""
@@ -35,7 +35,7 @@ READOUT = "Token in row {row} of {rows}, column {column} of {columns}: {places}.
 NONE_OUTSIDE = "none of its places is outside"
 SOME_OUTSIDE = "{outside} of its {total} places are outside"
 
-SHARED: dict[str, float | str] = {
+DRAWING: dict[str, float | str] = {
     "margin": MARGIN,
     "bulge": BULGE,
     "dot": DOT,
