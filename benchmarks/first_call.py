@@ -22,7 +22,7 @@ from pathlib import Path
 import timm, torch
 from atmnet.ops._numba import _compile
 name, side, batch, device, train, cache = json.loads(sys.argv[1])
-_compile._folders = lambda: iter([Path(cache)])  # else beside the package, where kernels are kept already
+_compile._cache_folders = lambda: iter([Path(cache)])  # else beside the package, where kernels are kept already
 model = timm.create_model(name).train(train).to(device)
 images = torch.randn(batch, 3, side, side, device=device)
 if device == "cuda":  # loading CUDA's libraries is no business of ours

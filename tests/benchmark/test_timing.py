@@ -72,7 +72,7 @@ def test_ratios_are_taken_round_by_round():
 def test_short_runs_are_repeated():
     machine = Machine()
     runs = {"short": machine.run("short", 0.125), "long": machine.run("long", 4.0)}
-    comparison = compare(runs, rounds=2, warmup=1, least=1.0, clock=machine.clock)
+    comparison = compare(runs, rounds=2, warmup=1, min_seconds=1.0, clock=machine.clock)
     assert machine.called == ["short", "long", *["short"] * 8, "long", *["short"] * 8, "long"]
     assert comparison.seconds("short").median == 0.125
     assert comparison.ratio("long", "short").median == 32
@@ -86,7 +86,7 @@ def test_the_first_call_does_not_count():
 
 def test_a_run_that_takes_no_time_ends():
     machine = Machine()
-    comparison = compare({"a": machine.run("a", 0.0)}, rounds=2, warmup=1, least=1e-5, clock=machine.clock)
+    comparison = compare({"a": machine.run("a", 0.0)}, rounds=2, warmup=1, min_seconds=1e-5, clock=machine.clock)
     assert math.isclose(comparison.seconds("a").median, 0)
 
 

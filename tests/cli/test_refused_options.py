@@ -89,7 +89,7 @@ def test_the_command_line_goes_before_the_recipe(atmnet, quick, tmp_path):
         (["evaluate", "{run}/checkpoints"], r"checkpoints: holds no checkpoint"),
         (["predict", "{run}"], r"images"),
         (["predict", "{run}", "nowhere.jpg"], r"images: nowhere.jpg: no such file or folder"),
-        (["predict", "{run}", "{run}"], r"images: no pictures .* in "),
+        (["predict", "{run}", "{run}"], r"images: no images .* in "),
         (["predict", "{run}", "{root}", "--top=0"], r"top: got 0, expected at least 1"),
         (["models", "--img_size=8"], r"img_size: got 8, expected at least 32"),
         (["check-data"], r"data.root: expected the folder that holds the splits; none given"),

@@ -110,7 +110,7 @@ def test_bfloat16_is_no_further_from_float64(autocast):
 def forms(monkeypatch):
     """Names of the forms that are taken, in order."""
     taken: list[str] = []
-    for name in ("_plain", "_folded"):
+    for name in ("_forward_plain", "_forward_folded"):
         form = getattr(ATM, name)
         monkeypatch.setattr(ATM, name, lambda *args, form=form, name=name: (taken.append(name), form(*args))[1])
     return taken
@@ -121,7 +121,12 @@ def test_it_folds_from_as_many_tokens_as_the_docstring_says(axes, forms):
     """K * C; how many images there are, and along which axis the tokens lie, does not count."""
     layer, least = ATM(4, axes), 4 * (axes + 1)
     assert layer.fold is None
-    for tokens, expected in ((least - 1, "_plain"), (least, "_folded"), (1, "_plain"), (100, "_folded")):
+    for tokens, expected in (
+        (least - 1, "_forward_plain"),
+        (least, "_forward_folded"),
+        (1, "_forward_plain"),
+        (100, "_forward_folded"),
+    ):
         for batch in (1, 5):
             for grid in ((tokens, *[1] * (axes - 1)), (*[1] * (axes - 1), tokens)):
                 layer(torch.randn(batch, *grid, 4), torch.zeros(batch, *grid, axes * 2))
@@ -134,7 +139,7 @@ def test_it_can_be_asked_for(fold, forms):
     layer.fold = fold
     for size in (1, 10):
         layer(torch.randn(1, size, size, 4), torch.zeros(1, size, size, 4))
-    assert forms == ["_folded" if fold else "_plain"] * 2
+    assert forms == ["_forward_folded" if fold else "_forward_plain"] * 2
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit", "ignore::torch.jit.TracerWarning")
@@ -143,7 +148,7 @@ def test_other_runtimes_get_the_plain_form(way, monkeypatch):
     problem = Problem((9, 11), FLOAT)
     expected = problem.run(True)["out"]
     args = problem.x, problem.offset
-    monkeypatch.setattr(ATM, "_folded", None)
+    monkeypatch.setattr(ATM, "_forward_folded", None)
     if way == "export":
         other = torch.export.export(problem.layer, args).module()
     else:
@@ -213,4 +218,4 @@ def test_what_watches_or_replaces_a_linear_is_called(forms):
     layer(x, offset)
     layer.along[0] = Twice(4, 4)
     layer(x, offset)
-    assert forms == ["_plain", "_folded", "_plain"]
+    assert forms == ["_forward_plain", "_forward_folded", "_forward_plain"]

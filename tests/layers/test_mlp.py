@@ -8,14 +8,14 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from atmnet.benchmark import saved_bytes
 from atmnet.layers import Block, mlp
-from atmnet.layers.mlp import Mlp
+from atmnet.layers.mlp import MemoryEfficientMlp
 
 IN, HIDDEN, OUT = 6, 10, 4
 
 
-def pair(dtype: torch.dtype = torch.float32) -> tuple[Mlp, nn.Module]:
+def pair(dtype: torch.dtype = torch.float32) -> tuple[MemoryEfficientMlp, nn.Module]:
     """Ours and timm's, with the same weights."""
-    ours, theirs = Mlp(IN, HIDDEN, OUT, dtype=dtype), timm.layers.Mlp(IN, HIDDEN, OUT, dtype=dtype)
+    ours, theirs = MemoryEfficientMlp(IN, HIDDEN, OUT, dtype=dtype), timm.layers.Mlp(IN, HIDDEN, OUT, dtype=dtype)
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs
 
@@ -31,13 +31,13 @@ def results(module: nn.Module, x: Tensor) -> list[Tensor]:
 def hidden_sizes(monkeypatch):
     """Elements of each hidden tensor that Mlps make."""
     sizes: list[int] = []
-    init = Mlp.__init__
+    init = MemoryEfficientMlp.__init__
 
     def hooked(self, *args, **kwargs):
         init(self, *args, **kwargs)
         self.fc1.register_forward_hook(lambda module, args, out: sizes.append(out.numel()))
 
-    monkeypatch.setattr(Mlp, "__init__", hooked)
+    monkeypatch.setattr(MemoryEfficientMlp, "__init__", hooked)
     return sizes
 
 
@@ -62,7 +62,7 @@ def test_tokens_with_strides():
 
 @pytest.mark.parametrize("shape", [(37, IN), (2, 3, 7, IN), (1, 101, IN), (8, IN)], ids=str)
 def test_in_slices(shape, monkeypatch, hidden_sizes):
-    monkeypatch.setattr(mlp, "_HELD", 8 * HIDDEN + 3)
+    monkeypatch.setattr(mlp, "_MAX_HIDDEN_VALUES", 8 * HIDDEN + 3)
     ours, theirs = pair(torch.float64)
     x = torch.randn(shape, dtype=torch.float64)
     for view in (x, x.transpose(0, -2).contiguous().transpose(0, -2)):
@@ -76,14 +76,14 @@ def test_in_slices(shape, monkeypatch, hidden_sizes):
 
 
 def test_slices_are_small_in_earnest(hidden_sizes):
-    module, x = Mlp(2, 1024, 2), torch.randn(1, 50, 60, 2)
+    module, x = MemoryEfficientMlp(2, 1024, 2), torch.randn(1, 50, 60, 2)
     with torch.no_grad():
         assert module(x).shape == x.shape
     assert max(hidden_sizes) <= 2**20 < sum(hidden_sizes)
 
 
 def test_one_token_is_the_least(monkeypatch, hidden_sizes):
-    monkeypatch.setattr(mlp, "_HELD", 1)
+    monkeypatch.setattr(mlp, "_MAX_HIDDEN_VALUES", 1)
     ours, theirs = pair()
     x = torch.randn(3, IN)
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_one_token_is_the_least(monkeypatch, hidden_sizes):
 
 
 def test_nothing_is_sliced_where_gradients_are_recorded(monkeypatch, hidden_sizes):
-    monkeypatch.setattr(mlp, "_HELD", 1)
+    monkeypatch.setattr(mlp, "_MAX_HIDDEN_VALUES", 1)
     ours, _ = pair()
     ours(torch.randn(5, IN)).sum().backward()
     assert hidden_sizes == [5 * HIDDEN]
@@ -131,7 +131,7 @@ def test_derivatives():
 @pytest.mark.parametrize("sliced", [False, True])
 def test_function_transforms(sliced, monkeypatch):
     if sliced:
-        monkeypatch.setattr(mlp, "_HELD", 2 * HIDDEN)
+        monkeypatch.setattr(mlp, "_MAX_HIDDEN_VALUES", 2 * HIDDEN)
     ours, theirs = pair(torch.float64)
     x = torch.randn(5, IN, dtype=torch.float64)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from atmnet.layers import Block, Downsample, OffsetPredictor, PositionEncoding, Stage, renewals
+from atmnet.layers import Block, Downsample, OffsetPredictor, PositionEncoding, Stage, group_starts
 from tests.layers.layers import randomised
 
 
@@ -24,7 +24,7 @@ from tests.layers.layers import randomised
     ],
 )
 def test_renewals(depth, interval, expected):
-    assert renewals(depth, interval) == expected
+    assert group_starts(depth, interval) == expected
     stage = Stage(8, depth, interval=interval, mlp_ratio=1)
     assert [len(group.blocks) for group in stage.groups] == [
         end - start for start, end in zip(expected, [*expected[1:], depth], strict=True)

@@ -183,10 +183,10 @@ def test_machine_code_needs_no_functions_of_the_system():
     """A processor may leave conversions of float16 to a library: but libgcc has them since version 12 alone."""
     from atmnet.ops._numba import _compile
 
-    _compile._machine()  # LLVM knows this machine only then
+    _compile._target_machine()  # LLVM knows this machine only then
     machine = _compile.llvm.Target.from_default_triple().create_target_machine(cpu="x86-64-v3", opt=3, jit=True)
     for name in ("forward", "backward"):
-        code = machine.emit_object(_compile._bare(_compile._compiled(name, "float16", "float64", 2)))
+        code = machine.emit_object(_compile._plain_module(_compile._compile(name, "float16", "float64", 2)))
         assert re.findall(rb"\0(__[a-z]\w*)\0", code) == [], name
 
 
@@ -205,4 +205,7 @@ except ValueError as error:
 """
     right, refused = fresh.python("-c", program, NUMBA_DISABLE_JIT="1").splitlines()
     assert right == "True"
-    assert refused == "backend: 'numba' cannot run here: numba must not compile, as NUMBA_DISABLE_JIT says"
+    assert (
+        refused
+        == "backend: 'numba' cannot run here: the environment variable NUMBA_DISABLE_JIT forbids numba to compile"
+    )

@@ -38,7 +38,7 @@ def teams(monkeypatch):
         for worker in workers:
             worker.join()
 
-    monkeypatch.setattr(_threads, "_openmp", lambda: team)
+    monkeypatch.setattr(_threads, "_openmp_parallel", lambda: team)
     return seen
 
 
@@ -69,7 +69,7 @@ def test_without_openmp(threads, monkeypatch):
 
     started, start = [], threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", lambda thread: (started.append(thread), start(thread)))
-    monkeypatch.setattr(_threads, "_openmp", lambda: None)
+    monkeypatch.setattr(_threads, "_openmp_parallel", lambda: None)
     torch.set_num_threads(threads)
     same_bits(run(LARGE, "numba", *args), expected)
     assert len(started) == 2 * (threads - 1)
@@ -91,7 +91,7 @@ def test_the_threads_are_those_of_torch():
 @pytest.mark.parametrize("threads", [1, 2])
 def test_many_callers_at_once(openmp, threads, monkeypatch):
     if not openmp:
-        monkeypatch.setattr(_threads, "_openmp", lambda: None)
+        monkeypatch.setattr(_threads, "_openmp_parallel", lambda: None)
     torch.set_num_threads(threads)
     cases = [LARGE, Case((4, 32, 64, 16), 2, axes=2), Case((2, 64, 31, 12), 4, dim=2), Case((3, 5, 7), 1, dim=1)]
     jobs = [(case, args, run(case, "numba", *args)) for case in 2 * cases for args in [case.inputs()]]

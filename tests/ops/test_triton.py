@@ -45,10 +45,10 @@ def test_it_is_imported_late_and_says_why_it_cannot_run():
 import sys, torch
 from atmnet.ops import _triton
 here = torch.device("cpu"), torch.float32
-assert _triton.obstacle(*here) == "it needs a CUDA device, the tensors are on cpu"
+assert _triton.unavailable_reason(*here) == "it needs a CUDA device, but the tensors are on cpu"
 assert "atmnet.ops._triton._launch" not in sys.modules
 _triton._installed.cache_clear()
 sys.modules["triton"] = None
-assert _triton.obstacle(*here) == "the package triton is not installed"
+assert _triton.unavailable_reason(*here) == "the package triton is not installed"
 """
     run("-c", program)

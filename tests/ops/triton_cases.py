@@ -100,7 +100,7 @@ def compare(x: Tensor, offset: Tensor, grad: Tensor, dims: list[int], identity: 
 
 
 def test_it_can_run():
-    assert _triton.obstacle(torch.device(DEVICE), FLOAT) is None
+    assert _triton.unavailable_reason(torch.device(DEVICE), FLOAT) is None
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -215,12 +215,12 @@ def test_the_same_bits_twice_and_with_every_tile(dtype, monkeypatch):
     for tile in [(1, 1, 4), (1, 1, 4), (2, 2, 8), (1, 4, 32), (4, 8, 16)]:
         for tiles in ("_SAMPLE", "_GRADIENT", "_INTERPRETED"):
             monkeypatch.setattr(_tuning, tiles, [tile])
-        _tuning.sampler.cache_clear()
-        _tuning.gradient.cache_clear()
+        _tuning.sample_kernel_for.cache_clear()
+        _tuning.gradient_kernel_for.cache_clear()
         for mine, same in zip(kernels(*args, *options), expected, strict=True):
             assert mine.equal(same)
-    _tuning.sampler.cache_clear()
-    _tuning.gradient.cache_clear()
+    _tuning.sample_kernel_for.cache_clear()
+    _tuning.gradient_kernel_for.cache_clear()
 
 
 def test_wide_addresses(monkeypatch):

@@ -60,7 +60,7 @@ def compiled(monkeypatch, tmp_path_factory):
         forward: list[Any] = []
         backward: list[Any] = []
         with monkeypatch.context() as patch:
-            for name, found in (("sampler", forward), ("gradient", backward)):
+            for name, found in (("sample_kernel_for", forward), ("gradient_kernel_for", backward)):
                 tuned = getattr(_tuning, name)
                 patch.setattr(_tuning, name, lambda *args, tuned=tuned, found=found: Ahead(tuned(*args), tiles, found))
             x = torch.empty(shape, dtype=dtype, device="meta")

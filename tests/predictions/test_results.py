@@ -87,7 +87,7 @@ def test_names_do_not_collide(tmp_path):
 def test_a_picture_is_never_replaced(tmp_path):
     grey().save(tmp_path / "a.png")
     results = Results(tmp_path, CLASSES, IDS)
-    with pytest.raises(UserError, match="holds pictures to predict; expected another folder"):
+    with pytest.raises(UserError, match="this folder contains the images to predict; expected another one"):
         _add(results, tmp_path / "a.png", found(BOXES, [0, 1]))
     assert _read(tmp_path / "a.png").size == (800, 600)
 

@@ -10,9 +10,9 @@ import timm
 import torch
 
 from atmnet.models.looks import sampling_places
-from atmnet.report.arcs import MARGIN
+from atmnet.report.drawing import MARGIN
 from atmnet.report.field import Field, fields
-from atmnet.report.survey import close_up_radius, default_query, most_telling, reach
+from atmnet.report.survey import close_up_radius, default_query, index_of_longest_arcs, reach
 from tests.report.reports import Page, network, report, written
 
 
@@ -102,7 +102,7 @@ def test_embedded_offsets_are_those_of_the_model(tmp_path):
         for field, small in zip(found, packed["fields"], strict=True):
             assert (small["w"], small["h"], small["step"]) == (field.width, field.height, 1)
             far = max(field.width, field.height) + 1  # further places are drawn at the same spot outside
-            np.testing.assert_allclose(_unpacked(small), field.shown.clamp(-far, far), atol=small["scale"] / 100)
+            np.testing.assert_allclose(_unpacked(small), field.drawn.clamp(-far, far), atol=small["scale"] / 100)
 
 
 def test_large_fields_are_thinned():
@@ -111,7 +111,7 @@ def test_large_fields_are_thinned():
     assert (field.step, packed["rows"], packed["columns"], packed["n"]) == (2, 28, 29, 8)
     assert len(str(packed["offsets"])) < 20_000
     exact = field.offsets[:, [1, 55]][:, :, [1, 56]][..., [0, 31]].permute(1, 2, 0, 3)
-    kept = field.shown[[0, 27]][:, [0, 28]][..., [0, 7]]
+    kept = field.drawn[[0, 27]][:, [0, 28]][..., [0, 7]]
     assert (kept == exact).all()
     assert field.nearest_query(0.0, 0.0) == (0, 0)
     assert field.nearest_query(0.9999, 0.9999) == (27, 28)
@@ -162,8 +162,8 @@ def test_points_first_at_ink_with_a_wide_reach():
 
 def test_shows_first_the_stage_with_the_longest_arcs():
     short, long, coarse = (Field("", "", torch.full((2, n, n, 1), o)) for n, o in ((8, 0.1), (4, 0.5), (2, 3.0)))
-    assert most_telling([short, long, coarse]) == 1
-    assert most_telling([coarse]) == 0
+    assert index_of_longest_arcs([short, long, coarse]) == 1
+    assert index_of_longest_arcs([coarse]) == 0
 
 
 def test_stages_with_several_groups_name_their_blocks():

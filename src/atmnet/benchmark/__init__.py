@@ -1,4 +1,4 @@
-"""Fair measurements on the user's machine: time, memory, and the distance to the limit."""
+"""Measures models on the user's machine: time, memory, and the time of the matrix products alone."""
 
 from atmnet.benchmark.build import build_model
 from atmnet.benchmark.machine import versions

@@ -1,30 +1,33 @@
-"""What a measurement ran on."""
+"""Describes the machine and the software of a measurement."""
 
 import os
 import platform
 from importlib import metadata
-from typing import Any
 
 import torch
 
 import atmnet
 
-#: Libraries that do the work, where they are installed.
+#: Libraries whose versions affect a measurement. Those that are not installed are skipped.
 _LIBRARIES = ("torch", "torchvision", "timm", "numba", "triton")
 
 
-def versions(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Processor, threads, versions, and the GPU if ``device`` is one, to write beside every number."""
-    found: dict[str, Any] = {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+def versions(device: torch.device | str = "cpu") -> dict[str, str | int | None]:
+    """Processor, threads, library versions, and the name of the GPU if ``device`` is one."""
+    info: dict[str, str | int | None] = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
     if torch.device(device).type == "cuda":
-        found["gpu"] = torch.cuda.get_device_name(device)
-    found |= {"atmnet": atmnet.__version__, "python": platform.python_version()}
+        info["gpu"] = torch.cuda.get_device_name(device)
+    info |= {"atmnet": atmnet.__version__, "python": platform.python_version()}
     for library in _LIBRARIES:
         try:
-            found[library] = metadata.version(library)
+            info[library] = metadata.version(library)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return info
 
 
 def _processor() -> str:

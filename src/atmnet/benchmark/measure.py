@@ -1,4 +1,4 @@
-"""Measure models against each other: time, ratios, memory."""
+"""Measures several models side by side: time, ratios of times, memory."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,11 +10,16 @@ from atmnet.benchmark.workload import Workload
 def measure_models(
     workloads: Mapping[str, Workload], rounds: int = 15, after_round: Callable[[], None] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """One row of plain numbers for each workload; times are interleaved, and ratios are to the first of them.
+    """Measure workloads in interleaved rounds.
+
+    Args:
+        workloads: What to measure, by name.
+        rounds: Number of measurements of each.
+        after_round: Called after each round, e.g. to show progress.
 
     Returns:
-        For each name: ``seconds`` per call and ``ratio`` (its time over the first's), both with quartiles;
-        ``images_per_second``; ``peak_bytes``; and in training ``saved_bytes``.
+        For each name a dict of numbers: ``seconds`` per call and ``ratio`` (its time over that of the first workload),
+        both as median and quartiles; ``images_per_second``; ``peak_bytes``; and for training steps ``saved_bytes``.
     """
     device = next(iter(workloads.values())).device
     comparison = compare(workloads, rounds, device=device, after_round=after_round)

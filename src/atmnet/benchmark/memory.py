@@ -1,4 +1,4 @@
-"""Memory: the peak of a call, and what autograd keeps for the backward pass."""
+"""Measures memory: the peak of a call, and the bytes that autograd saves for the backward pass."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def peak_bytes(call: Callable[[], object], device: torch.device | str = "cpu") -> int:
-    """Most bytes that ``call`` holds at once, above what was live before; it is called twice, the first to warm up.
+    """The most bytes that ``call`` has allocated at any time, beyond those that were allocated before it.
 
-    Counts what PyTorch's allocator hands out, buffers inside C++ operators included; not what libraries allocate for
-    themselves.
+    ``call`` is called twice, the first time to warm up. The count includes all memory from PyTorch's allocator, also
+    buffers inside C++ operators, but not memory that libraries allocate themselves.
     """
     call()
     if torch.device(device).type == "cuda":
@@ -30,26 +30,28 @@ def peak_bytes(call: Callable[[], object], device: torch.device | str = "cpu") -
 
 
 def saved_bytes(forward: Callable[[], object], model: nn.Module) -> int:
-    """Bytes that autograd keeps after ``forward`` for the backward pass: each storage once and whole, ``model``'s own
-    parameters and buffers not counted."""
+    """Bytes that autograd keeps after ``forward`` for the backward pass.
+
+    Each storage counts once and in full. The parameters and buffers of ``model`` do not count.
+    """
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+            saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        out = forward()  # held until all is counted: what is kept then has an address of its own
-        total = sum(kept.values())
+        out = forward()  # kept alive until all is counted, so that no address is reused
+        total = sum(saved.values())
     del out
     return total
 
 
 def _peak(allocations: list[tuple[int, int]]) -> int:
-    """Largest sum of the live blocks among (address, bytes; negative where it is freed), in order of time."""
+    """The largest total of live bytes, from (address, bytes) of each allocation in order; bytes < 0 for a release."""
     live: dict[int, int] = {}
     total = peak = 0
     for address, size in allocations:
@@ -58,16 +60,16 @@ def _peak(allocations: list[tuple[int, int]]) -> int:
             total += size
             peak = max(peak, total)
         else:
-            total -= live.pop(address, 0)  # what was there before the call may be freed in it
+            total -= live.pop(address, 0)  # blocks from before the call are not in the dict
     return peak
 
 
 def _allocations(call: Callable[[], object]) -> list[tuple[int, int]]:
-    """What the CPU allocator does during ``call``."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells stderr that it starts, and of missing GPUs
+    """(address, bytes) of the CPU allocator's allocations and releases during ``call``, in order."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # keeps the profiler from writing to stderr
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         call()
-    # Its table attributes memory to operators, net; only the trace has every event.
+    # The profiler's table has only the net memory of each operator; the trace has every event.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))

@@ -1,29 +1,32 @@
-"""The limit of a model: its matrix products and convolutions alone, with nothing in between.
+"""A lower limit for the time of a model: its matrix products and convolutions alone.
 
-What is left of a model's time beyond these is layout changes, normalisation, activations, sampling and overhead.
+The rest of a model's time goes to layout changes, normalisation, activations, sampling and overhead.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-#: Operators that a library computes as matrix products. Fused attention counts as one.
+#: Operators that libraries compute as matrix products. A fused attention counts as one product.
 _NAMES = (
     "mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "convolution", "_convolution",
-    "linear", "matmul", "conv1d", "conv2d", "conv3d",  # under inference_mode these are not taken apart
+    "linear", "matmul", "conv1d", "conv2d", "conv3d",  # inference_mode does not decompose these
     "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
     "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention",
 )  # fmt: skip
 _PACKETS = frozenset(getattr(torch.ops.aten, name) for name in _NAMES if hasattr(torch.ops.aten, name))
 
+#: An operator with its positional and keyword arguments.
+Call = tuple[OpOverload, list[object], dict[str, object]]
+
 
 class Products:
-    """Calls of library operators, with inputs of their own, to be run one after another: ``products()``."""
+    """Recorded calls of operators with their own inputs; ``products()`` runs them one after another."""
 
-    def __init__(self, calls: Sequence[tuple[Any, list[Any], dict[str, Any]]]) -> None:
+    def __init__(self, calls: Sequence[Call]) -> None:
         self.calls = calls
 
     def __len__(self) -> int:
@@ -36,10 +39,11 @@ class Products:
 
 
 def record_products(model: nn.Module, *inputs: Tensor) -> Products:
-    """The matrix products and convolutions of one forward pass: same operators, shapes, strides, dtypes, options.
+    """Record the matrix products and convolutions of one forward pass: operators, shapes, strides, dtypes, options.
 
-    Weights are the model's own. Activations are noise of the same layout, shared by calls of the same layout, so that
-    a large batch fits into memory. What an operator does inside, out of sight of PyTorch, is not seen.
+    Weights are the model's own. Activations are replaced by noise of the same layout, which calls of the same layout
+    share, so that a large batch fits into memory. Products inside an operator, which PyTorch does not dispatch, are not
+    recorded.
     """
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     recorder = _Recorder(own)
@@ -51,27 +55,32 @@ def record_products(model: nn.Module, *inputs: Tensor) -> Products:
 class _Recorder(TorchDispatchMode):
     def __init__(self, own: set[int]) -> None:
         super().__init__()
-        self.calls: list[tuple[Any, list[Any], dict[str, Any]]] = []
+        self.calls: list[Call] = []
         self._own = own
-        self._noise: dict[tuple[Any, ...], Tensor] = {}
+        self._noise: dict[tuple[object, ...], Tensor] = {}
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: OpOverload,
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         kwargs = kwargs or {}
         if func.overloadpacket in _PACKETS:
-            stand_ins = [self._stand_in(value) for value in args]
-            self.calls.append((func, stand_ins, {key: self._stand_in(value) for key, value in kwargs.items()}))
+            inputs = [self._replace(value) for value in args]
+            self.calls.append((func, inputs, {key: self._replace(value) for key, value in kwargs.items()}))
         return func(*args, **kwargs)
 
-    def _stand_in(self, value: Any) -> Any:
+    def _replace(self, value: object) -> object:
+        """Noise for a tensor of activations; the model's own tensors and other values as they are."""
         if not isinstance(value, Tensor):
             return value
         if value.untyped_storage().data_ptr() in self._own:
             return value.detach()
         layout = (tuple(value.shape), value.stride(), value.dtype, value.device)
         if layout not in self._noise:
-            reach = 1 + sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
-            noise = torch.randn(max(reach, 0), device=value.device).to(value.dtype)
+            size = 1 + sum((n - 1) * stride for n, stride in zip(value.shape, value.stride(), strict=True))
+            noise = torch.randn(max(size, 0), device=value.device).to(value.dtype)
             self._noise[layout] = noise.as_strided(value.shape, value.stride())
         return self._noise[layout]

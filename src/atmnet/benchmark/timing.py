@@ -1,4 +1,4 @@
-"""The fair way to compare several things on a noisy machine: interleaved, in one process, by ratios."""
+"""Compares run times on a noisy machine: interleaved in one process, as ratios."""
 
 import math
 import statistics
@@ -34,7 +34,7 @@ class Comparison:
         return _spread(self.times[name])
 
     def ratio(self, name: str, to: str) -> Spread:
-        """Time of ``name`` over time of ``to``, taken round by round: what slows the machine down slows both."""
+        """Time of ``name`` over time of ``to``, computed per round, because a slower machine slows both down."""
         return _spread([a / b for a, b in zip(self.times[name], self.times[to], strict=True)])
 
 
@@ -44,7 +44,7 @@ def compare(
     *,
     device: torch.device | str = "cpu",
     warmup: int = 2,
-    least: float = 0.02,
+    min_seconds: float = 0.02,
     settle: bool = False,
     clock: Callable[[], float] = time.perf_counter,
     after_round: Callable[[], None] | None = None,
@@ -52,41 +52,41 @@ def compare(
     """Time ``runs`` interleaved, A B C A B C ..., after ``warmup`` calls of each.
 
     Args:
-        runs: What to call, by name.
-        rounds: Times that each is measured; at least 2.
-        device: Where they compute; a CUDA device is waited for before the clock is read.
+        runs: Functions to call, by name.
+        rounds: Number of measurements of each; at least 2.
+        device: Device that they use. A CUDA device is synchronised before the clock is read.
         warmup: Calls of each before the first round; at least 1.
-        least: Seconds that one measurement lasts at least: short runs are called several times in a row.
-        settle: Call each once more before each measurement, untimed. For runs with thread pools of their own: those of
-            the run before spin on for a while, and take the cores meanwhile.
-        clock: Seconds, from any zero.
+        min_seconds: Minimum duration of one measurement: shorter runs are called several times in a row.
+        settle: Whether to call each once without timing before each measurement. Use it for runs that have their own
+            thread pools: the threads of the previous run keep spinning for a while and occupy the cores.
+        clock: Returns the time in seconds, from any origin.
         after_round: Called after each round, e.g. to show progress.
     """
 
-    def measured(run: Callable[[], object], calls: int) -> float:
-        _wait(device)
+    def seconds_per_call(run: Callable[[], object], calls: int) -> float:
+        _synchronize(device)
         start = clock()
         for _ in range(calls):
             run()
-        _wait(device)
+        _synchronize(device)
         return (clock() - start) / calls
 
     calls = {}
     for name, run in runs.items():
         for _ in range(warmup):
-            seconds = measured(run, 1)
-        calls[name] = max(1, math.ceil(least / max(seconds, 1e-7)))
+            seconds = seconds_per_call(run, 1)
+        calls[name] = max(1, math.ceil(min_seconds / max(seconds, 1e-7)))
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             if settle:
                 run()
-            times[name].append(measured(run, calls[name]))
+            times[name].append(seconds_per_call(run, calls[name]))
         if after_round is not None:
             after_round()
     return Comparison(times)
 
 
-def _wait(device: torch.device | str) -> None:
+def _synchronize(device: torch.device | str) -> None:
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)

@@ -169,5 +169,5 @@ def difference(what: str, ours: NDArray[Any], theirs: NDArray[Any]) -> Differenc
 def latency(run: Run, eager: Run, shape: tuple[int, ...], pixels: Pixels, rounds: int = 7) -> tuple[float, float]:
     """Medians of the seconds of a call, interleaved: the file's, the eager model's."""
     array = random_images(shape, pixels).numpy()
-    comparison = compare({"file": lambda: run(array), "eager": lambda: eager(array)}, rounds, least=0.0)
+    comparison = compare({"file": lambda: run(array), "eager": lambda: eager(array)}, rounds, min_seconds=0.0)
     return comparison.seconds("file").median, comparison.seconds("eager").median

@@ -1,9 +1,9 @@
-"""Heads on feature pyramids, where torchvision and transformers have none."""
+"""Heads for feature pyramids that torchvision and transformers do not have, or not in the form needed here."""
 
 from atmnet.heads.cascade import CascadeRoIHeads
 from atmnet.heads.fcos import FCOSHead
 from atmnet.heads.roi_align import RoIAlign
-from atmnet.heads.sampler import Counter, PositionSampler
+from atmnet.heads.sampler import PositionSampler, SampleCounter
 from atmnet.heads.semantic_fpn import SemanticFPNHead
 
-__all__ = ["CascadeRoIHeads", "Counter", "FCOSHead", "PositionSampler", "RoIAlign", "SemanticFPNHead"]
+__all__ = ["CascadeRoIHeads", "FCOSHead", "PositionSampler", "RoIAlign", "SampleCounter", "SemanticFPNHead"]

@@ -1,11 +1,10 @@
-"""Heads of Cascade R-CNN and Cascade Mask R-CNN (arXiv 1906.09756) over torchvision's.
+"""The heads of Cascade R-CNN and Cascade Mask R-CNN (arXiv 1906.09756), built from torchvision's.
 
-Shapes: B images, R boxes over all images, K classes with background.
+Shapes: B images, R boxes over all images, K classes including background.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image
 
 from atmnet.heads.sampler import PositionSampler
 
-#: Of each stage: IoU from which a box is an object, weights of box regression, weight of the losses.
+#: For each stage: minimum IoU of an object's box, weights of box regression, weight of the losses.
 STAGES = (
     (0.5, (10.0, 10.0, 5.0, 5.0), 1.0),
     (0.6, (20.0, 20.0, 10.0, 10.0), 0.5),
@@ -25,29 +24,29 @@ STAGES = (
 
 
 class CascadeRoIHeads(nn.Module):
-    """Three stages of boxes, each trained on what the one before made of them and at a higher IoU; takes the place of
+    """Three stages, each trained on the boxes that the previous one refined and at a higher IoU; a replacement for
     torchvision's ``RoIHeads``.
 
-    Boxes are the same for all classes. In evaluation boxes are the last stage's, scores the mean over the stages, and
-    masks the mean over the stages' masks of the final boxes.
+    Box regression is class-agnostic. In evaluation, boxes are those of the last stage, scores are the mean over the
+    stages, and masks are the mean over the masks that all stages predict for the final boxes.
 
     Args:
-        num_classes: Classes K, with background.
+        num_classes: Number of classes K, including background.
         in_channels: Channels of the pyramid.
-        box_roi_pool: Cuts boxes out of the pyramid.
-        mask_roi_pool: Cuts out what masks are made from; None for boxes alone.
+        box_roi_pool: Pools the features of boxes from the pyramid.
+        mask_roi_pool: Pools the features for masks; None for boxes only.
         representation_size: Hidden units of the box heads.
         mask_channels: Channels of the mask heads.
-        batch_size_per_image: Boxes of an image that a stage is trained on.
-        positive_fraction: Largest share of objects among these.
-        score_thresh: Least score of a detection.
-        nms_thresh: IoU with a better one of its class at which a detection is dropped.
-        detections_per_img: Most detections of an image.
+        batch_size_per_image: Number of boxes of an image that a stage is trained on.
+        positive_fraction: Maximum fraction of objects among these boxes.
+        score_thresh: Minimum score of a detection.
+        nms_thresh: A detection is dropped if its IoU with a better one of the same class exceeds this value.
+        detections_per_img: Maximum number of detections of an image.
 
     Shape:
-        As torchvision's: dict of maps, proposals (R_i, 4) and size (H, W) of each image, targets in training ->
-        detections in evaluation, losses ``loss_classifier_s``, ``loss_box_reg_s``, ``loss_mask_s`` of stages s = 1, 2,
-        3 in training, weighted by 1, 1/2, 1/4.
+        As in torchvision: dict of maps, proposals (R_i, 4) and size (H, W) of each image, targets in training ->
+        detections in evaluation; in training the losses ``loss_classifier_s``, ``loss_box_reg_s``, ``loss_mask_s`` of
+        the stages s = 1, 2, 3, weighted by 1, 1/2, 1/4.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class CascadeRoIHeads(nn.Module):
     ) -> None:
         super().__init__()
         cells = in_channels * box_roi_pool.output_size[0] * box_roi_pool.output_size[1]
-        stages: list[Any] = []
+        stages: list[nn.Module] = []
         for s, (iou, weights, _) in enumerate(STAGES, 1):
             masks = {}
             if mask_roi_pool is not None:
@@ -119,15 +118,15 @@ class CascadeRoIHeads(nn.Module):
             losses[f"loss_box_reg_{s}"] = weight * box_reg
             if stage.has_mask():
                 objects = [(label > 0).nonzero().squeeze(1) for label in labels]
-                inside = [found[index] for found, index in zip(boxes, objects, strict=True)]
+                object_boxes = [image_boxes[index] for image_boxes, index in zip(boxes, objects, strict=True)]
                 losses[f"loss_mask_{s}"] = weight * maskrcnn_loss(
-                    _mask_logits(stage, features, inside, shapes),
-                    inside,
+                    _mask_logits(stage, features, object_boxes, shapes),
+                    object_boxes,
                     [target["masks"] for target in targets],
                     [target["labels"] for target in targets],
                     [match[index] for match, index in zip(matches, objects, strict=True)],
                 )
-            boxes = _refined(stage, deltas, boxes, shapes)
+            boxes = _refine(stage, deltas, boxes, shapes)
         return losses
 
     def _detections(
@@ -136,29 +135,29 @@ class CascadeRoIHeads(nn.Module):
         stages = self._stages()
         logits, deltas = _predict(stages[0], features, boxes, shapes)
         scores = [logits.softmax(-1)]
-        for before, stage in pairwise(stages):
-            boxes = _refined(before, deltas, boxes, shapes)
+        for previous, stage in pairwise(stages):
+            boxes = _refine(previous, deltas, boxes, shapes)
             logits, deltas = _predict(stage, features, boxes, shapes)
             scores.append(logits.softmax(-1))
-        # It takes logits: the softmax of a distribution's logarithm is that distribution.
+        # postprocess_detections takes logits. The softmax of the logarithm of a distribution is that distribution.
         mean = torch.stack(scores).mean(0).log()
-        found = [
+        detections = [
             {"boxes": box, "scores": score, "labels": label}
             for box, score, label in zip(*stages[-1].postprocess_detections(mean, deltas, boxes, shapes), strict=True)
         ]
         if stages[0].has_mask():
-            final, labels = [result["boxes"] for result in found], [result["labels"] for result in found]
+            final, labels = [image["boxes"] for image in detections], [image["labels"] for image in detections]
             masks = [maskrcnn_inference(_mask_logits(stage, features, final, shapes), labels) for stage in stages]
-            for result, *of_stages in zip(found, *masks, strict=True):
-                result["masks"] = torch.stack(of_stages).mean(0)
-        return found
+            for image, *stage_masks in zip(detections, *masks, strict=True):
+                image["masks"] = torch.stack(stage_masks).mean(0)
+        return detections
 
-    def _stages(self) -> list[Any]:
+    def _stages(self) -> list[RoIHeads]:
         return list(self.stages)
 
 
 class _Predictor(FastRCNNPredictor):
-    """One box for all classes: (R, C) -> logits (R, K) and the same regression for each class (R, 4 K)."""
+    """Predicts one box for all classes: (R, C) -> logits (R, K), and deltas (R, 4 K) that repeat for each class."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__(in_channels, num_classes)
@@ -170,16 +169,18 @@ class _Predictor(FastRCNNPredictor):
 
 
 def _predict(
-    stage: Any, features: dict[str, Tensor], boxes: list[Tensor], shapes: list[tuple[int, int]]
+    stage: RoIHeads, features: dict[str, Tensor], boxes: list[Tensor], shapes: list[tuple[int, int]]
 ) -> tuple[Tensor, Tensor]:
     return stage.box_predictor(stage.box_head(stage.box_roi_pool(features, boxes, shapes)))
 
 
-def _mask_logits(stage: Any, features: dict[str, Tensor], boxes: list[Tensor], shapes: list[tuple[int, int]]) -> Tensor:
+def _mask_logits(
+    stage: RoIHeads, features: dict[str, Tensor], boxes: list[Tensor], shapes: list[tuple[int, int]]
+) -> Tensor:
     return stage.mask_predictor(stage.mask_head(stage.mask_roi_pool(features, boxes, shapes)))
 
 
-def _refined(stage: Any, deltas: Tensor, boxes: list[Tensor], shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
-    """The boxes that a stage makes of those it was given, clipped to the images; nothing is learnt through them."""
-    moved = stage.box_coder.decode_single(deltas[:, :4].detach(), torch.cat(boxes)).split([len(box) for box in boxes])
-    return [clip_boxes_to_image(found, shape) for found, shape in zip(moved, shapes, strict=True)]
+def _refine(stage: RoIHeads, deltas: Tensor, boxes: list[Tensor], shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """Apply a stage's deltas to its boxes and clip them to the images. No gradient flows through the new boxes."""
+    refined = stage.box_coder.decode_single(deltas[:, :4].detach(), torch.cat(boxes)).split([len(box) for box in boxes])
+    return [clip_boxes_to_image(image_boxes, shape) for image_boxes, shape in zip(refined, shapes, strict=True)]

@@ -1,4 +1,4 @@
-"""FCOS's head, which says over how many positions its losses are means."""
+"""The head of FCOS, with the number of positions that its losses are averaged over."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,13 @@ from torchvision.models.detection.fcos import FCOSHead as TorchvisionHead
 
 
 class FCOSHead(TorchvisionHead):
-    """torchvision's head; its losses are means over the foreground positions of the whole batch.
+    """torchvision's FCOS head, which also counts the positions that its losses are averaged over.
+
+    The losses are means over the foreground positions of the whole batch. The class implements
+    :class:`atmnet.heads.SampleCounter`.
 
     Attributes:
-        foreground: Foreground positions of the latest batch; a 0-dim tensor.
+        foreground: Number of foreground positions in the latest batch; a 0-dim tensor.
     """
 
     def __init__(self, in_channels: int, num_anchors: int, num_classes: int, num_convs: int = 4) -> None:
@@ -19,11 +22,11 @@ class FCOSHead(TorchvisionHead):
         self.foreground = torch.tensor(0)
 
     def start(self, seeds: Sequence[int]) -> None:
-        """Forget the count; nothing here is drawn at random. See :class:`atmnet.heads.Counter`."""
+        """Reset the count. The seeds are not used, since nothing here is random."""
         self.foreground = torch.tensor(0)
 
     def counts(self) -> dict[str, Tensor]:
-        """See :class:`atmnet.heads.Counter`."""
+        """The number of foreground positions for each loss."""
         return dict.fromkeys(("classification", "bbox_regression", "bbox_ctrness"), self.foreground)
 
     def compute_loss(

@@ -1,6 +1,6 @@
 """RoIAlign over the levels of a pyramid.
 
-Shapes: R boxes over all images, C channels, P x P cells of a box.
+Shapes: B images, R boxes over all images, C channels, P x P cells of a box.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,21 @@ from torchvision.ops.poolers import initLevelMapper
 
 
 class RoIAlign(MultiScaleRoIAlign):
-    """torchvision's ``MultiScaleRoIAlign`` for known strides, optionally aligned.
+    """torchvision's ``MultiScaleRoIAlign`` with given strides, and optionally aligned boxes.
 
-    torchvision guesses strides from the first batch that it sees and keeps them. The guess goes wrong where padding
-    makes an image half as large again, as for one of 33 pixels.
+    torchvision infers the strides from the first batch and keeps them. The result is wrong if padding enlarges an image
+    by half of its side or more, as it does for one of 33 pixels.
 
     Args:
-        strides: Strides of the levels, powers of two, finest first; the levels' names are '0', '1', ...
-        output_size: Cells P.
-        sampling_ratio: Samples for each axis of a cell.
-        aligned: Shift boxes by half a token, so that pixels' centres rather than corners are read, and do not widen
-            small boxes to a token. torchvision's detectors do not, Detectron2 and mmdetection do.
+        strides: Strides of the levels, powers of two, finest first; the levels are named '0', '1', ...
+        output_size: Number of cells P along each axis.
+        sampling_ratio: Samples along each axis of a cell.
+        aligned: Whether to shift boxes by half a token, so that tokens are read at their centres instead of their
+            corners, and to leave boxes smaller than a token as they are. Detectron2 and mmdetection do this,
+            torchvision's detectors do not.
 
     Shape:
-        As its parent: dict of maps (B, C, H_i, W_i), boxes for each image, images' sizes -> (R, C, P, P).
+        Dict of maps (B, C, H_i, W_i), boxes [(R_i, 4)] and sizes [(H, W)] of the images -> (R, C, P, P).
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class RoIAlign(MultiScaleRoIAlign):
         rois, levels = convert_boxes_to_roi_format(boxes), self.map_levels(boxes)
         out = maps[0].new_zeros(len(rois), maps[0].shape[1], *self.output_size)
         for level, (level_map, scale) in enumerate(zip(maps, self.scales, strict=True)):
-            here = (levels == level).nonzero().squeeze(1)
-            cells = roi_align(level_map, rois[here], self.output_size, scale, self.sampling_ratio, aligned=True)
-            out[here] = cells.to(out.dtype)
+            index = (levels == level).nonzero().squeeze(1)
+            cells = roi_align(level_map, rois[index], self.output_size, scale, self.sampling_ratio, aligned=True)
+            out[index] = cells.to(out.dtype)
         return out

@@ -1,6 +1,6 @@
-"""Samples of positions that a detector learns from: drawn by each image's own seed, and counted.
+"""Draws the positions that a detector is trained on, by a seed for each image, and counts them.
 
-A loss that is a mean over samples can be made one over the samples of all processes if their numbers are known.
+With the counts of all processes, a mean over the samples of one process can be turned into a mean over all samples.
 """
 
 import random
@@ -12,33 +12,33 @@ from torch import Tensor
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
 
-class Counter(Protocol):
-    """What knows over how many things a detector's losses are means."""
+class SampleCounter(Protocol):
+    """A part of a detector that counts the samples which losses are averaged over."""
 
     def start(self, seeds: Sequence[int]) -> None:
-        """To be called before a forward in training, with a seed for each image: forget all counts."""
+        """Reset the counts and set a seed for each image. To be called before each forward pass in training."""
 
     def counts(self) -> dict[str, Tensor]:
-        """For each loss that it knows of, by name: over how many things it was a mean, a number on its device."""
+        """Loss name -> number of samples that the loss was averaged over, a 0-dim tensor."""
 
 
 class PositionSampler(BalancedPositiveNegativeSampler):
     """torchvision's sampler of positive and negative positions, with randomness that does not depend on the batch.
 
-    What is drawn for an image follows from its seed, ``stream`` and the number of calls since :meth:`start`; whichever
-    images share its batch or its process. Without seeds it draws from the global generator, as torchvision does.
+    The positions of an image depend only on its seed, ``stream`` and the number of calls since :meth:`start`, not on
+    the other images in its batch or process. Without seeds they come from the global generator, as in torchvision.
 
     Args:
         batch_size_per_image: Positions to draw for each image.
-        positive_fraction: Largest share of positives.
-        per_position: Names of losses that are means over all positions drawn.
-        per_positive: Names of losses that are means over the positives drawn.
-        stream: Tells samplers of a model apart, which have the same seeds.
+        positive_fraction: Maximum fraction of positives.
+        per_position: Names of losses that are means over all drawn positions.
+        per_positive: Names of losses that are means over the drawn positives.
+        stream: A number that differs between the samplers of a model, which get the same seeds.
 
     Attributes:
-        seeds: A seed for each image of the batches to come, or None.
-        positives: Positives drawn in the latest call, over all images; a 0-dim tensor.
-        total: Positions drawn in it.
+        seeds: A seed for each image of the next batches, or None.
+        positives: Number of positives drawn in the latest call, over all images; a 0-dim tensor.
+        total: Number of positions drawn in the latest call; a 0-dim tensor.
     """
 
     def __init__(
@@ -59,20 +59,26 @@ class PositionSampler(BalancedPositiveNegativeSampler):
         self._calls = 0
 
     def start(self, seeds: Sequence[int]) -> None:
-        """Draw by these seeds from now on; see :class:`Counter`."""
+        """Reset the counts and use these seeds, one for each image, in the calls that follow."""
         self.seeds = list(seeds)
         self.positives = self.total = torch.tensor(0)
         self._calls = 0
 
     def counts(self) -> dict[str, Tensor]:
-        """See :class:`Counter`."""
+        """Loss name -> number of positions or positives that were drawn in the latest call."""
         return dict.fromkeys(self.per_position, self.total) | dict.fromkeys(self.per_positive, self.positives)
 
     def __call__(self, matched_idxs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """For each image: positions (N,), > 0 positive, 0 negative, -1 ignored -> masks (N,) of both kinds drawn.
+        """Draw positions of each image.
+
+        Args:
+            matched_idxs: For each image a tensor (N,): positive if > 0, negative if 0, ignored if -1.
+
+        Returns:
+            For each image a mask (N,) of the positives drawn, and for each a mask of the negatives drawn.
 
         Raises:
-            ValueError: If there is not one seed for each image.
+            ValueError: If the number of seeds is not the number of images.
         """
         if self.seeds is None:
             positive, negative = super().__call__(matched_idxs)
@@ -87,8 +93,8 @@ class PositionSampler(BalancedPositiveNegativeSampler):
         return positive, negative
 
     def _draw(self, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        mixed = random.Random(f"{seed} {self.stream} {self._calls}").getrandbits(63)
+        derived_seed = random.Random(f"{seed} {self.stream} {self._calls}").getrandbits(63)
         with torch.random.fork_rng([labels.device] if labels.is_cuda else []):
-            torch.manual_seed(mixed)
+            torch.manual_seed(derived_seed)
             (positive,), (negative,) = super().__call__([labels])
         return positive, negative

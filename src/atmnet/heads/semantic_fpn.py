@@ -4,7 +4,7 @@ Shapes: B images, K classes, C channels; level i of the pyramid is H_i x W_i, le
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,16 +12,17 @@ from torchvision.ops import Conv2dNormActivation
 
 
 class SemanticFPNHead(nn.Module):
-    """Brings every level to the finest by 3x3 convolutions, each followed by upsampling to the next level; sums them.
+    """Upsamples every level to the finest one, sums them, and classifies each position.
 
-    A level has as many convolutions as levels are finer, and the finest has one. Each has GroupNorm and ReLU after it.
+    A level goes through one 3x3 convolution with GroupNorm and ReLU for each finer level, and is upsampled to the size
+    of the next finer level after each. The finest level has one convolution.
 
     Args:
-        in_channels: Channels of every level.
+        in_channels: Channels of every level of the pyramid.
         levels: Number of levels.
-        num_classes: Classes K.
-        channels: Channels C inside; a multiple of 32, the number of groups of GroupNorm.
-        dropout: Rate at which whole channels are dropped before the classifier.
+        num_classes: Number of classes K.
+        channels: Channels C of the convolutions; a multiple of 32, the number of groups of GroupNorm.
+        dropout: Probability of dropping each channel before the classifier.
 
     Shape:
         Levels [(B, in_channels, H_i, W_i)], finest first, of any sizes -> logits (B, K, H_0, W_0).
@@ -44,9 +45,8 @@ class SemanticFPNHead(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         total = None
-        branches: Any = self.branches
-        for level, (x, branch) in enumerate(zip(maps, branches, strict=True)):
-            for depth, conv in enumerate(branch):
+        for level, (x, branch) in enumerate(zip(maps, self.branches, strict=True)):
+            for depth, conv in enumerate(cast(nn.ModuleList, branch)):
                 x = conv(x)
                 if level:
                     size = maps[level - 1 - depth].shape[-2:]
@@ -55,5 +55,5 @@ class SemanticFPNHead(nn.Module):
         return self.classifier(self.dropout(total))
 
 
-def _conv(in_channels: int, channels: int) -> nn.Module:
+def _conv(in_channels: int, channels: int) -> Conv2dNormActivation:
     return Conv2dNormActivation(in_channels, channels, norm_layer=lambda dim: nn.GroupNorm(32, dim))

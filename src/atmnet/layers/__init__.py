@@ -1,7 +1,7 @@
-"""The layers of ATMNet: ATM, its offsets, blocks and stages, patch embedding and position encoding."""
+"""The layers of ATMNet: ATM, offset prediction, blocks and stages, patch embedding, position encoding."""
 
 from atmnet.layers.atm import ATM, OffsetPredictor
-from atmnet.layers.block import Block, OffsetGroup, Stage, renewals
+from atmnet.layers.block import Block, OffsetGroup, Stage, group_starts
 from atmnet.layers.embed import Downsample, PatchEmbed, PositionEncoding
 
 __all__ = [
@@ -13,5 +13,5 @@ __all__ = [
     "PatchEmbed",
     "PositionEncoding",
     "Stage",
-    "renewals",
+    "group_starts",
 ]

@@ -1,4 +1,4 @@
-"""Blocks, and the stage that tells them where to look.
+"""Blocks, and the stages that predict their offsets.
 
 Shapes: B images, L* token axes (H W for images), C channels, S channels per share group, G = C / S, A token axes.
 """
@@ -10,17 +10,23 @@ import torch
 from timm.layers import DropPath
 from timm.models import checkpoint
 from torch import Tensor, nn
+from torch.types import Device
 
 from atmnet.layers.atm import ATM, OffsetPredictor
 from atmnet.layers.embed import PositionEncoding
-from atmnet.layers.mlp import Mlp
+from atmnet.layers.factory import FactoryOptions
+from atmnet.layers.mlp import MemoryEfficientMlp
 
 
-def renewals(depth: int, interval: int) -> list[int]:
-    """Indices of the blocks of a stage before which offsets are predicted anew: every ``interval``, not the last.
+def group_starts(depth: int, interval: int) -> list[int]:
+    """Indices of the blocks of a stage before which offsets are predicted: every ``interval`` blocks, never the last.
+
+    Example:
+        >>> group_starts(5, 2)
+        [0, 2]
 
     Raises:
-        ValueError: If ``depth`` < 2 (the last block reuses offsets, so a lone block would have none) or
+        ValueError: If ``depth`` < 2 (the last block reuses offsets, so a single block would have none) or
             ``interval`` < 1.
     """
     if depth < 2:
@@ -31,11 +37,11 @@ def renewals(depth: int, interval: int) -> list[int]:
 
 
 class Block(nn.Module):
-    """Token mixing at given offsets, then channel mixing, each with LayerNorm before and a residual around.
+    """Mixes tokens by ATM, then channels by an MLP, each with a LayerNorm before and a residual connection around it.
 
     Args:
         dim: Channels C.
-        axes: Token axes A.
+        axes: Number of token axes A.
         mlp_ratio: Hidden channels of the MLP as a multiple of C.
         drop_path: Probability of dropping each residual branch per image in training (stochastic depth).
 
@@ -44,14 +50,20 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, dim: int, axes: int = 2, mlp_ratio: float = 4.0, drop_path: float = 0.0, device=None, dtype=None
+        self,
+        dim: int,
+        axes: int = 2,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        dd = {"device": device, "dtype": dtype}
+        dd = FactoryOptions(device=device, dtype=dtype)
         self.norm1 = nn.LayerNorm(dim, **dd)
         self.atm = ATM(dim, axes, **dd)
         self.norm2 = nn.LayerNorm(dim, **dd)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), **dd)
+        self.mlp = MemoryEfficientMlp(dim, int(dim * mlp_ratio), **dd)
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
     def forward(self, x: Tensor, offset: Tensor, mask: Optional[Tensor] = None) -> Tensor:
@@ -60,7 +72,7 @@ class Block(nn.Module):
 
 
 class OffsetGroup(nn.Module):
-    """Consecutive blocks that look at the same places, and the predictor of these.
+    """Consecutive blocks that sample at the same offsets, and the predictor of these offsets.
 
     Shape:
         x (B, L*, C), optional mask (B, L*) -> (B, L*, C)
@@ -83,21 +95,25 @@ class OffsetGroup(nn.Module):
 
 
 class Stage(nn.Module):
-    """All blocks at one resolution. Owns the position encoding, applied each time that offsets are renewed.
+    """All blocks at one resolution, with one position encoding that is applied before each prediction of offsets.
 
     Args:
         dim: Channels C.
-        depth: Blocks; at least 2.
-        axes: Token axes A.
-        share: Consecutive channels S that share an offset.
-        interval: Offsets are renewed every so many blocks, though never for the last alone.
+        depth: Number of blocks; at least 2.
+        axes: Number of token axes A.
+        share: Number of consecutive channels S that share an offset.
+        interval: Offsets are predicted every ``interval`` blocks, but never for the last block alone.
         mlp_ratio: Hidden channels of the MLPs as a multiple of C.
-        drop_path: Stochastic depth rate of each block; default none.
-        downsample: A module to apply to the tokens first, (B, L'*, C') -> (B, L*, C); default none.
+        drop_path: Stochastic depth rate of each block; default 0 for all.
+        downsample: A module that is applied to the tokens first, (B, L'*, C') -> (B, L*, C); default none.
 
     Shape:
         x (B, L*, C), optional mask (B, L*), bool, true where there is a token -> (B, L*, C). The mask has the
         resolution after ``downsample``.
+
+    Raises:
+        ValueError: If ``depth`` < 2, ``interval`` < 1, ``drop_path`` has not one rate for each block, or ``share`` does
+            not divide ``dim``.
     """
 
     def __init__(
@@ -111,12 +127,12 @@ class Stage(nn.Module):
         mlp_ratio: float = 4.0,
         drop_path: Sequence[float] | None = None,
         downsample: nn.Module | None = None,
-        device=None,
-        dtype=None,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        dd = {"device": device, "dtype": dtype}
-        starts = renewals(depth, interval)
+        dd = FactoryOptions(device=device, dtype=dtype)
+        starts = group_starts(depth, interval)
         rates = [0.0] * depth if drop_path is None else list(drop_path)
         if len(rates) != depth:
             raise ValueError(f"drop_path: got {len(rates)} rates, expected one for each of {depth} blocks")

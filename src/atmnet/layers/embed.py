@@ -1,6 +1,6 @@
 """Convolutions around the blocks: patch embedding, downsampling, position encoding.
 
-Shapes: B images, L* token axes (H W for images), C channels. Tokens are channels last, pictures channels first.
+Shapes: B images, L* token axes (H W for images), C channels. Tokens are channels last, images channels first.
 """
 
 from typing import Optional
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from timm.models import register_notrace_module
 from torch import Tensor, nn
+from torch.types import Device
 
 _CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -16,20 +17,20 @@ _CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 class PatchEmbed(nn.Module):
     """7x7 convolution of stride 4 and padding 2: (B, in_chans, H, W) -> (B, (H-3)//4+1, (W-3)//4+1, C)."""
 
-    def __init__(self, in_chans: int, dim: int, device=None, dtype=None) -> None:
+    def __init__(self, in_chans: int, dim: int, device: Device = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_chans, dim, kernel_size=7, stride=4, padding=2, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        # All tokens after it keep the layout that this convolution gives; its own would be channels first.
+        # Tokens keep this convolution's memory format through all layers; by default it would be channels first.
         return self.proj(x.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
 
 
-@register_notrace_module  # it goes by the size of its input
+@register_notrace_module  # it branches on the size of its input
 class Downsample(nn.Module):
     """3x3 convolution of stride 2 between stages: (B, H, W, dim_in) -> (B, ceil(H/2), ceil(W/2), dim)."""
 
-    def __init__(self, dim_in: int, dim: int, device=None, dtype=None) -> None:
+    def __init__(self, dim_in: int, dim: int, device: Device = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.proj = nn.Conv2d(dim_in, dim, kernel_size=3, stride=2, padding=1, device=device, dtype=dtype)
 
@@ -42,10 +43,10 @@ class Downsample(nn.Module):
         return self.proj(x).permute(0, 2, 3, 1)
 
     def _weights_dominate(self, x: Tensor) -> bool:
-        """Whether a convolution would spend its time on rearranging weights: few tokens, on a CPU, eagerly."""
+        """Whether a convolution would spend most time on reordering weights: few tokens, in eager mode on a CPU."""
         if x.device.type != "cpu":
             return False
-        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles the rest of a condition
+        if not torch.jit.is_scripting():  # noqa: SIM102 - in one condition, TorchScript would compile the second part
             if torch.compiler.is_compiling() or torch.jit.is_tracing():
                 return False
         return x.shape[0] * x.shape[2] * x.shape[3] < self.proj.out_channels
@@ -56,13 +57,17 @@ class PositionEncoding(nn.Module):
 
     Args:
         dim: Channels C.
-        axes: Token axes: 1, 2 or 3.
+        axes: Number of token axes: 1, 2 or 3.
 
     Shape:
-        x (B, L*, C), optional mask (B, L*), true where there is a token -> (B, L*, C). Masked tokens count as zero.
+        x (B, L*, C), optional mask (B, L*), bool, true where there is a token -> (B, L*, C). Masked tokens count as
+        zero.
+
+    Raises:
+        ValueError: If ``axes`` is not 1, 2 or 3.
     """
 
-    def __init__(self, dim: int, axes: int = 2, device=None, dtype=None) -> None:
+    def __init__(self, dim: int, axes: int = 2, device: Device = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         if axes not in _CONV:
             raise ValueError(f"axes: got {axes}, expected 1, 2 or 3")

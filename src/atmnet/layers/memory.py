@@ -1,4 +1,4 @@
-"""Less memory for the same function."""
+"""Trades a little time for memory in training."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,13 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
-def recomputed(function: Callable[..., Tensor], *args: Tensor) -> Tensor:
-    """``function(*args)``, with what lies between computed again for the backward pass instead of kept.
+def recompute_in_backward(function: Callable[..., Tensor], *args: Tensor) -> Tensor:
+    """Return ``function(*args)``; the backward pass recomputes its intermediate tensors instead of keeping them.
 
-    Only up to the last value that is needed: a matrix product at the end is not repeated. Compilers make such choices
-    themselves, and torch.func knows no checkpoints: both get the plain call.
+    It recomputes only up to the last tensor that it needs, so a matrix product at the end is not repeated. Compilers
+    decide this themselves, and torch.func does not support checkpoints: both get the plain call.
     """
-    recorded = torch.is_grad_enabled() and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
-    if recorded and not torch._C._are_functorch_transforms_active():
+    records_graph = torch.is_grad_enabled() and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
+    if records_graph and not torch._C._are_functorch_transforms_active():
         return checkpoint(function, *args, use_reentrant=False, preserve_rng_state=False)
     return function(*args)

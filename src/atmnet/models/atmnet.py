@@ -1,42 +1,47 @@
 """ATMNet, the four-stage backbone of "Active Token Mixer" (AAAI 2023, arXiv 2203.06108), as a timm model.
 
-Shapes: B images, H x W pixels or tokens, C channels. Tokens are channels last inside.
+Shapes: B images, H x W pixels or tokens, C channels. Images are channels first, tokens channels last.
 """
 
 import math
-from typing import Any, Optional, Union
+from typing import Any, Optional, Union, cast
 
 import torch
 from timm.layers import ClassifierHead, calculate_drop_path_rates, get_device_dtype, trunc_normal_
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
+from torch.types import Device
 
 from atmnet.layers import Downsample, OffsetGroup, PatchEmbed, Stage
+from atmnet.layers.factory import FactoryOptions
 from atmnet.models._checkpoint import read_any_layout
 
 
 class ATMNet(nn.Module):
-    """ATMNet. Build it by ``timm.create_model("atmnet_tiny")``; the arguments below pass through.
+    """The ATMNet backbone (arXiv 2203.06108), usually built by ``timm.create_model``, which passes these arguments on.
 
     Args:
-        depths: Blocks of each stage; at least 2 each.
+        depths: Number of blocks of each stage; at least 2.
         dims: Channels of each stage.
-        mlp_ratios: Hidden channels of the MLPs, as multiples of C, for each stage.
-        shares: Consecutive channels that share an offset, for each stage.
-        interval: Offsets are renewed every so many blocks of a stage, though never for its last block alone.
-        num_classes: Outputs of the classifier; 0 for none.
+        mlp_ratios: Hidden channels of the MLPs of each stage, as multiples of its channels.
+        shares: Number of consecutive channels that share an offset, for each stage.
+        interval: Offsets are predicted every ``interval`` blocks of a stage, but never for its last block alone.
+        num_classes: Outputs of the classifier; 0 for no classifier.
         in_chans: Channels of the image.
-        global_pool: Pooling before the classifier, as timm's ``SelectAdaptivePool2d`` names it; '' for none.
-        drop_rate: Dropout before the classifier.
-        drop_path_rate: Stochastic depth rate of the last block; grows linearly from 0 over all blocks.
-        stage_norms: Give each stage's feature map a LayerNorm of its own, for dense prediction. Only
+        global_pool: Pooling before the classifier, as named by timm's ``SelectAdaptivePool2d``; '' for none.
+        drop_rate: Dropout rate before the classifier.
+        drop_path_rate: Stochastic depth rate of the last block; it grows linearly from 0 over all blocks.
+        stage_norms: Whether each stage's feature map has its own LayerNorm, for dense prediction. Only
             ``forward_intermediates(norm=True)`` and ``features_only`` use them; classification does not.
 
     Shape:
         Image (B, in_chans, H, W), any H, W >= 3 -> logits (B, num_classes).
 
     Raises:
-        ValueError: For a stage of fewer than 2 blocks, or channels that the share does not divide.
+        ValueError: If a stage has fewer than 2 blocks, or channels that its share does not divide.
+
+    Example:
+        >>> model = timm.create_model("atmnet_tiny", num_classes=10)
     """
 
     output_fmt = "NHWC"
@@ -54,18 +59,18 @@ class ATMNet(nn.Module):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         stage_norms: bool = False,
-        device=None,
-        dtype=None,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        dd = {"device": device, "dtype": dtype}
+        dd = FactoryOptions(device=device, dtype=dtype)
         self.num_classes = num_classes
         self.in_chans = in_chans
         self.interval = interval
         self.num_features = self.head_hidden_size = dims[-1]
 
         self.patch_embed = PatchEmbed(in_chans, dims[0], **dd)
-        rates: Any = calculate_drop_path_rates(drop_path_rate, list(depths), stagewise=True)
+        rates = cast(list[list[float]], calculate_drop_path_rates(drop_path_rate, list(depths), stagewise=True))
         stages = []
         for i, dim in enumerate(dims):
             stages.append(
@@ -107,12 +112,12 @@ class ATMNet(nn.Module):
 
     @torch.jit.ignore
     def no_weight_decay(self) -> set[str]:
-        """Names of parameters without weight decay beyond the 1-D ones: the position encodings."""
+        """Names of the parameters without weight decay in addition to the 1-D ones: the position encodings."""
         return {name for name, _ in self.named_parameters() if ".pos_embed." in name}
 
     @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Layer groups for layer-wise decay: by stage if ``coarse``, else by block."""
+        """Layer groups for layer-wise learning rate decay: by stage if ``coarse``, else by block."""
         if coarse:
             return {"stem": r"^patch_embed", "blocks": [(r"^stages\.(\d+)", None), (r"^norm|^stage_norms", (99999,))]}
         return {
@@ -127,18 +132,18 @@ class ATMNet(nn.Module):
 
     @torch.jit.ignore
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute blocks in the backward pass instead of storing what is inside them."""
+        """Recompute the activations inside blocks in the backward pass instead of storing them."""
         for module in self.modules():
             if isinstance(module, OffsetGroup):
                 module.grad_checkpointing = enable
 
     @torch.jit.ignore
     def get_classifier(self) -> nn.Module:
-        """The final Linear (Identity where there are no classes)."""
-        return self.head.fc
+        """The final Linear; an Identity if ``num_classes`` is 0."""
+        return cast(nn.Module, self.head.fc)
 
     def reset_classifier(self, num_classes: int, global_pool: Optional[str] = None) -> None:
-        """Replace the classifier by a fresh one of ``num_classes``; keep the pooling unless given."""
+        """Replace the classifier by a new one of ``num_classes``; keep the pooling if ``global_pool`` is None."""
         self.num_classes = num_classes
         self.head.reset(num_classes, global_pool, **get_device_dtype(self))
 
@@ -155,11 +160,14 @@ class ATMNet(nn.Module):
 
         Args:
             x: Image (B, in_chans, H, W).
-            indices: The last n stages if int, all if None, else those listed.
-            norm: Normalise the maps by the ``stage_norms``; without these, the last map by the final norm.
-            stop_early: Stop after the last stage asked for.
+            indices: Indices of the stages, or an int n for the last n stages; None for all.
+            norm: Whether to normalise the maps by the ``stage_norms``, or without these the last map by the final norm.
+            stop_early: Whether to skip the stages after the last one in ``indices``.
             output_fmt: 'NCHW' or 'NHWC'.
-            intermediates_only: Return only the maps, not the final tokens before them.
+            intermediates_only: Whether to return only the maps, not (final tokens, maps).
+
+        Raises:
+            ValueError: If ``output_fmt`` is neither of the two.
         """
         if output_fmt not in ("NCHW", "NHWC"):
             raise ValueError(f"output_fmt: got {output_fmt}, expected NCHW or NHWC")
@@ -167,21 +175,21 @@ class ATMNet(nn.Module):
 
         x = self.patch_embed(x)
         maps = []
-        if torch.jit.is_scripting() or not stop_early:  # TorchScript neither slices nor takes a choice
+        if torch.jit.is_scripting() or not stop_early:  # TorchScript cannot slice the stages
             stages = self.stages
         else:
             stages = self.stages[: last + 1]
         for i, stage in enumerate(stages):
             x = stage(x)
             if i in take:
-                maps.append(self._normalised(x, i) if norm else x)
+                maps.append(self._normalize(x, i) if norm else x)
         if output_fmt == "NCHW":
             maps = [y.permute(0, 3, 1, 2) for y in maps]
         if intermediates_only:
             return maps
         return self.norm(x), maps
 
-    def _normalised(self, x: Tensor, index: int) -> Tensor:
+    def _normalize(self, x: Tensor, index: int) -> Tensor:
         for i, layer in enumerate(self.stage_norms):
             if i == index:
                 x = layer(x)
@@ -192,7 +200,7 @@ class ATMNet(nn.Module):
     def prune_intermediate_layers(
         self, indices: Union[int, list[int]] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what the feature maps at ``indices`` do not need; return these as non-negative numbers."""
+        """Remove the layers that the feature maps at ``indices`` do not need; return the non-negative indices."""
         take, last = feature_take_indices(len(self.stages), indices)
         shortened = last < len(self.stages) - 1
         self.stages = self.stages[: last + 1]

@@ -1,4 +1,4 @@
-"""Where a network looks: the places that the branches of each stage sample."""
+"""Where a network looks: the offsets at which the branches of each stage sample."""
 
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ from atmnet.layers import OffsetPredictor
 
 
 class Look(NamedTuple):
-    """The offsets that one group of blocks samples at.
+    """The offsets at which one group of blocks samples.
 
     Attributes:
-        name: Module that predicted them, e.g. ``stages.2.groups.0.offset``.
+        name: Name of the module that predicts them, e.g. ``stages.2.groups.0.offset``.
         width: (B, H, W, G) displacements along the width, in tokens of this stage.
         height: (B, H, W, G) displacements along the height.
     """
@@ -24,9 +24,9 @@ class Look(NamedTuple):
 
 @torch.no_grad()
 def sampling_places(model: nn.Module, image: Tensor) -> list[Look]:
-    """Run ``model`` on ``image`` (B, in_chans, H, W) and return where it looked, first to last.
+    """Run ``model`` on ``image`` (B, in_chans, H, W) and return the offsets of its groups of blocks, in order.
 
-    Works on an ATMNet and on any module that contains one; the model's mode is left as it is.
+    ``model`` may be an ATMNet or any module that contains one. Its training or evaluation mode does not change.
     """
     looks: list[Look] = []
     hooks = [

@@ -1,4 +1,4 @@
-"""The ATMNet variants: the paper's five and ours for small pictures, registered with timm."""
+"""The ATMNet variants, registered with timm: the paper's five, and one of ours for small images."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from atmnet.models._features import FeatureMaps
 from atmnet.models.atmnet import ATMNet
 
 
-def _cfg(**kwargs) -> dict[str, Any]:
+def _cfg(**kwargs: Any) -> dict[str, Any]:
     return {
         "num_classes": 1000,
         "input_size": (3, 224, 224),
@@ -41,12 +41,12 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-def _create(variant: str, pretrained: bool = False, **kwargs) -> nn.Module:
-    if pretrained and not _has_source(kwargs):
+def _create(variant: str, pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    if pretrained and not _has_weights_source(kwargs):
         raise RuntimeError(
-            f"pretrained=True: no weights of {variant} come with this package. Those that its authors published are at "
-            f"{OFFICIAL_WEIGHTS}; load a file of them by timm.create_model({variant!r}, checkpoint_path='FILE'), or "
-            f"with another head or as features by pretrained=True, pretrained_cfg_overlay=dict(file='FILE')."
+            f"pretrained=True: atmnet contains no weights of {variant}. Download the authors' from {OFFICIAL_WEIGHTS} "
+            f"and load them by timm.create_model({variant!r}, checkpoint_path='FILE'); for another number of classes "
+            f"or features_only, use pretrained=True, pretrained_cfg_overlay=dict(file='FILE')."
         )
     features: dict[str, Any] = {"out_indices": (0, 1, 2, 3), "feature_cls": FeatureMaps}
     if kwargs.get("stage_norms"):
@@ -56,54 +56,54 @@ def _create(variant: str, pretrained: bool = False, **kwargs) -> nn.Module:
     )
 
 
-def _has_source(kwargs: dict[str, Any]) -> bool:
-    """Whether the caller said where weights are: no registered configuration of ours has any."""
-    given = kwargs.get("pretrained_cfg")
-    if isinstance(given, PretrainedCfg):
-        given = given.to_dict()
-    elif not isinstance(given, dict):  # none, or the tag of a registered one
-        given = {}
-    sources = [kwargs.get("pretrained_cfg_overlay") or {}, given]
+def _has_weights_source(kwargs: dict[str, Any]) -> bool:
+    """Whether the caller's configuration says where weights are. The configurations registered here do not."""
+    config = kwargs.get("pretrained_cfg")
+    if isinstance(config, PretrainedCfg):
+        config = config.to_dict()
+    elif not isinstance(config, dict):  # None, or the tag of a registered configuration
+        config = {}
+    sources = [kwargs.get("pretrained_cfg_overlay") or {}, config]
     return any(source.get(key) for source in sources for key in ("file", "state_dict", "url", "hf_hub_id"))
 
 
 @register_model
-def atmnet_xtiny(pretrained: bool = False, **kwargs) -> nn.Module:
+def atmnet_xtiny(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """15.3 M parameters, 2.2 GMACs at 224; 79.7 % ImageNet-1K top-1 as published."""
     args = {"depths": (2, 2, 4, 2), "dims": (64, 128, 320, 512), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
     return _create("atmnet_xtiny", pretrained, **{**args, **kwargs})
 
 
 @register_model
-def atmnet_tiny(pretrained: bool = False, **kwargs) -> nn.Module:
+def atmnet_tiny(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """27.2 M parameters, 4.0 GMACs at 224; 82.0 % ImageNet-1K top-1 as published."""
     args = {"depths": (2, 3, 10, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
     return _create("atmnet_tiny", pretrained, **{**args, **kwargs})
 
 
 @register_model
-def atmnet_small(pretrained: bool = False, **kwargs) -> nn.Module:
+def atmnet_small(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """38.6 M parameters, 6.9 GMACs at 224; 83.1 % ImageNet-1K top-1 as published."""
     args = {"depths": (3, 4, 18, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (8, 8, 4, 4), "interval": 6}
     return _create("atmnet_small", pretrained, **{**args, **kwargs})
 
 
 @register_model
-def atmnet_base(pretrained: bool = False, **kwargs) -> nn.Module:
+def atmnet_base(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """52.2 M parameters, 10.1 GMACs at 224; 83.5 % ImageNet-1K top-1 as published."""
     args = {"depths": (3, 8, 27, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (8, 8, 4, 4), "interval": 6}
     return _create("atmnet_base", pretrained, **{**args, **kwargs})
 
 
 @register_model
-def atmnet_large(pretrained: bool = False, **kwargs) -> nn.Module:
+def atmnet_large(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """76.2 M parameters, 12.3 GMACs at 224; 83.8 % ImageNet-1K top-1 as published."""
     args = {"depths": (3, 4, 24, 3), "dims": (96, 192, 384, 768), "mlp_ratios": (4, 4, 4, 4), "interval": 6}
     return _create("atmnet_large", pretrained, **{**args, **kwargs})
 
 
 @register_model
-def atmnet_nano(pretrained: bool = False, **kwargs) -> nn.Module:
-    """1.0 M parameters, for images of 32 to 64 pixels and for tests; ours, not the paper's."""
+def atmnet_nano(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """1.0 M parameters, for images of 32 to 64 pixels and for tests; not in the paper."""
     args = {"depths": (2, 2, 2, 2), "dims": (32, 64, 96, 128), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
     return _create("atmnet_nano", pretrained, **{**args, **kwargs})

@@ -1,4 +1,4 @@
-"""Necks: what makes one pyramid of a backbone's feature maps."""
+"""Necks: modules that make a feature pyramid of a backbone's feature maps."""
 
 from atmnet.necks.atmfpn import ATMFPN
 

@@ -1,7 +1,7 @@
-"""ATMFPN: a feature pyramid that mixes tokens by ATM.
+"""ATMFPN: a feature pyramid network that mixes tokens by ATM.
 
-Shapes: B images, H x W tokens of a level, C channels, S channels per share group, G = C / S. Maps are channels first at
-the edges, tokens channels last inside.
+Shapes: B images, H x W tokens of a level, C channels, S channels per share group, G = C / S. Input and output maps are
+channels first, tokens channels last.
 """
 
 from collections import OrderedDict
@@ -20,37 +20,37 @@ from atmnet.ops import sample_along
 
 
 class ATMFPN(nn.Module):
-    """Feature pyramid network with ATM in it; takes the place of ``torchvision.ops.FeaturePyramidNetwork``.
+    """Feature pyramid network with ATM, a replacement for ``torchvision.ops.FeaturePyramidNetwork``.
 
-    The paper describes an enhanced pyramid that applies ATM inside the FPN, but no code of it was released, and where
-    the paper is silent the design is ours: what ATM replaces, the norm before and the residual around it, the
-    alignment, the initialisation. Lateral 1x1 convolutions and the sum from the coarsest level down are the usual ones.
-    Two things change:
+    The paper describes an enhanced pyramid that applies ATM inside the FPN, but its code was not released. Details that
+    the paper does not give are our design: what ATM replaces, the norm before it and the residual around it, the
+    alignment, and the initialisation. The lateral 1x1 convolutions and the top-down sum are the usual ones. Two things
+    differ from an FPN:
 
-    - ATM takes the place of the 3x3 convolution that smooths each level: ``x + ATM(norm(x), offsets(x))``, as in a
-      block of the backbone;
-    - with ``align``, what comes down from the coarser level is not taken from underneath but from where it is
-      useful: sampled along the width, then along the height, at offsets predicted from both levels together.
+    - ATM replaces the 3x3 convolution that smooths each level: ``x + ATM(norm(x), offsets(x))``, as in a block of the
+      backbone;
+    - with ``align``, the upsampled coarser level is sampled along the width, then along the height, before it is added.
+      The offsets are predicted from both levels together.
 
-    ATM and alignment start small or at zero, so that at first this is an FPN that does not smooth. For 256 channels it
-    has fewer parameters and multiply-accumulates than the usual FPN.
+    The outputs of ATM start small and the offsets of the alignment at zero, so that a new module is close to an FPN
+    without smoothing. With 256 channels it has fewer parameters and multiply-accumulates than the usual FPN.
 
     Args:
         in_channels_list: Channels of each map, finest first.
         out_channels: Channels C of every level.
-        extra_blocks: Coarser levels from these, e.g. torchvision's ``LastLevelMaxPool`` or ``LastLevelP6P7``.
+        extra_blocks: Module that adds coarser levels, e.g. torchvision's ``LastLevelMaxPool`` or ``LastLevelP6P7``.
         norm_layer: Normalisation after the lateral convolutions; default none.
-        align: Look for what to take from the coarser level.
-        share: Consecutive channels S that share an offset; divides C. The default gives 64 offsets for each axis at 256
-            channels, as many as the backbone's coarsest stage has.
+        align: Whether to sample the coarser level at predicted offsets instead of only upsampling it.
+        share: Number of consecutive channels S that share an offset; must divide C. The default gives 64 offsets for
+            each axis at 256 channels, as many as the backbone's coarsest stage has.
 
     Shape:
-        Dict of maps (B, C_i, H_i, W_i), finest first, of any sizes -> dict of the same names and then those of
-        ``extra_blocks``, with maps (B, C, H_i, W_i).
+        Dict of maps (B, C_i, H_i, W_i), finest first, of any sizes -> dict of maps (B, C, H_i, W_i) of the same names,
+        followed by those of ``extra_blocks``.
 
     Raises:
-        ValueError: If there are no maps or ``share`` does not divide ``out_channels``.
-        TypeError: If ``extra_blocks`` is no ``ExtraFPNBlock``.
+        ValueError: If ``in_channels_list`` is empty or ``share`` does not divide ``out_channels``.
+        TypeError: If ``extra_blocks`` is not an ``ExtraFPNBlock``.
     """
 
     def __init__(
@@ -67,9 +67,7 @@ class ATMFPN(nn.Module):
         if not in_channels_list or min(in_channels_list) < 1:
             raise ValueError(f"in_channels_list: got {in_channels_list}, expected the channels of at least one map")
         if extra_blocks is not None and not isinstance(extra_blocks, ExtraFPNBlock):
-            raise TypeError(
-                f"extra_blocks: got {type(extra_blocks).__name__}, expected an ExtraFPNBlock of torchvision"
-            )
+            raise TypeError(f"extra_blocks: got {type(extra_blocks).__name__}, expected a torchvision ExtraFPNBlock")
         self.inner_blocks = nn.ModuleList(
             [
                 Conv2dNormActivation(
@@ -78,15 +76,15 @@ class ATMFPN(nn.Module):
                 for channels in in_channels_list
             ]
         )
-        #: Coarsest first: TorchScript does not iterate over modules backwards.
+        #: Coarsest first, because TorchScript cannot iterate over modules in reverse order.
         self.top_down = nn.ModuleList(
             [Align(out_channels, share) if align else Upsample() for _ in in_channels_list[1:]]
         )
-        self.layer_blocks = nn.ModuleList([Mix(out_channels, share) for _ in in_channels_list])
+        self.layer_blocks = nn.ModuleList([ResidualATM(out_channels, share) for _ in in_channels_list])
         self.extra_blocks = extra_blocks
         for block in self.inner_blocks.modules():
             if isinstance(block, nn.Conv2d):
-                nn.init.kaiming_uniform_(block.weight, a=1)  # as torchvision's
+                nn.init.kaiming_uniform_(block.weight, a=1)  # as in torchvision
                 if block.bias is not None:
                     nn.init.zeros_(block.bias)
 
@@ -108,8 +106,8 @@ class ATMFPN(nn.Module):
         return OrderedDict(list(zip(names, results)))  # noqa: B905 - TorchScript's zip has no strict
 
 
-class Mix(nn.Module):
-    """ATM of normalised tokens with a residual around: (B, H, W, C) -> (B, H, W, C)."""
+class ResidualATM(nn.Module):
+    """LayerNorm and ATM with a residual connection around them: (B, H, W, C) -> (B, H, W, C)."""
 
     def __init__(self, dim: int, share: int) -> None:
         super().__init__()
@@ -127,16 +125,16 @@ class Mix(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Adds to each fine token the coarse one underneath: (B, H, W, C), (B, H', W', C) -> (B, H, W, C)."""
+    """Adds the upsampled coarse tokens to the fine ones: (B, H, W, C), (B, H', W', C) -> (B, H, W, C)."""
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        return fine + spread(coarse, fine)
+        return fine + upsample_like(coarse, fine)
 
 
 class Align(nn.Module):
-    """Adds to each fine token coarse ones from where both levels together say: shapes as :class:`Upsample`.
+    """Adds the upsampled coarse tokens, sampled at predicted offsets, to the fine ones; shapes as in :class:`Upsample`.
 
-    The offsets are in tokens of the fine level, and zero at first.
+    The offsets are predicted from both levels, in tokens of the fine level. They are zero after initialisation.
     """
 
     def __init__(self, dim: int, share: int) -> None:
@@ -146,12 +144,12 @@ class Align(nn.Module):
         nn.init.zeros_(self.offset.proj.bias)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        coarse = spread(coarse, fine)
+        coarse = upsample_like(coarse, fine)
         along_width, along_height = self.offset(torch.cat([fine, coarse], -1)).chunk(2, -1)
         return fine + sample_along(sample_along(coarse, along_width, -2), along_height, -3)
 
 
-def spread(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Nearest neighbours of ``coarse`` (B, H', W', C) for every token of ``fine`` (B, H, W, C)."""
+def upsample_like(coarse: Tensor, fine: Tensor) -> Tensor:
+    """``coarse`` (B, H', W', C) resized by nearest neighbours to the size of ``fine``, (B, H, W, C)."""
     size: Optional[list[int]] = [fine.size(1), fine.size(2)]
     return F.interpolate(coarse.permute(0, 3, 1, 2), size=size, mode="nearest").permute(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""What ATM computes: sampling along an axis, and the choice of who computes it."""
+"""Sampling along an axis, the operation at the core of ATM, with one implementation per backend."""
 
 from atmnet.ops._dispatch import available_backends, sample_along, sample_branches
 

@@ -1,22 +1,35 @@
-"""Makes a kernel an operator of torch: with autograd, and with shapes without data.
+"""Registers a backend's kernels as PyTorch operators, with autograd and with output shapes for tracing.
 
-Shapes: x (.., C) tokens, offset (.., A * G) displacements along the A axes ``dims``, K branches: A, or A + 1 with the
-tokens themselves as the last; C = G * S.
+Shapes: x (.., C) tokens; offset (.., A * G) displacements along the A axes ``dims``; C = G * S. There are K branches:
+one for each axis, and the tokens themselves as the last if ``identity``.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from atmnet.ops._reference import sample_reference
 
-Sample = Callable[[Tensor, Tensor, list[int], bool], Tensor]
-Backward = Callable[[Tensor, Tensor, Tensor, list[int]], tuple[Tensor, Tensor]]
+SampleFunction = Callable[[Tensor, Tensor, list[int], bool], Tensor]
+BackwardFunction = Callable[[Tensor, Tensor, Tensor, list[int]], tuple[Tensor, Tensor]]
 
 
-def operator(name: str, sample: Sample, backward: Backward) -> Sample:
-    """Register ``atmnet::{name}`` and its backward; the backward is differentiated through the reference.
+class _Context(Protocol):
+    """The autograd context of a custom operator."""
+
+    dims: list[int]
+    identity: bool
+    saved_tensors: tuple[Tensor, ...]
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
+def register_operator(name: str, sample: SampleFunction, backward: BackwardFunction) -> SampleFunction:
+    """Register ``atmnet::{name}`` and its backward, and return the operator.
+
+    The backward is differentiated through the reference, which gives second derivatives.
 
     Args:
         name: Name of the backend.
@@ -33,39 +46,44 @@ def operator(name: str, sample: Sample, backward: Backward) -> Sample:
         return backward(grad, x, offset, dims)
 
     @forward_op.register_fake
-    def _(x, offset, dims, identity):
+    def _(x: Tensor, offset: Tensor, dims: list[int], identity: bool) -> Tensor:
         return x.new_empty(*x.shape[:-1], len(dims) + identity, x.shape[-1])
 
     @backward_op.register_fake
-    def _(grad, x, offset, dims):
+    def _(grad: Tensor, x: Tensor, offset: Tensor, dims: list[int]) -> tuple[Tensor, Tensor]:
         return x.new_empty(x.shape), offset.new_empty(offset.shape)
 
-    def save(ctx, inputs, output):
+    def save_for_backward(ctx: _Context, inputs: tuple[Tensor, Tensor, list[int], bool], output: Tensor) -> None:
         x, offset, ctx.dims, ctx.identity = inputs
-        # The last branch is x itself: keeping the output, which products need anyway, spares keeping x.
+        # The last branch of the output is x itself, and the products that follow save the output anyway: not saving x
+        # in addition takes less memory.
         ctx.save_for_backward(output if ctx.identity else x, offset)
 
-    def differentiate(ctx, grad):
+    def differentiate(ctx: _Context, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, offset = ctx.saved_tensors
         grad_x, grad_offset = backward_op(grad, x[..., -1, :] if ctx.identity else x, offset, ctx.dims)
         return grad_x, grad_offset, None, None
 
-    forward_op.register_autograd(differentiate, setup_context=save)
+    forward_op.register_autograd(differentiate, setup_context=save_for_backward)
 
-    def save_again(ctx, inputs, output):
+    def save_for_double_backward(
+        ctx: _Context, inputs: tuple[Tensor, Tensor, Tensor, list[int]], output: tuple[Tensor, Tensor]
+    ) -> None:
         grad, x, offset, ctx.dims = inputs
         ctx.save_for_backward(grad, x, offset)
 
-    def differentiate_again(ctx, *grads):
+    def differentiate_backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            raise RuntimeError(f"third derivatives: backend {name!r} has two; ask for backend='reference'")
+            raise RuntimeError(
+                f"backend: {name!r} has first and second derivatives only; for third ones use backend='reference'"
+            )
         with torch.enable_grad():
             inputs = [saved.detach().requires_grad_() for saved in ctx.saved_tensors]
             grad, x, offset = inputs
             out = sample_reference(x, offset, ctx.dims, grad.shape[-2] > len(ctx.dims))
-            once = torch.autograd.grad(out, (x, offset), grad, create_graph=True)
-        return *torch.autograd.grad(once, inputs, grads, allow_unused=True), None
+            first = torch.autograd.grad(out, (x, offset), grad, create_graph=True)
+        return *torch.autograd.grad(first, inputs, grads, allow_unused=True), None
 
-    backward_op.register_autograd(differentiate_again, setup_context=save_again)
+    backward_op.register_autograd(differentiate_backward, setup_context=save_for_double_backward)
 
     return forward_op

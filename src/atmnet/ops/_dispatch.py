@@ -1,4 +1,4 @@
-"""The public operator: checks its arguments and hands them to one backend.
+"""The public operators: they check their arguments and call one backend.
 
 Shapes: L tokens along the sampled axis, C channels, S channels per share group, G = C / S groups.
 """
@@ -13,107 +13,111 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from atmnet.ops import _numba, _triton
-from atmnet.ops._custom import Sample, operator
+from atmnet.ops._custom import SampleFunction, register_operator
 from atmnet.ops._reference import sample_reference
 
 
 class _Backend(NamedTuple):
     #: (x, offset, dims, identity) -> samples (.., K, C).
-    sample: Sample
-    #: Why the backend cannot run on tensors of a device and dtype, or None where it can.
-    obstacle: Callable[[torch.device, torch.dtype], str | None]
+    sample: SampleFunction
+    #: (device, dtype) -> why the backend cannot run on such tensors; None if it can.
+    unavailable_reason: Callable[[torch.device, torch.dtype], str | None]
 
 
-# Fastest first: without a request, the first backend that can run is taken.
+# Fastest first: if the caller names no backend, the first one that can run is used.
 _BACKENDS = {
-    "triton": _Backend(operator("triton", _triton.sample, _triton.sample_backward), _triton.obstacle),
-    "numba": _Backend(operator("numba", _numba.sample, _numba.sample_backward), _numba.obstacle),
+    "triton": _Backend(
+        register_operator("triton", _triton.sample, _triton.sample_backward), _triton.unavailable_reason
+    ),
+    "numba": _Backend(register_operator("numba", _numba.sample, _numba.sample_backward), _numba.unavailable_reason),
     "reference": _Backend(sample_reference, lambda device, dtype: None),
 }
 
 
 def available_backends(x: Tensor) -> list[str]:
     """Names of the backends that can run on tensors like ``x`` (device and dtype), fastest first."""
-    return [name for name in _BACKENDS if _obstacle(name, x.device, x.dtype) is None]
+    return [name for name in _BACKENDS if _unavailable_reason(name, x.device, x.dtype) is None]
 
 
-@torch.compiler.assume_constant_result  # what is installed, and what a device can do, need not be traced
-def _obstacle(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
-    return _BACKENDS[name].obstacle(device, dtype)
+@torch.compiler.assume_constant_result  # installed packages and device capabilities do not change: no need to trace
+def _unavailable_reason(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
+    return _BACKENDS[name].unavailable_reason(device, dtype)
 
 
 @register_notrace_function
 def sample_along(x: Tensor, offset: Tensor, dim: int, backend: Optional[str] = None) -> Tensor:
-    """Read every token's channels from elsewhere along one axis.
+    """Sample every token's channels at an offset along one axis.
 
     ``out[.., i, .., c]`` is ``x`` at the real-valued position ``i + offset[.., i, .., c // S]`` of axis ``dim``,
     linearly interpolated between its two neighbours; tokens outside ``0 .. L-1`` count as zero. A NaN offset gives
     NaN at its outputs and adds nothing to the gradient of ``x``; infinite offsets give zero. The gradient with
-    respect to the offset is the right-hand difference, at whole positions too.
+    respect to the offset is the right-hand difference, at integer positions too.
 
     Args:
         x: Tokens (.., L, .., C), channels last, floating point.
         offset: Displacements in tokens, shaped like ``x`` with G in place of C: each value serves the C / G
-            consecutive channels of its share group. May be wider than ``x``; positions are computed in float32 or
-            wider. May be a strided slice.
+            consecutive channels of its share group. Its dtype may be wider than that of ``x``; positions are computed
+            in float32 or wider. It may be a strided slice.
         dim: The axis to sample along: any but the last.
-        backend: Who computes it; see :func:`available_backends`. Default: the environment variable
-            ``ATMNET_BACKEND`` if set, else the fastest that can run.
+        backend: Name of the implementation; see :func:`available_backends`. Default: the environment variable
+            ``ATMNET_BACKEND`` if set, else the fastest backend that can run.
 
     Returns:
         A tensor of ``x``'s shape and dtype.
 
     Raises:
-        ValueError: On shapes, dtypes, devices or a backend that do not fit; names the argument and what was expected.
+        ValueError: If a shape, dtype, device or the backend is not valid. The message names the argument and what was
+            expected.
     """
     if torch.jit.is_scripting():
         return sample_reference(x, offset, [dim], False).squeeze(-2)
     _check(x, offset, dim)
-    return _choose(x, backend)(x, offset, [dim % x.dim() - x.dim()], False).squeeze(-2)
+    return _select_sampler(x, backend)(x, offset, [dim % x.dim() - x.dim()], False).squeeze(-2)
 
 
 @register_notrace_function
 def sample_branches(x: Tensor, offset: Tensor, axes: int, backend: Optional[str] = None) -> Tensor:
-    """What all branches of an ATM read: :func:`sample_along` each axis, and the tokens themselves, side by side.
+    """Samples of all branches of an ATM: :func:`sample_along` for each axis, then the tokens themselves.
 
     Args:
         x: Tokens (B, L*, C) with ``axes`` token axes, floating point.
-        offset: Displacements (B, L*, axes * G), the first G along the last token axis, the next along the one before.
-        axes: Token axes A.
+        offset: Displacements (B, L*, axes * G): the first G along the last token axis, the next G along the axis
+            before it, and so on.
+        axes: Number of token axes A.
         backend: As in :func:`sample_along`.
 
     Returns:
-        (B, L*, A + 1, C), of ``x``'s dtype.
+        A tensor (B, L*, A + 1, C) of ``x``'s dtype.
 
     Raises:
-        ValueError: As :func:`sample_along`.
+        ValueError: As for :func:`sample_along`.
     """
     dims = [-2 - k for k in range(axes)]
     if torch.jit.is_scripting():
         return sample_reference(x, offset, dims, True)
     if axes < 1 or x.dim() != axes + 2:
-        raise ValueError(f"x: got shape {tuple(x.shape)}, expected (B, L*, C) with {axes} token axes, at least one")
+        raise ValueError(f"x: got shape {tuple(x.shape)}, expected (B, L*, C) with {axes} token axes (at least one)")
     if offset.shape[-1] % axes:
-        raise ValueError(f"offset: got {offset.shape[-1]} channels, expected the same number for each of {axes} axes")
+        raise ValueError(f"offset: got {offset.shape[-1]} channels, expected a multiple of axes={axes}")
     _check(x, offset[..., : offset.shape[-1] // axes], dims[-1])
-    return _choose(x, backend)(x, offset, dims, True)
+    return _select_sampler(x, backend)(x, offset, dims, True)
 
 
-def _choose(x: Tensor, name: str | None) -> Sample:
-    if torch.compiler.is_exporting() or torch.jit.is_tracing() or _transformed():
-        return sample_reference  # other runtimes know plain operations only, and only these have all derivatives
+def _select_sampler(x: Tensor, name: str | None) -> SampleFunction:
+    if torch.compiler.is_exporting() or torch.jit.is_tracing() or _in_function_transform():
+        return sample_reference  # other runtimes support only plain operations, and only these have all derivatives
     name = name or os.environ.get("ATMNET_BACKEND") or available_backends(x)[0]
     if name not in _BACKENDS:
         raise ValueError(f"backend: got {name!r}, expected one of {', '.join(_BACKENDS)}")
-    obstacle = _obstacle(name, x.device, x.dtype)
-    if obstacle is not None:
-        raise ValueError(f"backend: {name!r} cannot run here: {obstacle}")
+    reason = _unavailable_reason(name, x.device, x.dtype)
+    if reason is not None:
+        raise ValueError(f"backend: {name!r} cannot run here: {reason}")
     return _BACKENDS[name].sample
 
 
 @torch.compiler.assume_constant_result
-def _transformed() -> bool:
-    """Whether torch.func (vmap, grad, jvp ...) or forward-mode differentiation is at work."""
+def _in_function_transform() -> bool:
+    """Whether a torch.func transform (vmap, grad, jvp ...) or forward-mode differentiation is active."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
@@ -127,7 +131,8 @@ def _check(x: Tensor, offset: Tensor, dim: int) -> None:
         raise ValueError(f"dim: got {dim}, expected an axis of x {tuple(x.shape)} other than the last (channels)")
     if offset.shape[:-1] != x.shape[:-1]:
         raise ValueError(
-            f"offset: got shape {tuple(offset.shape)}, expected {tuple(x.shape[:-1])} + (G,): x's shape up to channels"
+            f"offset: got shape {tuple(offset.shape)}, expected {tuple(x.shape[:-1])} + (G,): x's shape with share "
+            "groups in place of channels"
         )
     if offset.shape[-1] == 0 or x.shape[-1] % offset.shape[-1]:
         raise ValueError(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def sample_reference(x: Tensor, offset: Tensor, dims: list[int], identity: bool) -> Tensor:
-    """Samples of x (.., C) along each of ``dims``, and x itself if ``identity``: (.., K, C). Offset (.., A * G)."""
+    """Sample x (.., C) along each of ``dims`` at offset (.., A * G); append x itself if ``identity``: (.., K, C)."""
     groups = offset.size(-1) // len(dims)
     branches = [sample_along_reference(x, offset.narrow(-1, k * groups, groups), dim) for k, dim in enumerate(dims)]
     if identity:
@@ -19,23 +19,23 @@ def sample_reference(x: Tensor, offset: Tensor, dims: list[int], identity: bool)
 def sample_along_reference(x: Tensor, offset: Tensor, dim: int) -> Tensor:
     """``out[.., i, .., c] = x`` at position ``i + offset[.., i, .., c // S]`` of ``dim``, linearly interpolated."""
     dim = dim % x.dim()
-    behind = x.dim() - 1 - dim  # axes after dim, channels included
+    trailing = x.dim() - 1 - dim  # axes after dim, including channels
     length, groups = x.size(dim), offset.size(-1)
-    wide = torch.promote_types(offset.dtype, torch.float32)
-    here = torch.arange(length, device=x.device, dtype=wide).view([length] + [1] * behind)
+    dtype = torch.promote_types(offset.dtype, torch.float32)
+    index = torch.arange(length, device=x.device, dtype=dtype).view([length] + [1] * trailing)
 
-    # Below -1 and from L on both taps are outside, so clamping changes no value and turns infinities into numbers. Not
-    # at -1: there the right-hand difference is not zero, and clamp may pass no gradient at its bounds.
-    position = (here + offset.to(wide)).clamp(-2, length)
+    # Below -1 and from L on, both taps are outside: clamping changes no value there and makes infinities finite. The
+    # lower bound is not -1, where the right-hand difference is not zero but clamp may pass no gradient.
+    position = (index + offset.to(dtype)).clamp(-2, length)
     left = position.floor()
     fraction = (position - left).unsqueeze(-1)
 
-    # Tokens -2, -1, L and L + 1 are zero. A NaN position reads token -2, and stays NaN through its fraction.
+    # Pad with zeros for the tokens -2, -1, L and L + 1. A NaN position reads token -2; its fraction keeps the NaN.
     grouped = x.unflatten(-1, (groups, x.size(-1) // groups))
-    edge = list(grouped.shape)
-    edge[dim] = 2
-    outside = grouped.new_zeros(edge)
-    tokens = torch.cat([outside, grouped, outside], dim)
-    index = (left.nan_to_num(-2.0) + 2).long().unsqueeze(-1).expand(grouped.shape)
-    out = (1 - fraction) * tokens.gather(dim, index) + fraction * tokens.gather(dim, index + 1)
+    padding_shape = list(grouped.shape)
+    padding_shape[dim] = 2
+    padding = grouped.new_zeros(padding_shape)
+    padded = torch.cat([padding, grouped, padding], dim)
+    tap = (left.nan_to_num(-2.0) + 2).long().unsqueeze(-1).expand(grouped.shape)
+    out = (1 - fraction) * padded.gather(dim, tap) + fraction * padded.gather(dim, tap + 1)
     return out.flatten(-2).to(x.dtype)

@@ -1,4 +1,4 @@
-"""Predictions for picture files: computed, drawn, and written as files."""
+"""Predictions for image files: computed, described in text, drawn, and written to a folder."""
 
 from atmnet.predictions.answers import Answer, objects, ranking, regions
 from atmnet.predictions.prediction import Prediction, find_images, predict

@@ -1,4 +1,7 @@
-"""What is told of a picture: by a line, by a record for programs, and by a drawing."""
+"""A prediction for one image as a line of text, as a record for JSON, and as a drawing.
+
+Shapes: K classes; an image of H x W pixels.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,20 +15,20 @@ from torch import Tensor
 from atmnet.predictions.detections import draw_detections
 from atmnet.predictions.label_maps import draw_label_map
 
-_MOST = 6
-"""Classes to name in a line."""
+_MAX_CLASSES = 6
+"""Maximum number of classes in a line of text."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says to a picture.
+    """The prediction of a network for an image, in the forms that are shown and written.
 
     Attributes:
-        text: For a table.
-        record: For programs: what goes into JSON.
-        captions: For below the drawing.
-        draw: Makes the drawing.
-        size: Width and height of the picture.
+        text: One line, for a table.
+        record: The prediction as JSON values.
+        captions: Lines to show below the drawing.
+        draw: Returns the drawing.
+        size: Width and height of the image in pixels.
     """
 
     text: str
@@ -36,7 +39,7 @@ class Answer:
 
 
 def ranking(image: Image.Image, logits: Tensor, classes: list[str], top: int) -> Answer:
-    """Of a classifier: its ``top`` classes; logits (K,)."""
+    """The answer of a classifier with logits (K,): its ``top`` most probable classes."""
     best = logits.float().softmax(0).topk(min(top, len(classes)))
     pairs = [(classes[i], p) for i, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
     return Answer(
@@ -49,12 +52,19 @@ def ranking(image: Image.Image, logits: Tensor, classes: list[str], top: int) ->
 
 
 def objects(image: Image.Image, found: dict[str, Tensor], classes: list[str], threshold: float) -> Answer:
-    """Of a detector: what it found with a score of at least ``threshold``; see ``DetectionTask.outputs``."""
-    kept = found["scores"] >= threshold
-    found = {key: value[kept].cpu() for key, value in found.items()}
-    names = [classes[label] for label in found["labels"].tolist()]
-    scores, boxes = found["scores"].tolist(), found["boxes"].tolist()
-    counts = ", ".join(f"{count} {name}" for name, count in Counter(names).most_common(_MOST))
+    """The answer of a detector: the objects in ``found`` with a score of at least ``threshold``.
+
+    Args:
+        image: The image.
+        found: The output for it; see ``DetectionTask.outputs``.
+        classes: Names of the K classes.
+        threshold: Minimum score, 0 to 1.
+    """
+    is_shown = found["scores"] >= threshold
+    shown = {key: value[is_shown].cpu() for key, value in found.items()}
+    names = [classes[label] for label in shown["labels"].tolist()]
+    scores, boxes = shown["scores"].tolist(), shown["boxes"].tolist()
+    counts = ", ".join(f"{count} {name}" for name, count in Counter(names).most_common(_MAX_CLASSES))
     noun = "object" if len(names) == 1 else "objects"
     return Answer(
         f"{len(names)} {noun}" + (f": {counts}" if names else ""),
@@ -65,17 +75,17 @@ def objects(image: Image.Image, found: dict[str, Tensor], classes: list[str], th
             ]
         },
         [f"{len(names)} {noun}"],
-        lambda: draw_detections(image, found["boxes"], found["labels"], found["scores"], found.get("masks"), classes),
+        lambda: draw_detections(image, shown["boxes"], shown["labels"], shown["scores"], shown.get("masks"), classes),
         image.size,
     )
 
 
 def regions(image: Image.Image, label_map: Tensor, classes: list[str]) -> Answer:
-    """Of a segmenter: the shares of the classes; label map (H, W)."""
+    """The answer of a segmenter with a label map (H, W): the fraction of the pixels that each class covers."""
     label_map = label_map.cpu()
     shares = torch.bincount(label_map.flatten(), minlength=len(classes)) / label_map.numel()
     order = [i for i in shares.argsort(descending=True, stable=True).tolist() if shares[i] > 0]
-    text = "  ".join(f"{100 * shares[i]:5.1f} % {classes[i]}" for i in order[:_MOST])
+    text = "  ".join(f"{100 * shares[i]:5.1f} % {classes[i]}" for i in order[:_MAX_CLASSES])
     return Answer(
         text,
         {"regions": [{"class": classes[i], "share": shares[i].item()} for i in order]},

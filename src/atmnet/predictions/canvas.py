@@ -1,4 +1,4 @@
-"""A picture large enough to draw on, and a legend below it."""
+"""Enlarges an image to draw on, and adds a legend below it."""
 
 from collections.abc import Sequence
 
@@ -6,55 +6,56 @@ from PIL import Image, ImageDraw, ImageFont
 
 from atmnet.data import to_8_bits
 from atmnet.predictions.colours import Colour
-from atmnet.predictions.lettering import Font, cut
+from atmnet.predictions.lettering import Font, shorten
 
 TINY = 64
-"""Longest side up to which an image is pixel art: enlarged without smoothing."""
+"""Images whose longer side has at most this many pixels are enlarged without smoothing."""
 
-_LEAST_SIDE = 768
-"""Longer side to which smaller pictures are enlarged, about."""
+_MIN_SIDE = 768
+"""Approximate length in pixels to which the longer side of a smaller image is enlarged."""
 
-_LEAST_WIDTH = 240
-"""Of a picture with its legend."""
+_MIN_WIDTH = 240
+"""Minimum width in pixels of an image with a legend."""
 
-_PAPER = (255, 255, 255)
-_INK = (27, 29, 33)
-_FAINT = (99, 103, 111)
+_BACKGROUND = (255, 255, 255)
+_TEXT = (27, 29, 33)
+_MUTED_TEXT = (99, 103, 111)
 
-_MOST_ENTRIES = 30
+_MAX_ENTRIES = 30
 
 
 def enlarged(image: Image.Image) -> tuple[Image.Image, int]:
-    """``image`` as RGB, enlarged by a whole factor if it is small, and that factor."""
+    """``image`` as 8-bit RGB, enlarged by an integer factor if it is small, and this factor."""
     image = to_8_bits(image)
-    factor = max(1, round(_LEAST_SIDE / max(image.size)))
+    factor = max(1, round(_MIN_SIDE / max(image.size)))
     smooth = Image.Resampling.NEAREST if max(image.size) <= TINY else Image.Resampling.BICUBIC
     return image.resize((image.width * factor, image.height * factor), smooth), factor
 
 
 def font_for(image: Image.Image) -> Font:
-    """A font that is legible when the picture is seen as a whole."""
+    """A font whose size is legible when the whole image is on the screen."""
     return ImageFont.load_default(max(13, round(max(image.size) / 48)))
 
 
 def with_legend(image: Image.Image, entries: Sequence[tuple[Colour, str, str]], font: Font) -> Image.Image:
-    """``image`` with a strip below it: a patch of colour, a name and a remark for each entry, in columns."""
-    width = max(image.width, _LEAST_WIDTH)
+    """``image`` with a legend below it: for each entry (colour, name, remark) a patch of the colour and both texts."""
+    width = max(image.width, _MIN_WIDTH)
     size = round(font.getlength("nn"))
     gap, leading = size, round(1.7 * size)
     texts = [
-        (cut(name, font, round(width - 4 * gap - font.getlength(f" {remark}"))), remark)
-        for _, name, remark in entries[:_MOST_ENTRIES]
+        (shorten(name, font, round(width - 4 * gap - font.getlength(f" {remark}"))), remark)
+        for _, name, remark in entries[:_MAX_ENTRIES]
     ]
-    wide = [2 * gap + round(font.getlength(f"{name} {remark}")) for name, remark in texts]
-    if sum(wide) + gap * (len(wide) + 1) <= width:
-        columns, lefts = len(wide), [gap + sum(wide[:i]) + i * gap for i in range(len(wide))]
+    entry_widths = [2 * gap + round(font.getlength(f"{name} {remark}")) for name, remark in texts]
+    if sum(entry_widths) + gap * (len(entry_widths) + 1) <= width:
+        columns = len(entry_widths)
+        lefts = [gap + sum(entry_widths[:i]) + i * gap for i in range(columns)]
     else:
-        columns = max(1, (width - gap) // (max(wide) + gap))
-        lefts = [gap + i * (max(wide) + gap) for i in range(columns)]
-    more = len(entries) - len(texts)
-    rows = (-(-len(texts) // columns) if columns else 0) + (more > 0)
-    sheet = Image.new("RGB", (width, image.height + (rows * leading + gap if rows else 0)), _PAPER)
+        columns = max(1, (width - gap) // (max(entry_widths) + gap))
+        lefts = [gap + i * (max(entry_widths) + gap) for i in range(columns)]
+    hidden = len(entries) - len(texts)
+    rows = (-(-len(texts) // columns) if columns else 0) + (hidden > 0)
+    sheet = Image.new("RGB", (width, image.height + (rows * leading + gap if rows else 0)), _BACKGROUND)
     sheet.paste(image, ((width - image.width) // 2, 0))
     draw = ImageDraw.Draw(sheet)
     top = image.height + gap // 2 + leading // 2
@@ -62,8 +63,8 @@ def with_legend(image: Image.Image, entries: Sequence[tuple[Colour, str, str]], 
         left, middle = lefts[i % columns], top + i // columns * leading
         draw.rectangle((left, middle - size // 2, left + size, middle - size // 2 + size), fill=entries[i][0])
         text = left + round(1.5 * size)
-        draw.text((text, middle), name, font=font, fill=_INK, anchor="lm")
-        draw.text((text + font.getlength(f"{name} "), middle), remark, font=font, fill=_FAINT, anchor="lm")
-    if more > 0:
-        draw.text((gap, top + (rows - 1) * leading), f"and {more} more", font=font, fill=_FAINT, anchor="lm")
+        draw.text((text, middle), name, font=font, fill=_TEXT, anchor="lm")
+        draw.text((text + font.getlength(f"{name} "), middle), remark, font=font, fill=_MUTED_TEXT, anchor="lm")
+    if hidden > 0:
+        draw.text((gap, top + (rows - 1) * leading), f"and {hidden} more", font=font, fill=_MUTED_TEXT, anchor="lm")
     return sheet

@@ -1,4 +1,4 @@
-"""Text in pictures, with Pillow's own font."""
+"""Text in images, in Pillow's built-in font."""
 
 import unicodedata
 
@@ -7,8 +7,8 @@ from PIL import ImageFont
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def cut(line: str, font: Font, width: int) -> str:
-    """``line``, or as much of its beginning as fits ``width`` with an ellipsis."""
+def shorten(line: str, font: Font, width: int) -> str:
+    """``line`` if it fits ``width`` pixels, else as much of its beginning as fits together with an ellipsis."""
     line = drawable(" ".join(line.split()), font)
     if font.getlength(line) <= width:
         return line
@@ -18,9 +18,9 @@ def cut(line: str, font: Font, width: int) -> str:
 
 
 def drawable(line: str, font: Font) -> str:
-    """``line`` without accents that Pillow's font lacks, and a question mark for other characters that it lacks."""
+    """``line`` in characters that the font has: without accents, and with ? for each other character it lacks."""
     if line.isascii():
         return line
-    box = bytes(font.getmask("\uffff"))
+    missing_glyph = bytes(font.getmask("\uffff"))
     plain = "".join(c for c in unicodedata.normalize("NFKD", line) if not unicodedata.combining(c))
-    return "".join(c if c.isascii() or bytes(font.getmask(c)) != box else "?" for c in plain)
+    return "".join(c if c.isascii() or bytes(font.getmask(c)) != missing_glyph else "?" for c in plain)

@@ -1,4 +1,4 @@
-"""What a network says to picture files."""
+"""Runs a network on image files."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -14,7 +14,7 @@ from atmnet_cli.errors import UserError
 
 
 class Prediction(NamedTuple):
-    """A picture, with the task's output for it (see ``Task.outputs``); or why it could not be read."""
+    """An image file with the task's output for it (see ``Task.outputs``), or with the error that reading it gave."""
 
     path: Path
     image: Image.Image | None
@@ -23,45 +23,56 @@ class Prediction(NamedTuple):
 
 
 def find_images(paths: Sequence[str]) -> list[Path]:
-    """The files named, and all pictures below the folders named, in order.
+    """The files among ``paths`` and all images in the folders among them and their subfolders, in order.
 
     Raises:
-        UserError: Where a path does not exist, or there is no picture at all.
+        UserError: If a path does not exist, or there are no images.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)
+            files += sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)
         elif path.exists():
-            found.append(path)
+            files.append(path)
         else:
             raise UserError(f"images: {path}: no such file or folder")
-    if not found:
-        raise UserError(f"images: no pictures ({' '.join(EXTENSIONS)}) in {', '.join(paths)}")
-    return found
+    if not files:
+        raise UserError(f"images: no images ({' '.join(EXTENSIONS)}) in {', '.join(paths)}")
+    return files
 
 
 @torch.inference_mode()
 def predict(task: Task, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Iterator[Prediction]:
-    """What a task's network says to pictures, in order; broken ones are reported, not left out."""
+    """Run the task's network on image files and yield a prediction for each, in order.
+
+    An unreadable file yields a :class:`Prediction` with an error.
+
+    Args:
+        task: The task, with its network, which is moved to ``device`` and set to evaluation mode.
+        paths: Image files.
+        batch_size: Images per forward pass.
+        device: Device to compute on.
+    """
     model = task.network.model.to(device).eval()
     transform, mode = task.eval_transform(), image_mode(task.network.config)
     remaining = iter(paths)
     while names := list(islice(remaining, batch_size)):
-        read: list[Image.Image | str] = []
+        images: list[Image.Image | str] = []
         for path in names:
             try:
-                read.append(read_image(str(path), mode))
+                images.append(read_image(str(path), mode))
             except UnreadableImage as error:
-                read.append(str(error))
+                images.append(str(error))
         samples = [
-            Sample(*transform(image, task.empty_target(image)), []) for image in read if isinstance(image, Image.Image)
+            Sample(*transform(image, task.empty_target(image)), [])
+            for image in images
+            if isinstance(image, Image.Image)
         ]
         outputs: Iterator[Any] = iter(())
         if samples:
             batch = task.eval_collate(samples)
             outputs = iter(task.outputs(model, to_device(batch.images, device), to_device(batch.targets, device)))
-        for path, image in zip(names, read, strict=True):
+        for path, image in zip(names, images, strict=True):
             if isinstance(image, str):
                 yield Prediction(path, None, None, image)
             else:

@@ -1,6 +1,6 @@
-"""What a detector or segmenter found, as files for people and for other programs.
+"""Writes the predictions of a detector or segmenter to files: drawings, COCO results, label maps.
 
-Shapes: N objects of a picture of H x W pixels, K classes.
+Shapes: N objects in an image of H x W pixels, K classes.
 """
 
 from collections.abc import Sequence
@@ -20,79 +20,79 @@ _PALETTE_SIZE = 256
 
 
 class Results:
-    """A folder of drawings, with PNG label maps of a segmenter or COCO results of a detector.
+    """A folder of drawings, with the label maps of a segmenter or the COCO results of a detector.
 
-    Each picture NAME.jpg is drawn in NAME.png; pictures of one name in several folders become NAME, NAME_2, ... Its
-    label map is NAME_labels.png. All objects go to results.json, and the pictures and classes that it speaks of to
-    images.json, so that ``COCO("images.json").loadRes("results.json")`` reads both. Where all names are numbers, as
-    COCO's are, these are the image ids; else pictures are numbered from 1.
+    For an image NAME.jpg the drawing is NAME.png and the label map NAME_labels.png. Images of the same name in several
+    folders become NAME, NAME_2, ... The objects of all images are in results.json, and the images and classes that it
+    refers to are in images.json, so that ``COCO("images.json").loadRes("results.json")`` reads both. If all names are
+    numbers, as in COCO, these are the image ids; else images are numbered from 1.
 
     Args:
-        folder: Made where it does not exist. Files of the same names in it are replaced.
+        folder: Folder to write to; created if it does not exist. Existing files of the same names are replaced.
         classes: Names of the K classes.
         category_ids: COCO's ids of the classes, for a detector.
 
     Raises:
-        UserError: Where ``folder`` is a file.
+        UserError: If ``folder`` is a file.
     """
 
     def __init__(self, folder: Path, classes: list[str], category_ids: Sequence[int]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise UserError(f"output: {folder}: expected a folder, but there is a file in its place") from error
+            raise UserError(f"output: {folder}: expected a folder, but there is a file of this name") from error
         self.folder = folder
         self.classes = classes
         self.category_ids = list(category_ids)
         self._names: set[str] = set()
-        self._pictures: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
+        self._images: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
 
     def add(self, path: Path, output: Any, answer: Answer) -> None:
-        """Write what there is of one picture.
+        """Write the drawing of one image and, for a segmenter, its label map; keep the objects for :meth:`close`.
 
         Args:
-            path: Of the picture.
-            output: Of the task's network: see ``DetectionTask.outputs`` and ``SegmentationTask.outputs``.
-            answer: Made of it.
+            path: Path of the image.
+            output: Output of the task's network; see ``DetectionTask.outputs`` and ``SegmentationTask.outputs``.
+            answer: The answer made from ``output``.
 
         Raises:
-            UserError: Where the picture lies in the folder to write to, and might be replaced.
+            UserError: If the image is in the folder to write to, where it might be replaced.
         """
         if path.parent.resolve() == self.folder.resolve():
-            raise UserError(f"output: {self.folder}: holds pictures to predict; expected another folder")
+            raise UserError(f"output: {self.folder}: this folder contains the images to predict; expected another one")
         name = self._free_name(path.stem)
         save_png(answer.draw(), self.folder / f"{name}.png")
         if isinstance(output, Tensor):
             save_png(label_map_image(output, len(self.classes)), self.folder / f"{name}_labels.png")
         else:
-            self._pictures.append((path, answer.size, coco_results(output, self.category_ids)))
+            self._images.append((path, answer.size, coco_results(output, self.category_ids)))
 
     def close(self) -> None:
-        """Write the COCO results of a detector."""
-        if not self._pictures:
+        """Write results.json and images.json of a detector; do nothing for a segmenter."""
+        if not self._images:
             return
-        stems = [path.stem for path, _, _ in self._pictures]
+        stems = [path.stem for path, _, _ in self._images]
         numbers = [int(stem) for stem in stems if stem.isascii() and stem.isdigit()]
         ids = numbers if len(set(numbers)) == len(stems) else list(range(1, len(stems) + 1))
         images = [
             {"id": number, "file_name": str(path), "width": width, "height": height}
-            for number, (path, (width, height), _) in zip(ids, self._pictures, strict=True)
+            for number, (path, (width, height), _) in zip(ids, self._images, strict=True)
         ]
         categories = [
             {"id": number, "name": name} for number, name in zip(self.category_ids, self.classes, strict=True)
         ]
-        found = [
-            {"image_id": number, **one}
-            for number, (_, _, each) in zip(ids, self._pictures, strict=True)
-            for one in each
+        results = [
+            {"image_id": number, **result}
+            for number, (_, _, image_results) in zip(ids, self._images, strict=True)
+            for result in image_results
         ]
-        write_json(self.folder / "results.json", found)
+        write_json(self.folder / "results.json", results)
         write_json(
             self.folder / "images.json", {"info": {}, "images": images, "categories": categories, "annotations": []}
         )
 
     def _free_name(self, stem: str) -> str:
-        """``stem``, or with a number where it would meet another picture's files, on any file system."""
+        """``stem``, with a number appended if another image's files have this name, ignoring case."""
         number, name = 1, stem
         while not self._names.isdisjoint(files := {name.casefold(), f"{name}_labels".casefold()}):
             number += 1
@@ -102,18 +102,18 @@ class Results:
 
 
 def coco_results(output: dict[str, Tensor], category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The objects of a picture in COCO's format of results, but without its image id.
+    """The objects of an image in COCO's results format, without the image id.
 
     Args:
-        output: boxes (N, 4) as x0 y0 x1 y1, labels (N,) from 0, scores (N,), and perhaps masks (N, 1, H, W), booleans
-            or probabilities, of which more than a half counts.
-        category_ids: By label.
+        output: boxes (N, 4) as x0 y0 x1 y1, labels (N,) from 0, scores (N,), and optionally masks (N, 1, H, W),
+            booleans, or probabilities, which count where they exceed 0.5.
+        category_ids: COCO's category id of each label.
 
     Raises:
-        UserError: Where there are masks and faster-coco-eval is not installed.
+        UserError: If there are masks and faster-coco-eval is not installed.
     """
     boxes, labels, scores = (output[name].cpu().tolist() for name in ("boxes", "labels", "scores"))
-    found: list[dict[str, Any]] = [
+    results: list[dict[str, Any]] = [
         {"category_id": category_ids[label], "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
         for (x0, y0, x1, y1), label, score in zip(boxes, labels, scores, strict=True)
     ]
@@ -121,16 +121,21 @@ def coco_results(output: dict[str, Tensor], category_ids: Sequence[int]) -> list
         try:
             from faster_coco_eval.core.mask import encode
         except ImportError as error:
-            raise UserError(f"run lengths of masks need {error.name}: pip install 'atmnet[dense]'") from error
-        for one, mask in zip(found, output["masks"].cpu(), strict=True):
+            raise UserError(
+                f"masks in results.json need the package {error.name}: pip install 'atmnet[dense]'"
+            ) from error
+        for result, mask in zip(results, output["masks"].cpu(), strict=True):
             pixels = (mask.reshape(mask.shape[-2:]) > 0.5).numpy().astype(np.uint8)
             rle = encode(np.asfortranarray(pixels))
-            one["segmentation"] = {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode()}
-    return found
+            result["segmentation"] = {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode()}
+    return results
 
 
 def label_map_image(label_map: Tensor, count: int) -> Image.Image:
-    """A label map (H, W) as a picture: of up to 255 classes with their colours as its palette, of more with 16 bits."""
+    """A label map (H, W) of ``count`` classes as an image.
+
+    Up to 255 classes give 8 bits with the class colours as palette, more give 16 bits.
+    """
     labels = label_map.cpu().numpy()
     if count >= _PALETTE_SIZE:
         return Image.fromarray(labels.astype(np.uint16))
@@ -142,6 +147,6 @@ def label_map_image(label_map: Tensor, count: int) -> Image.Image:
 
 
 def save_png(image: Image.Image, path: Path) -> None:
-    """Replace ``path`` by ``image``, atomically."""
-    with replacing(path) as beside:
-        image.save(beside, "PNG")
+    """Write ``image`` to ``path`` as PNG, replacing an older file atomically."""
+    with replacing(path) as temporary:
+        image.save(temporary, "PNG")

@@ -7,31 +7,31 @@ from PIL import Image, ImageDraw, ImageFont
 
 from atmnet.data import to_8_bits
 from atmnet.predictions.canvas import TINY
-from atmnet.predictions.lettering import cut
+from atmnet.predictions.lettering import shorten
 
-_PAPER = (255, 255, 255)
+_BACKGROUND = (255, 255, 255)
 _TILE = (243, 243, 239)
-_INK = ((27, 29, 33), (99, 103, 111))
-"""Of the first caption line, and of the others."""
+_TEXT = ((27, 29, 33), (99, 103, 111))
+"""Colours of the first caption line and of the others."""
 
-_MOST_LINES = 3
+_MAX_LINES = 3
 
 
 def contact_sheet(
     tiles: Sequence[tuple[Image.Image, list[str]]], columns: int | None = None, tile: int = 160
 ) -> Image.Image:
-    """Thumbnails side by side, each on a square of its own, with up to three caption lines under each.
+    """Thumbnails in a grid of squares, with up to three caption lines below each.
 
-    Nothing is distorted. Images of at most 64 pixels are enlarged by whole factors without smoothing; others are
-    fitted smoothly. Captions that are too long end in an ellipsis.
+    Thumbnails keep their aspect ratio. Images of at most 64 pixels are enlarged by an integer factor without smoothing,
+    others are resized smoothly. Captions that are too long end in an ellipsis.
 
     Args:
         tiles: (image, caption lines); at least one.
-        columns: Tiles a row; default a sheet somewhat wider than high.
+        columns: Tiles per row; by default the sheet is somewhat wider than high.
         tile: Side of a square in pixels; at least 16.
 
     Raises:
-        ValueError: For no tiles, or ``columns`` or ``tile`` too small.
+        ValueError: If there are no tiles, or ``columns`` or ``tile`` is too small.
     """
     if not tiles:
         raise ValueError("tiles: got none, expected at least one")
@@ -44,28 +44,28 @@ def contact_sheet(
 
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
-    lines = min(max(len(captions) for _, captions in tiles), _MOST_LINES)
+    lines = min(max(len(captions) for _, captions in tiles), _MAX_LINES)
     gap = max(4, tile // 10)
     size = max(11, round(tile / 11.5))
     font = ImageFont.load_default(size)
     leading = round(size * 1.3)
     text = lines * leading + gap // 2 if lines else 0
 
-    sheet = Image.new("RGB", (columns * (tile + gap) + gap, rows * (tile + text + gap) + gap), _PAPER)
+    sheet = Image.new("RGB", (columns * (tile + gap) + gap, rows * (tile + text + gap) + gap), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for i, (image, captions) in enumerate(tiles):
         left, top = gap + i % columns * (tile + gap), gap + i // columns * (tile + text + gap)
         sheet.paste(_TILE, (left, top, left + tile, top + tile))
-        thumbnail = _fitted(to_8_bits(image), tile)
+        thumbnail = _fit(to_8_bits(image), tile)
         sheet.paste(thumbnail, (left + (tile - thumbnail.width) // 2, top + (tile - thumbnail.height) // 2))
-        for n, line in enumerate(captions[:_MOST_LINES]):
-            place = (left, top + tile + gap // 2 + n * leading)
-            draw.text(place, cut(line, font, tile), font=font, fill=_INK[min(n, 1)])
+        for n, line in enumerate(captions[:_MAX_LINES]):
+            position = (left, top + tile + gap // 2 + n * leading)
+            draw.text(position, shorten(line, font, tile), font=font, fill=_TEXT[min(n, 1)])
     return sheet
 
 
-def _fitted(image: Image.Image, side: int) -> Image.Image:
-    """``image`` as large as it fits a square of ``side``; tiny ones by a whole factor."""
+def _fit(image: Image.Image, side: int) -> Image.Image:
+    """``image`` resized to fit a square of ``side`` pixels; tiny images by an integer factor."""
     scale = side / max(image.size)
     if max(image.size) <= TINY and scale >= 1:
         return image.resize((image.width * int(scale), image.height * int(scale)), Image.Resampling.NEAREST)

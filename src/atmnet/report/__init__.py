@@ -1,4 +1,4 @@
-"""The report of a training run: one HTML file with curves, confusions, mistakes and where the network looks."""
+"""The report of a training run: an HTML file with learning curves, confusion matrix, mistakes, and sampling offsets."""
 
 from atmnet.report.content import Example, Report
 from atmnet.report.page import write_report

@@ -1,49 +1,47 @@
-"""A query token and the arcs to the places it samples, as SVG. report.js draws the same when the token moves.
+"""A query token and arcs to the places that it samples, as SVG. report.js draws the same when the user moves the token.
 
-Coordinates are tokens: (0, 0) is the top left corner of the picture, a token's centre is at its index plus a half.
+Coordinates are in tokens: (0, 0) is the top left corner of the image, and the centre of a token is at its index + 0.5.
 """
 
 import torch
 from torch import Tensor
 
+from atmnet.report.drawing import BAR_START, BAR_WIDTH, BULGE, DIGITS, DOT, MARGIN, MIN_BAR, MIN_BAR_SCALE
 from atmnet.report.field import Field
 
-MARGIN = 0.045
-"""How far outside the picture places are drawn, as a share of its side; those further stop there."""
 
-BULGE = 0.95
-"""Largest bulge of an arc, as a share of its length."""
-
-
-def scene(field: Field, picture: str, row: int, column: int) -> str:
+def scene_svg(field: Field, picture: str, row: int, column: int) -> str:
     """All layers of a panel, for an svg element whose viewBox is the token grid.
 
     Args:
         field: The offsets.
-        picture: id of the image element, of 1 x 1 units.
-        row: Of the query token, among the query tokens.
-        column: Likewise.
+        picture: id of the image element, which has a size of 1 x 1.
+        row: Row of the query token among the query tokens.
+        column: Column of the query token among the query tokens.
     """
     h, w = field.height, field.width
     density = " fine" if max(w, h) > 16 else " many" if max(w, h) > 8 else ""
     lines = "".join(f"M{i} 0v{h}" for i in range(1, w)) + "".join(f"M0 {i}h{w}" for i in range(1, h))
-    arrows = "" if field.alone else query(field, row, column)
+    query = "" if field.is_single_token else query_svg(field, row, column)
     return (
         f'<use href="#{picture}" transform="scale({w} {h})"/><rect class="scrim" width="{w}" height="{h}"/>'
-        f'<path class="grid{density}" d="{lines}"/><g class="query">{arrows}</g>'
+        f'<path class="grid{density}" d="{lines}"/><g class="query">{query}</g>'
     )
 
 
-def query(field: Field, row: int, column: int) -> str:
-    """The query token, its row and column, and one arc and one dot for each place; hollow dots outside the picture."""
+def query_svg(field: Field, row: int, column: int) -> str:
+    """The query token with its row and column, and an arc and a dot for each place. Dots outside the image are hollow.
+
+    ``row`` and ``column`` are indices among the query tokens, here and in the functions below.
+    """
     i, j = int(field.queries(1)[row]), int(field.queries(0)[column])
     svg = (
         f'<path class="w band" d="M0 {i}h{field.width}v1H0z"/><path class="h band" d="M{j} 0v{field.height}h1V0z"/>'
         f'<path class="token" d="M{j} {i}h1v1h-1z"/>'
     )
-    for axis, (length, across) in enumerate([(field.width, field.height), (field.height, field.width)]):
+    for axis, (length, other_length) in enumerate([(field.width, field.height), (field.height, field.width)]):
         start, line = (j + 0.5, i + 0.5) if axis == 0 else (i + 0.5, j + 0.5)
-        offsets = field.shown[row, column, axis].tolist()
+        offsets = field.drawn[row, column, axis].tolist()
         arcs: list[str] = []
         dots: list[str] = []
         hollow: list[str] = []
@@ -52,12 +50,14 @@ def query(field: Field, row: int, column: int) -> str:
                 continue
             end = min(max(start + offset, -MARGIN * length), (1 + MARGIN) * length)
             bulge = ((2 * n + 1) / len(offsets) - 1) * BULGE * abs(end - start)
-            bulge = min(max(bulge, -2 * line), 2 * (across - line))  # an arc goes half as far: stay in the picture
-            out = not 0 <= end <= length
+            bulge = min(
+                max(bulge, -2 * line), 2 * (other_length - line)
+            )  # a curve bulges half as far, so it stays inside
+            is_outside = not 0 <= end <= length
             target = _point(axis, end, line)
             curve = f"M{_point(axis, start, line)}Q{_point(axis, (start + end) / 2, line + bulge)} {target}"
-            arcs.append(f'<path{" class=out" if out else ""} d="{curve}"/>')
-            (hollow if out else dots).append(f"M{target}h.001")
+            arcs.append(f'<path{" class=out" if is_outside else ""} d="{curve}"/>')
+            (hollow if is_outside else dots).append(f"M{target}{DOT}")
         svg += f'<g class="{"wh"[axis]}">{"".join(arcs)}<path class="dot" d="{"".join(dots)}"/>'
         if hollow:
             svg += f'<path class="dot out" d="{"".join(hollow)}"/><path class="hole" d="{"".join(hollow)}"/>'
@@ -65,39 +65,51 @@ def query(field: Field, row: int, column: int) -> str:
     return svg
 
 
-def readings(field: Field, row: int, column: int) -> tuple[Tensor, Tensor]:
-    """How much of the samples comes from each column (W) and from each row (H): shares, before what reads zero."""
+def read_shares(field: Field, row: int, column: int) -> tuple[Tensor, Tensor]:
+    """The shares of the samples that are read from each column, (W,), and from each row, (H,).
+
+    The sum is less than 1 if some places are outside, where samples are zero.
+    """
     shares = []
     for axis, index in enumerate((int(field.queries(0)[column]), int(field.queries(1)[row]))):
-        places = field.shown[row, column, axis].nan_to_num(torch.inf) + index
+        places = field.drawn[row, column, axis].nan_to_num(torch.inf) + index
         tokens = torch.arange(field.offsets.size(2 - axis)).view(-1, 1)
         shares.append((1 - (places - tokens).abs()).clamp(min=0).mean(1))
     return shares[0], shares[1]
 
 
-def outside(field: Field, row: int, column: int) -> tuple[int, int]:
-    """How many of a query's places lie outside the picture, and of how many."""
+def count_outside(field: Field, row: int, column: int) -> tuple[int, int]:
+    """The number of a query's places that lie outside the image, and the number of all its places."""
     count = 0
     for axis, index in enumerate((int(field.queries(0)[column]), int(field.queries(1)[row]))):
-        places = field.shown[row, column, axis] + index
+        places = field.drawn[row, column, axis] + index
         count += int(((places < -0.5) | (places > field.offsets.size(2 - axis) - 0.5)).sum())
-    return count, field.shown[row, column].numel()
+    return count, field.drawn[row, column].numel()
 
 
-def bars(shares: Tensor, across: bool, most: float) -> str:
-    """Bars for :func:`readings` in units of tokens by 0..1: hanging from the top if ``across``, else from the left."""
+def bars_svg(shares: Tensor, across: bool, longest: float) -> str:
+    """Bars for :func:`read_shares`, in tokens by 0 to 1.
+
+    Args:
+        shares: The shares.
+        across: Whether the bars stand side by side and hang from the top, as for columns; else they start at the left.
+        longest: The share whose bar has the length 1.
+    """
     path = []
-    for i, share in enumerate((shares / max(most, 1e-6)).tolist()):
-        if share > 0.002:
+    for i, length in enumerate((shares / max(longest, MIN_BAR_SCALE)).tolist()):
+        if length > MIN_BAR:
+            start, end = f"{i + BAR_START:g}", _number(length)
             path.append(
-                f"M{i + 0.08:g} 0h.84v{_short(share)}h-.84z" if across else f"M0 {i + 0.08:g}v.84h{_short(share)}v-.84z"
+                f"M{start} 0h{BAR_WIDTH}v{end}h-{BAR_WIDTH}z"
+                if across
+                else f"M0 {start}v{BAR_WIDTH}h{end}v-{BAR_WIDTH}z"
             )
     return f'<path class="{"w" if across else "h"}" d="{"".join(path)}"/>'
 
 
-def _point(axis: int, along: float, aside: float) -> str:
-    return f"{_short(along)} {_short(aside)}" if axis == 0 else f"{_short(aside)} {_short(along)}"
+def _point(axis: int, along: float, across: float) -> str:
+    return f"{_number(along)} {_number(across)}" if axis == 0 else f"{_number(across)} {_number(along)}"
 
 
-def _short(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+def _number(value: float) -> str:
+    return f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""The section with the confusion matrix, or with its worst parts where the classes are many. K classes."""
+"""The section with the confusion matrix or, for many classes, with its largest errors. K classes."""
 
 from html import escape
 
@@ -6,32 +6,32 @@ from torch import Tensor
 
 from atmnet.report.content import percent
 
-_MOST_CLASSES = 40
-_ROWS = 20
+_MAX_MATRIX_CLASSES = 40
+_MAX_ROWS = 20
 
 
 def confusion_section(confusion: Tensor, classes: list[str]) -> str:
-    """HTML of the section for ``confusion`` (K, K), rows the true class; empty where nothing was counted."""
+    """HTML of the section for ``confusion`` (K, K), whose rows are the true classes; empty if all counts are 0."""
     counts = confusion.tolist()
     total = int(confusion.sum())
     if total == 0:
         return ""
-    right = int(confusion.diagonal().sum())
-    body = _matrix(counts, classes) if len(classes) <= _MOST_CLASSES else _worst(counts, classes)
+    correct = int(confusion.diagonal().sum())
+    body = _matrix(counts, classes) if len(classes) <= _MAX_MATRIX_CLASSES else _error_tables(counts, classes)
     return (
-        f'<section id="confusion"><h2>What it confuses</h2><p class="lead">{right:,} of {total:,} images were '
-        f"recognised ({percent(right / total, 1)}). {_commonest(counts, classes)}</p>{body}</section>"
+        f'<section id="confusion"><h2>What it confuses</h2><p class="lead">{correct:,} of {total:,} images were '
+        f"recognised ({percent(correct / total, 1)}). {_most_frequent_error(counts, classes)}</p>{body}</section>"
     )
 
 
-def _pairs(counts: list[list[int]]) -> list[tuple[int, int, int]]:
-    """(count, true, predicted) of every error, the most frequent first."""
+def _errors(counts: list[list[int]]) -> list[tuple[int, int, int]]:
+    """(count, true class, predicted class) of each kind of error, the most frequent first."""
     errors = [(n, i, j) for i, row in enumerate(counts) for j, n in enumerate(row) if n and i != j]
     return sorted(errors, key=lambda error: (-error[0], error[1:]))
 
 
-def _commonest(counts: list[list[int]], classes: list[str]) -> str:
-    errors = _pairs(counts)
+def _most_frequent_error(counts: list[list[int]], classes: list[str]) -> str:
+    errors = _errors(counts)
     if not errors:
         return "There was no error."
     n, i, j = errors[0]
@@ -47,20 +47,20 @@ def _matrix(counts: list[list[int]], classes: list[str]) -> str:
     head = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
     rows = []
     for i, row in enumerate(counts):
-        of = sum(row)
+        total = sum(row)
         cells = []
         for j, n in enumerate(row):
             kind = "right" if i == j else "wrong"
             if n == 0:
                 cells.append(f'<td class="{kind}"></td>' if i == j else "<td></td>")
                 continue
-            share = n / of
-            # Square root: one error in fifty should be seen.
+            share = n / total
+            # The square root makes rare errors visible: one in fifty should be seen.
             cells.append(
                 f'<td class="{kind}{" strong" if share > 0.45 else ""}" style="--v:{100 * share**0.5:.0f}%" '
-                f'title="true {names[i]}, predicted {names[j]}: {n} of {of}">{n}</td>'
+                f'title="true {names[i]}, predicted {names[j]}: {n} of {total}">{n}</td>'
             )
-        recall = percent(row[i] / of) if of else "–"
+        recall = percent(row[i] / total) if total else "–"
         rows.append(f'<tr><th scope="row">{names[i]}</th>{"".join(cells)}<td class="recall">{recall}</td></tr>')
     return (
         '<p class="key"><i class="right"></i> right <i class="wrong"></i> wrong; stronger for a larger share of the '
@@ -70,22 +70,22 @@ def _matrix(counts: list[list[int]], classes: list[str]) -> str:
     )
 
 
-def _worst(counts: list[list[int]], classes: list[str]) -> str:
-    """Two tables: the most frequent errors and the classes of the lowest recall."""
-    pairs = "".join(
+def _error_tables(counts: list[list[int]], classes: list[str]) -> str:
+    """Two tables: the most frequent errors, and the classes with the lowest recall."""
+    errors = "".join(
         f'<tr><td class="n">{n:,}</td><td>{escape(classes[i])}</td><td>{escape(classes[j])}</td>'
         f"<td>{_bar(n / sum(counts[i]), 'wrong')}</td></tr>"
-        for n, i, j in _pairs(counts)[:_ROWS]
+        for n, i, j in _errors(counts)[:_MAX_ROWS]
     )
     recalls = sorted((row[i] / sum(row), i, sum(row)) for i, row in enumerate(counts) if sum(row))
     worst = "".join(
-        f'<tr><td>{escape(classes[i])}</td><td class="n">{of:,}</td><td>{_bar(share, "right")}</td></tr>'
-        for share, i, of in recalls[:_ROWS]
+        f'<tr><td>{escape(classes[i])}</td><td class="n">{total:,}</td><td>{_bar(share, "right")}</td></tr>'
+        for share, i, total in recalls[:_MAX_ROWS]
     )
     return (
         '<div class="tables"><div class="scroll"><table class="worst"><caption>The most frequent errors</caption>'
         "<thead><tr><th>times</th><th>true</th><th>predicted</th><th>share of the class</th></tr></thead>"
-        f'<tbody>{pairs}</tbody></table></div><div class="scroll"><table class="worst">'
+        f'<tbody>{errors}</tbody></table></div><div class="scroll"><table class="worst">'
         "<caption>The classes recognised least</caption><thead><tr><th>class</th><th>images</th><th>recall</th></tr>"
         f"</thead><tbody>{worst}</tbody></table></div></div>"
     )

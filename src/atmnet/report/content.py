@@ -1,4 +1,4 @@
-"""What a report is made from."""
+"""The contents of a report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 
 class Example(NamedTuple):
-    """One image and what the network said of it.
+    """One image and the prediction of the network for it.
 
     Attributes:
-        name: File name, or whatever identifies the image.
+        name: File name, or another text that identifies the image.
         image: The image as read, of any size.
-        target: True class, as an index into the classes; None if unknown.
-        predicted: Class of the highest probability.
+        target: Index of the true class; None if unknown.
+        predicted: Index of the class with the highest probability.
         confidence: That probability, 0 to 1.
     """
 
@@ -27,7 +27,7 @@ class Example(NamedTuple):
     confidence: float
 
     @property
-    def wrong(self) -> bool:
+    def is_mistake(self) -> bool:
         """Whether the true class is known and another one was predicted."""
         return self.target is not None and self.target != self.predicted
 
@@ -38,19 +38,19 @@ class Report:
 
     Attributes:
         title: Heading of the page.
-        model: In eval mode, on the CPU. Where it looks is shown if it contains an ATMNet.
-        preprocess: Image -> (C, h, w) as the model takes it.
-        mean: Per channel, or one for all; with ``std``, undoes the normalisation to show what the network saw.
-        std: Per channel, or one for all.
+        model: The network, in evaluation mode and on the CPU. If it contains an ATMNet, its offsets are shown.
+        preprocess: Maps an image to the model's input (C, h, w).
+        mean: Mean of the normalisation in ``preprocess``, per channel or one for all; undone to show the images.
+        std: Standard deviation of the normalisation, per channel or one for all.
         classes: Names of the K classes.
-        metrics: The lines of metrics.jsonl: kinds ``train`` and ``evaluate``; others are ignored.
-        confusion: (K, K) counts, rows the true class, columns the predicted.
-        mistakes: The most confident first.
-        examples: Images for "where the network looks": six to ten, say one a class.
-        facts: Label -> value, shown under the title.
+        metrics: The lines of metrics.jsonl. Kinds other than ``train`` and ``evaluate`` are ignored.
+        confusion: (K, K) counts; rows are true classes, columns are predicted ones.
+        mistakes: Mistakes, the most confident first.
+        examples: Images for the section "where the network looks"; six to ten, for example one per class.
+        facts: Label -> value, shown below the title.
 
     Raises:
-        ValueError: For a model in training mode, or a class index or table that does not fit ``classes``.
+        ValueError: If the model is in training mode, or a class index, ``confusion`` or ``std`` does not fit.
     """
 
     title: str
@@ -81,27 +81,27 @@ class Report:
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """0.123 -> '12 %', with a space that does not break; never '100 %' or '0 %' for what only rounds to it."""
+    """Format 0.123 as '12 %', with a non-breaking space. What only rounds to 0 or 100 % becomes '<1 %' or '>99 %'."""
     if share != share:
         return "–"
     value = 100 * share
-    least = 10.0**-digits
-    if 0 < value < least / 2:
-        return f"<\u202f{least:g}\u202f%"
-    if 100 - least / 2 <= value < 100:
-        return f">\u202f{100 - least:g}\u202f%"
+    unit = 10.0**-digits
+    if 0 < value < unit / 2:
+        return f"<\u202f{unit:g}\u202f%"
+    if 100 - unit / 2 <= value < 100:
+        return f">\u202f{100 - unit:g}\u202f%"
     return f"{value:.{digits}f}\u202f%"
 
 
 def caption(example: Example, classes: list[str]) -> str:
-    """What the network predicted for an example, as HTML: classes, probability, and the file's name."""
-    sure = percent(example.confidence)
-    said = escape(classes[example.predicted])
+    """The prediction for an example as HTML: classes, probability, and file name."""
+    confidence = percent(example.confidence)
+    predicted = escape(classes[example.predicted])
     if example.target is None:
-        verdict = f"<b>{said}</b> <span>predicted, {sure}</span>"
-    elif example.wrong:
+        verdict = f"<b>{predicted}</b> <span>predicted, {confidence}</span>"
+    elif example.is_mistake:
         true = escape(classes[example.target])
-        verdict = f'<b>{true}</b> <span>taken for <em class="wrong">{said}</em>, {sure}</span>'
+        verdict = f'<b>{true}</b> <span>taken for <em class="wrong">{predicted}</em>, {confidence}</span>'
     else:
-        verdict = f"<b>{said}</b> <span>recognised, {sure}</span>"
+        verdict = f"<b>{predicted}</b> <span>recognised, {confidence}</span>"
     return f'{verdict} <span class="file">{escape(example.name)}</span>'

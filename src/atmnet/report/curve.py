@@ -6,22 +6,27 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-_MOST_POINTS = 400
-_MARKED = 60
-"""Up to how many points of a line are marked one by one."""
+from atmnet.report.drawing import DOT
+
+_MAX_POINTS = 400
+_MAX_MARKED = 60
+"""Maximum number of points of a line for which each point is marked."""
+
+Point = tuple[float, float, str]
+"""x and y in 0 to 1 from the top left of a panel, and the text to show there."""
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """One panel.
+    """The contents of one panel.
 
     Attributes:
-        title: What is shown.
-        unit: After a value that is read off.
-        raw: (epoch, value) pairs to draw lightly.
-        line: Those to draw strongly, which the pointer reads off.
-        low: Lowest value of the axis, or a little more.
-        high: Highest value of the axis, or a little less.
+        title: Name of the quantity.
+        unit: Unit, which is appended to a value.
+        raw: (epoch, value) pairs of the faint line behind.
+        line: (epoch, value) pairs of the line in front, whose values the pointer shows.
+        low: Lower end of the axis, before it is extended to a tick.
+        high: Upper end of the axis, before it is extended to a tick.
     """
 
     title: str
@@ -32,20 +37,20 @@ class _Curve:
     high: float
 
 
-def curve_section(metrics: Sequence[dict[str, Any]]) -> tuple[str, list[list[list[Any]]]]:
-    """HTML of the section, and for each panel the points [x, y, text] (x, y in 0..1) to read off; empty without any."""
+def curve_section(metrics: Sequence[dict[str, Any]]) -> tuple[str, list[list[Point]]]:
+    """HTML of the section, and for each panel the points that the pointer shows; both empty if there are no metrics."""
     loss = _series(metrics, "train", "loss")
     top1 = _series(metrics, "evaluate", "top1")
     curves = []
     if loss:
-        thin = _thinned(loss)
-        values = [value for _, value in thin]
+        thinned = _thinned(loss)
+        values = [value for _, value in thinned]
         low = min(0.0, *values)
-        curves.append(_Curve("Training loss", "", thin, _smoothed(thin), low, max(*values, low + 0.1)))
+        curves.append(_Curve("Training loss", "", thinned, _smoothed(thinned), low, max(*values, low + 0.1)))
     if top1:
         values = [value for _, value in top1]
-        room = 0.06 * max(max(values) - min(values), 2.0)
-        low, high = max(min(values) - room, 0.0), min(max(values) + room, 100.0)
+        padding = 0.06 * max(max(values) - min(values), 2.0)
+        low, high = max(min(values) - padding, 0.0), min(max(values) + padding, 100.0)
         curves.append(_Curve("Evaluation accuracy", "\u202f%", [], top1, low, high))
     if not curves:
         return "", []
@@ -59,28 +64,28 @@ def curve_section(metrics: Sequence[dict[str, Any]]) -> tuple[str, list[list[lis
 
 
 def _series(metrics: Sequence[dict[str, Any]], kind: str, key: str) -> list[tuple[float, float]]:
-    """(epoch, value) of the lines of a kind that have both as finite numbers."""
+    """(epoch, value of ``key``) of the lines of a kind for which both are finite numbers."""
     pairs = [(line.get("epoch"), line.get(key)) for line in metrics if line.get("kind") == kind]
     numbers = [(float(x), float(y)) for x, y in pairs if isinstance(x, int | float) and isinstance(y, int | float)]
     return [(x, y) for x, y in numbers if math.isfinite(x) and math.isfinite(y)]
 
 
 def _thinned(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most ``_MOST_POINTS``: means of consecutive pairs."""
-    size = -(-len(pairs) // _MOST_POINTS)
+    """At most ``_MAX_POINTS`` pairs, each the mean of several consecutive ones."""
+    size = -(-len(pairs) // _MAX_POINTS)
     parts = [pairs[i : i + size] for i in range(0, len(pairs), size)]
     return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]
 
 
 def _smoothed(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Mean over a window of about a fifteenth of the curve, narrower at its ends."""
+    """The moving average over a window of about 1/15 of the curve, which is narrower at the ends."""
     half = len(pairs) // 30
-    smooth = []
+    smoothed = []
     for i, (x, _) in enumerate(pairs):
         reach = min(half, i, len(pairs) - 1 - i)
         window = pairs[i - reach : i + reach + 1]
-        smooth.append((x, sum(y for _, y in window) / len(window)))
-    return smooth
+        smoothed.append((x, sum(y for _, y in window) / len(window)))
+    return smoothed
 
 
 def _summary(loss: list[tuple[float, float]], top1: list[tuple[float, float]]) -> str:
@@ -97,32 +102,34 @@ def _summary(loss: list[tuple[float, float]], top1: list[tuple[float, float]]) -
     return " ".join(sentences)
 
 
-def _panel(index: int, curve: _Curve, end: float) -> tuple[str, list[list[Any]]]:
-    """HTML of one panel whose epochs go from 0 to ``end``, and the points to read off."""
+def _panel(index: int, curve: _Curve, end: float) -> tuple[str, list[Point]]:
+    """HTML of a panel whose epochs go from 0 to ``end``, and the points that the pointer shows."""
     end = max(end, 1e-9)
     ticks = _ticks(curve.low, curve.high)
     low, high = min(curve.low, ticks[0]), max(curve.high, ticks[-1])
 
-    def place(pair: tuple[float, float]) -> tuple[float, float]:
-        """Shares of the panel's width and height, from the top left."""
+    def position(pair: tuple[float, float]) -> tuple[float, float]:
+        """x and y in 0 to 1 from the top left of the panel."""
         return pair[0] / end, 1 - (pair[1] - low) / (high - low)
 
     rules, labels = [], []
     for tick in ticks:
-        y = 100 * place((0, tick))[1]
+        y = 100 * position((0, tick))[1]
         rules.append(f'<path class="rule" d="M0 {y:.2f}h100"/>')
         labels.append(f'<span class="y" style="top:{y:.2f}%">{tick:g}</span>')
     labels += [
         f'<span class="x" style="left:{100 * t / end:.2f}%">{t:g}</span>' for t in _ticks(0.0, end) if t <= end * 1.001
     ]
 
-    line = [place(pair) for pair in curve.line]
+    line = [position(pair) for pair in curve.line]
     marks = (
-        "".join(f"M{100 * x:.2f} {100 * y:.2f}h.001" for x, y in line) if len(line) <= _MARKED and not curve.raw else ""
+        "".join(f"M{100 * x:.2f} {100 * y:.2f}{DOT}" for x, y in line)
+        if len(line) <= _MAX_MARKED and not curve.raw
+        else ""
     )
     digits = 1 if curve.unit else 3
     points = [
-        [round(x, 4), round(y, 4), f"{value:.{digits}f}{curve.unit} at epoch {epoch:.4g}"]
+        (round(x, 4), round(y, 4), f"{value:.{digits}f}{curve.unit} at epoch {epoch:.4g}")
         for (epoch, value), (x, y) in zip(curve.line, line, strict=True)
     ]
     x, y = line[-1]
@@ -130,9 +137,9 @@ def _panel(index: int, curve: _Curve, end: float) -> tuple[str, list[list[Any]]]
         f'<figure class="curve" data-curve="{index}"><figcaption><b>{escape(curve.title)}</b>'
         f'<output>{points[-1][2]}</output></figcaption><div class="area">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(curve.title)}">'
-        f'{"".join(rules)}<path class="raw" d="{_path([place(pair) for pair in curve.raw])}"/>'
+        f'{"".join(rules)}<path class="raw" d="{_path([position(pair) for pair in curve.raw])}"/>'
         f'<path class="line" d="{_path(line)}"/><path class="mark" d="{marks}"/>'
-        f'<path class="cursor" d="M{100 * x:.2f} 0v100"/><path class="point" d="M{100 * x:.2f} {100 * y:.2f}h.001"/>'
+        f'<path class="cursor" d="M{100 * x:.2f} 0v100"/><path class="point" d="M{100 * x:.2f} {100 * y:.2f}{DOT}"/>'
         f'</svg>{"".join(labels)}</div><p class="axis">epochs</p></figure>'
     )
     return html, points
@@ -143,7 +150,7 @@ def _path(points: list[tuple[float, float]]) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Four to eight round numbers that enclose ``high`` and begin at ``low`` or a little above."""
+    """Four to eight round numbers: from the first one from ``low`` on to the first one that reaches ``high``."""
     span = max(high - low, 1e-6)
     power = 10.0 ** math.floor(math.log10(span / 3))
     step = next(power * m for m in (10, 5, 2, 1) if span / (power * m) >= 3)

@@ -1,16 +1,16 @@
-"""The section "where the network looks": one large picture to point into, and all pictures small."""
+"""The section "where the network looks": a large image to point into, and a strip of small ones per example."""
 
 from typing import Any
 
 from PIL import Image
 
 from atmnet.predictions.canvas import TINY
-from atmnet.report import arcs
+from atmnet.report.arcs import scene_svg
 from atmnet.report.content import Report, caption
 from atmnet.report.field import Field
 from atmnet.report.pictures import data_uri
-from atmnet.report.survey import Shown, close_up_radius, survey
-from atmnet.report.viewer import viewer
+from atmnet.report.survey import SurveyedExample, close_up_radius, survey
+from atmnet.report.viewer import viewer_html
 
 _EXPLANATION = (
     "Every token mixes three readings of each channel: its own, one taken somewhere along its "
@@ -21,70 +21,71 @@ _EXPLANATION = (
 
 
 def looks_section(report: Report) -> tuple[str, dict[str, Any]]:
-    """HTML of the section and the data that its script needs; both empty without examples or without an ATMNet."""
-    shown = survey(report)
-    if not shown:
+    """HTML of the section and the data for its script; both empty if :func:`survey` is."""
+    examples = survey(report)
+    if not examples:
         return "", {}
-    pictures = "".join(_picture(i, s.picture) for i, s in enumerate(shown))
+    pictures = "".join(_picture(i, example.picture) for i, example in enumerate(examples))
     html = (
         f'<section id="looks"><h2>Where the network looks</h2><p class="lead">{_EXPLANATION}</p>'
         f'<svg class="store" aria-hidden="true"><defs>{pictures}</defs></svg>'
-        f"{viewer(shown, report.classes)}{_strips(shown, report.classes)}"
-        f'<p class="note">{_notes(shown[0].fields)}</p></section>'
+        f"{viewer_html(examples, report.classes)}{_strips(examples, report.classes)}"
+        f'<p class="note">{_notes(examples[0].fields)}</p></section>'
     )
-    data = {"margin": arcs.MARGIN, "bulge": arcs.BULGE, "examples": [_data(s, report.classes) for s in shown]}
-    return html, data
+    return html, {"examples": [_data(example, report.classes) for example in examples]}
 
 
 def _picture(index: int, picture: Image.Image) -> str:
-    """The picture, once for all the panels that show it."""
+    """The image element that all panels of an example refer to."""
     tiny = ' class="tiny"' if max(picture.size) <= TINY else ""
     return f'<image id="p{index}"{tiny} width="1" height="1" preserveAspectRatio="none" href="{data_uri(picture)}"/>'
 
 
-def _notes(found: list[Field]) -> str:
+def _notes(fields: list[Field]) -> str:
     notes = (
         "Reach is the mean distance in tokens, over all tokens and share groups of these pictures. Beyond one token "
         "and outside are shares of the places. Between two tokens, both are blended."
     )
-    thinned = [field for field in found if field.shown.size(3) < field.groups]
+    thinned = [field for field in fields if field.drawn.size(3) < field.groups]
     if thinned:
-        kept = sorted({field.shown.size(3) for field in thinned})
-        some = f"{kept[0]} to {kept[-1]}" if len(kept) > 1 else f"{kept[0]}"
-        most = max(field.groups for field in thinned)
-        notes += f" To keep this file small, {some} of up to {most} groups are drawn"
-        notes += ", and of large grids not every token answers." if any(f.step > 1 for f in found) else "."
+        counts = sorted({field.drawn.size(3) for field in thinned})
+        drawn = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+        total = max(field.groups for field in thinned)
+        notes += f" To keep this file small, {drawn} of up to {total} groups are drawn"
+        notes += ", and of large grids not every token answers." if any(f.step > 1 for f in fields) else "."
     return notes
 
 
-def _data(shown: Shown, classes: list[str]) -> dict[str, Any]:
+def _data(surveyed: SurveyedExample, classes: list[str]) -> dict[str, Any]:
     return {
-        "caption": caption(shown.example, classes),
-        "ratio": round(shown.ratio, 4),
-        "at": [round(shown.x, 6), round(shown.y, 6)],
-        "fields": [field.packed() | {"close": close_up_radius(field)} for field in shown.fields],
+        "caption": caption(surveyed.example, classes),
+        "ratio": round(surveyed.ratio, 4),
+        "at": [round(surveyed.x, 6), round(surveyed.y, 6)],
+        "fields": [field.packed() | {"close": close_up_radius(field)} for field in surveyed.fields],
     }
 
 
-def _strips(shown: list[Shown], classes: list[str]) -> str:
-    """One strip of panels, a panel for each field, for each example; the first example's first field is marked."""
-    panels = min(len(shown[0].fields), 6)
-    return f'<div class="strips n{panels}">{"".join(_strip(i, s, classes) for i, s in enumerate(shown))}</div>'
+def _strips(examples: list[SurveyedExample], classes: list[str]) -> str:
+    """For each example a strip with a panel for each field. The field that the large image shows is marked."""
+    panels = min(len(examples[0].fields), 6)
+    strips = "".join(_strip(i, surveyed, classes) for i, surveyed in enumerate(examples))
+    return f'<div class="strips n{panels}">{strips}</div>'
 
 
-def _strip(index: int, shown: Shown, classes: list[str]) -> str:
+def _strip(index: int, surveyed: SurveyedExample, classes: list[str]) -> str:
     panels = []
-    for k, field in enumerate(shown.fields):
-        row, column = field.nearest_query(shown.x, shown.y)
-        state = (" alone" if field.alone else "") + (" chosen" if index == 0 and k == shown.first else "")
+    for k, field in enumerate(surveyed.fields):
+        row, column = field.nearest_query(surveyed.x, surveyed.y)
+        is_chosen = index == 0 and k == surveyed.first_field
+        state = (" alone" if field.is_single_token else "") + (" chosen" if is_chosen else "")
         panels.append(
             f'<div><p class="label">{field.stage} <small>{field.blocks or field.size}</small></p>'
             f'<svg class="scene{state}" role="img" aria-label="{field.stage} {field.blocks}" '
             f'data-example="{index}" data-look="{k}" data-row="{row}" data-column="{column}" '
             f'viewBox="0 0 {field.width} {field.height}" preserveAspectRatio="none">'
-            f"{arcs.scene(field, f'p{index}', row, column)}</svg></div>"
+            f"{scene_svg(field, f'p{index}', row, column)}</svg></div>"
         )
     return (
-        f'<figure class="strip" style="--ratio:{shown.ratio:.4f}"><div>{"".join(panels)}</div>'
-        f"<figcaption>{caption(shown.example, classes)}</figcaption></figure>"
+        f'<figure class="strip" style="--ratio:{surveyed.ratio:.4f}"><div>{"".join(panels)}</div>'
+        f"<figcaption>{caption(surveyed.example, classes)}</figcaption></figure>"
     )

@@ -1,4 +1,4 @@
-"""The section with the images that the network got most confidently wrong."""
+"""The section with the mistakes in which the network was most confident."""
 
 from html import escape
 
@@ -9,18 +9,25 @@ from atmnet.predictions.canvas import TINY
 from atmnet.report.content import Example, percent
 from atmnet.report.pictures import data_uri
 
-_MOST = 24
-_SIDE = 176
+_MAX_SHOWN = 24
+_SIDE = 176  # pixels of a thumbnail
 
 
 def mistakes_section(mistakes: list[Example], classes: list[str], wrong: int, total: int) -> str:
-    """HTML of the section. ``wrong`` of ``total`` evaluated images were mistaken; empty if there is nothing to say."""
+    """HTML of the section; empty if nothing was evaluated or mistakes were made but not recorded.
+
+    Args:
+        mistakes: Recorded mistakes, the most confident first.
+        classes: Names of the classes.
+        wrong: Number of all mistakes.
+        total: Number of evaluated images.
+    """
     if not mistakes and (wrong or not total):
         return ""
     if not mistakes:
         lead, body = f"There are none: all {total:,} images were recognised.", ""
     else:
-        shown = mistakes[:_MOST]
+        shown = mistakes[:_MAX_SHOWN]
         counted = f"{wrong:,} of {total:,} images were mistaken. " if wrong else ""
         which = "All are shown" if len(shown) == wrong else f"Here are {len(shown)}"
         lead = f"{counted}{which}, the surest first."

@@ -1,34 +1,31 @@
-"""The report as one HTML file that needs nothing else: styles, script, pictures and data are inside."""
+"""Writes the report as one self-contained HTML file with styles, script, images and data."""
 
 import json
-import os
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from atmnet import __version__
+from atmnet.files import replacing
 from atmnet.report.confusion import confusion_section
 from atmnet.report.content import Report
 from atmnet.report.curve import curve_section
+from atmnet.report.drawing import DRAWING
 from atmnet.report.looks import looks_section
 from atmnet.report.mistakes import mistakes_section
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write ``report`` to ``path``, an .html file; folders are made, and an older file is replaced in one step.
+    """Write ``report`` to ``path``, an .html file. Creates folders and replaces an older file atomically.
 
     Raises:
-        ValueError: If ``preprocess`` does not give (C, h, w) with the channels of ``mean``.
+        ValueError: If the number of channels that ``preprocess`` returns does not fit ``mean``.
     """
     html = _page(report)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(html, encoding="utf-8", newline="\n")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(html, encoding="utf-8", newline="\n")
 
 
 def _page(report: Report) -> str:
@@ -36,9 +33,9 @@ def _page(report: Report) -> str:
     curves, curves_data = curve_section(report.metrics)
     total = int(report.confusion.sum())
     wrong = total - int(report.confusion.diagonal().sum())
-    data = json.dumps({"looks": looks_data, "curves": curves_data}, separators=(",", ":"))
-    source = files("atmnet.report")
-    return Template(source.joinpath("report.html").read_text("utf-8")).substitute(
+    data = json.dumps({"drawing": DRAWING, "looks": looks_data, "curves": curves_data}, separators=(",", ":"))
+    templates = files("atmnet.report")
+    return Template(templates.joinpath("report.html").read_text("utf-8")).substitute(
         title=escape(report.title),
         facts=_facts(report.facts),
         sections=(
@@ -48,14 +45,14 @@ def _page(report: Report) -> str:
             + mistakes_section(report.mistakes, report.classes, wrong, total)
         ),
         version=escape(__version__),
-        style=source.joinpath("report.css").read_text("utf-8"),
-        script=source.joinpath("report.js").read_text("utf-8"),
-        data=data.replace("<", "\\u003c"),  # so that no text can end the script element
+        style=templates.joinpath("report.css").read_text("utf-8"),
+        script=templates.joinpath("report.js").read_text("utf-8"),
+        data=data.replace("<", "\\u003c"),  # no text in the data can end the script element
     )
 
 
 def _facts(facts: dict[str, str]) -> str:
-    """Short facts side by side; a command, or what is as long as one, on a line of its own."""
+    """The facts as a list: short ones side by side, the command and other long ones each on a line."""
     rows = []
     for label, value in facts.items():
         kind = ' class="command"' if label.lower() == "command" else ' class="long"' if len(value) > 26 else ""

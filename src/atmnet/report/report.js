@@ -1,52 +1,57 @@
 "use strict";
 (() => {
-  const { looks, curves } = JSON.parse(document.getElementById("data").textContent);
-  const short = (v) => +v.toFixed(3);
+  // The numbers and texts in drawing are those of drawing.py.
+  const { drawing, looks, curves } = JSON.parse(document.getElementById("data").textContent);
+  const number = (v) => +v.toFixed(drawing.digits);
+  const fill = (template, values) => template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-  // Offsets of one query token: (axis, group) -> tokens, NaN where there is none. See Field.packed in looks.py.
+  // A function (row, column, axis) -> offsets of a query token along an axis, in tokens. See Field.packed in field.py.
   function reader(field) {
     if (!field.bytes) field.bytes = Int8Array.from(atob(field.offsets), (c) => c.charCodeAt(0));
     return (row, column, axis) => {
       const start = ((row * field.columns + column) * 2 + axis) * field.n;
       return Array.from(field.bytes.subarray(start, start + field.n), (q) =>
-        q === -128 ? NaN : (Math.sign(q) * q * q * field.scale) / 16129);
+        q === drawing.nanCode ? NaN : Math.sign(q) * (q / drawing.offsetCodes) ** 2 * field.scale);
     };
   }
 
+  // Index of the token of a query token; see Field.queries in field.py.
   const token = (index, field, length) => Math.min(index * field.step + (field.step >> 1), length - 1);
 
-  // The same picture as query() in arcs.py.
+  const isSingleToken = (field) => field.w === 1 && field.h === 1;
+
+  // The same as query_svg() in arcs.py.
   function query(field, row, column) {
-    if (field.w === 1 && field.h === 1) return "";
+    if (isSingleToken(field)) return "";
     const read = reader(field);
     const i = token(row, field, field.h), j = token(column, field, field.w);
     const centre = [j + 0.5, i + 0.5];
     let svg = `<path class="w band" d="M0 ${i}h${field.w}v1H0z"/><path class="h band" d="M${j} 0v${field.h}h1V0z"/>` +
       `<path class="token" d="M${j} ${i}h1v1h-1z"/>`;
     [field.w, field.h].forEach((length, axis) => {
-      const point = (along, aside) => (axis ? [aside, along] : [along, aside]).map(short).join(" ");
+      const point = (along, across) => (axis ? [across, along] : [along, across]).map(number).join(" ");
       const start = centre[axis], line = centre[1 - axis];
-      let arcs = "", inside = "", hollow = "";
+      let arcs = "", dots = "", hollow = "";
       read(row, column, axis).forEach((offset, n, all) => {
         if (Number.isNaN(offset)) return;
-        const end = Math.min(Math.max(start + offset, -looks.margin * length), (1 + looks.margin) * length);
-        const bulge = ((2 * n + 1) / all.length - 1) * looks.bulge * Math.abs(end - start);
-        const side = Math.min(Math.max(bulge, -2 * line), 2 * ((axis ? field.w : field.h) - line));
-        const out = end < 0 || end > length;
+        const end = Math.min(Math.max(start + offset, -drawing.margin * length), (1 + drawing.margin) * length);
+        const bulge = ((2 * n + 1) / all.length - 1) * drawing.bulge * Math.abs(end - start);
+        const limited = Math.min(Math.max(bulge, -2 * line), 2 * ((axis ? field.w : field.h) - line));
+        const isOutside = end < 0 || end > length;
         const target = point(end, line);
-        const curve = `M${point(start, line)}Q${point((start + end) / 2, line + side)} ${target}`;
-        arcs += `<path${out ? " class=out" : ""} d="${curve}"/>`;
-        if (out) hollow += `M${target}h.001`;
-        else inside += `M${target}h.001`;
+        const curve = `M${point(start, line)}Q${point((start + end) / 2, line + limited)} ${target}`;
+        arcs += `<path${isOutside ? " class=out" : ""} d="${curve}"/>`;
+        if (isOutside) hollow += `M${target}${drawing.dot}`;
+        else dots += `M${target}${drawing.dot}`;
       });
-      svg += `<g class="${"wh"[axis]}">${arcs}<path class="dot" d="${inside}"/>`;
+      svg += `<g class="${"wh"[axis]}">${arcs}<path class="dot" d="${dots}"/>`;
       svg += hollow ? `<path class="dot out" d="${hollow}"/><path class="hole" d="${hollow}"/></g>` : "</g>";
     });
     return svg;
   }
 
-  // Shares of the samples that come from each token along an axis; see readings() in arcs.py.
-  function readings(field, row, column, axis) {
+  // The shares of the samples that are read from each token along an axis; see read_shares() in arcs.py.
+  function readShares(field, row, column, axis) {
     const length = axis ? field.h : field.w;
     const at = token(axis ? row : column, field, length);
     const shares = new Array(length).fill(0);
@@ -58,11 +63,12 @@
     return shares;
   }
 
-  function outside(field, row, column) {
+  // The number of a query's places that lie outside the image; see count_outside() in arcs.py.
+  function countOutside(field, row, column) {
     let count = 0;
     [field.w, field.h].forEach((length, axis) => {
       const at = token(axis ? row : column, field, length);
-      for (const o of reader(field)(row, column, axis)) count += at + o < -0.5 || at + o > length - 0.5;
+      for (const offset of reader(field)(row, column, axis)) count += at + offset < -0.5 || at + offset > length - 0.5;
     });
     return count;
   }
@@ -81,24 +87,28 @@
       panel.stale = false;
       Object.assign(panel.dataset, { row, column });
       panel.querySelector(".query").innerHTML = query(f, row, column);
-      if (panel === large) surroundings(f, row, column);
+      if (panel === large) describe(f, row, column);
     }
 
-    function surroundings(f, row, column) {
+    // Draws the bars and the close-up of the large image and writes the line below it.
+    function describe(f, row, column) {
       const i = token(row, f, f.h), j = token(column, f, f.w);
-      const across = readings(f, row, column, 0), down = readings(f, row, column, 1);
-      const most = Math.max(1e-6, ...across, ...down);
-      const alone = f.w === 1 && f.h === 1;
-      const bars = (shares, bar) => (alone ? "" : shares.map((s, k) => (s / most > 0.002 ? bar(k + 0.08, short(s / most)) : "")).join(""));
+      const across = readShares(f, row, column, 0), down = readShares(f, row, column, 1);
+      const longest = Math.max(drawing.minBarScale, ...across, ...down);
+      const width = drawing.barWidth;
+      const bars = (shares, bar) => (isSingleToken(f) ? [] : shares).map((share, k) => {
+        const length = share / longest;
+        return length > drawing.minBar ? bar(number(k + drawing.barStart), number(length)) : "";
+      }).join("");
       $("across").setAttribute("viewBox", `0 0 ${f.w} 1`);
-      $("across").innerHTML = `<path class="w" d="${bars(across, (k, s) => `M${k} 0h.84v${s}h-.84z`)}"/>`;
+      $("across").innerHTML = `<path class="w" d="${bars(across, (start, end) => `M${start} 0h${width}v${end}h-${width}z`)}"/>`;
       $("down").setAttribute("viewBox", `0 0 1 ${f.h}`);
-      $("down").innerHTML = `<path class="h" d="${bars(down, (k, s) => `M0 ${k}v.84h${s}v-.84z`)}"/>`;
-      const out = outside(f, row, column);
-      $("readout").textContent = alone
-        ? "A single token: there is nowhere else to look."
-        : `Token in row ${i + 1} of ${f.h}, column ${j + 1} of ${f.w}: ` +
-          (out ? `${out} of its ${2 * f.n} places are outside.` : "none of its places is outside.");
+      $("down").innerHTML = `<path class="h" d="${bars(down, (start, end) => `M0 ${start}v${width}h${end}v-${width}z`)}"/>`;
+      const outside = countOutside(f, row, column);
+      const places = outside ? fill(drawing.someOutside, { outside, total: 2 * f.n }) : drawing.noneOutside;
+      $("readout").textContent = isSingleToken(f)
+        ? drawing.singleToken
+        : fill(drawing.readout, { row: i + 1, rows: f.h, column: j + 1, columns: f.w, places });
       close.hidden = !f.close;
       close.firstElementChild.innerHTML = f.close ? large.innerHTML : "";
       const r = f.close;
@@ -110,7 +120,7 @@
       for (const panel of [large, ...panels]) if (+panel.dataset.example === example) draw(panel, x, y);
     }
 
-    // The large picture takes its layers from the small one of the same example and stage.
+    // Shows an example and stage in the large image, whose layers are copied from the small image.
     function choose(example, look) {
       const small = panels.find((p) => +p.dataset.example === example && +p.dataset.look === look);
       const chosen = looks.examples[example];
@@ -163,7 +173,7 @@
     const area = figure.querySelector(".area"), output = figure.querySelector("output");
     const show = ([x, y, text]) => {
       figure.querySelector(".cursor").setAttribute("d", `M${100 * x} 0v100`);
-      figure.querySelector(".point").setAttribute("d", `M${100 * x} ${100 * y}h.001`);
+      figure.querySelector(".point").setAttribute("d", `M${100 * x} ${100 * y}${drawing.dot}`);
       output.textContent = text;
     };
     const follow = (event) => {

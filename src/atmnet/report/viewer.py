@@ -1,37 +1,38 @@
-"""The large picture, with what is read from each row and column beside it and the stages to choose from."""
+"""The large image with bars for the shares that are read from each row and column, and a table of the stages."""
 
 from math import isfinite
 
-from atmnet.report import arcs
+from atmnet.report.arcs import bars_svg, count_outside, read_shares, scene_svg
 from atmnet.report.content import caption, percent
+from atmnet.report.drawing import NONE_OUTSIDE, READOUT, SINGLE_TOKEN, SOME_OUTSIDE
 from atmnet.report.field import Field
-from atmnet.report.survey import Shown, close_up_radius, reach
+from atmnet.report.survey import SurveyedExample, close_up_radius, reach
 
 
-def viewer(shown: list[Shown], classes: list[str]) -> str:
-    """The first example, large; report.js replaces it by the others."""
-    first = shown[0]
-    field = first.fields[first.first]
+def viewer_html(examples: list[SurveyedExample], classes: list[str]) -> str:
+    """The viewer with the first example. report.js replaces it when the user chooses another one."""
+    first = examples[0]
+    field = first.fields[first.first_field]
     row, column = field.nearest_query(first.x, first.y)
     w, h = field.width, field.height
-    scene = arcs.scene(field, "p0", row, column)
-    across, down = arcs.readings(field, row, column)
-    most = max(across.max().item(), down.max().item())
+    scene = scene_svg(field, "p0", row, column)
+    across, down = read_shares(field, row, column)
+    longest = max(across.max().item(), down.max().item())
     return f"""
 <figure class="viewer" style="--ratio:{first.ratio:.4f}">
 <div class="plot">
 <svg class="scene" id="large" role="img" tabindex="0" aria-label="Arcs from a token to the places it reads"
- data-example="0" data-look="{first.first}" data-row="{row}" data-column="{column}"
+ data-example="0" data-look="{first.first_field}" data-row="{row}" data-column="{column}"
  viewBox="0 0 {w} {h}" preserveAspectRatio="none">{scene}</svg>
 <svg class="bars down" id="down" aria-hidden="true"
- viewBox="0 0 1 {h}" preserveAspectRatio="none">{arcs.bars(down, False, most)}</svg>
+ viewBox="0 0 1 {h}" preserveAspectRatio="none">{bars_svg(down, False, longest)}</svg>
 <svg class="bars across" id="across" aria-hidden="true"
- viewBox="0 0 {w} 1" preserveAspectRatio="none">{arcs.bars(across, True, most)}</svg>
+ viewBox="0 0 {w} 1" preserveAspectRatio="none">{bars_svg(across, True, longest)}</svg>
 </div>
 <figcaption>
 <p class="who" id="who">{caption(first.example, classes)}</p>
 <p class="readout" id="readout">{_readout(field, row, column)}</p>
-{_stages(shown)}
+{_stage_table(examples)}
 <div class="beside">{_close_up(field, row, column, scene)}{_LEGEND}</div>
 </figcaption>
 </figure>"""
@@ -50,31 +51,35 @@ _LEGEND = (
 
 
 def _readout(field: Field, row: int, column: int) -> str:
-    if field.alone:
-        return "A single token: there is nowhere else to look."
-    i, j = int(field.queries(1)[row]) + 1, int(field.queries(0)[column]) + 1
-    out, of = arcs.outside(field, row, column)
-    where = "none of its places is outside" if out == 0 else f"{out} of its {of} places are outside"
-    return f"Token in row {i} of {field.height}, column {j} of {field.width}: {where}."
+    if field.is_single_token:
+        return SINGLE_TOKEN
+    outside, total = count_outside(field, row, column)
+    return READOUT.format(
+        row=int(field.queries(1)[row]) + 1,
+        rows=field.height,
+        column=int(field.queries(0)[column]) + 1,
+        columns=field.width,
+        places=SOME_OUTSIDE.format(outside=outside, total=total) if outside else NONE_OUTSIDE,
+    )
 
 
-def _stages(shown: list[Shown]) -> str:
-    """A table of the stages' reaches over all pictures; its rows choose what the large picture shows."""
+def _stage_table(examples: list[SurveyedExample]) -> str:
+    """A table with the reach of each stage over all examples. The user clicks a row to show its stage."""
     rows = []
-    for k, field in enumerate(shown[0].fields):
-        chosen = k == shown[0].first
+    for k, field in enumerate(examples[0].fields):
+        is_chosen = k == examples[0].first_field
         name = field.stage + (f" <small>{field.blocks}</small>" if field.blocks else "")
-        if field.alone:
+        if field.is_single_token:
             numbers = '<td colspan="4" class="none">one token, nowhere else to look</td>'
         else:
-            total = reach([s.fields[k].offsets for s in shown])
+            total = reach([surveyed.fields[k].offsets for surveyed in examples])
             numbers = (
                 f'<td class="w">{_tokens(total.width)}</td><td class="h">{_tokens(total.height)}</td>'
                 f"<td>{percent(total.beyond)}</td><td>{percent(total.outside)}</td>"
             )
         rows.append(
-            f'<tr{" class=chosen" if chosen else ""}><th scope="row"><button type="button" data-look="{k}" '
-            f'aria-pressed="{"true" if chosen else "false"}">{name}</button></th><td>{field.size}</td>{numbers}</tr>'
+            f'<tr{" class=chosen" if is_chosen else ""}><th scope="row"><button type="button" data-look="{k}" '
+            f'aria-pressed="{"true" if is_chosen else "false"}">{name}</button></th><td>{field.size}</td>{numbers}</tr>'
         )
     return (
         '<table class="stages"><thead><tr><th></th><th>tokens</th><th class="w">reach<br>in row</th>'
@@ -88,7 +93,7 @@ def _tokens(distance: float) -> str:
 
 
 def _close_up(field: Field, row: int, column: int, scene: str) -> str:
-    """A magnified view around the query token, hidden where it is not needed."""
+    """A magnified view around the query token, hidden if it is not needed."""
     radius = close_up_radius(field)
     x, y = int(field.queries(0)[column]) + 0.5, int(field.queries(1)[row]) + 0.5
     box = f"{x - radius:g} {y - radius:g} {2 * radius:g} {2 * radius:g}"

@@ -23,7 +23,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.rpn import RPNHead
 
-from atmnet.heads import Counter, FCOSHead, PositionSampler
+from atmnet.heads import FCOSHead, PositionSampler, SampleCounter
 from atmnet.tasks.heads import Head, find_head
 from atmnet.tasks.pyramid import pyramid
 from atmnet_cli.errors import UserError, first_line
@@ -116,7 +116,7 @@ def assemble_detector(
     return model
 
 
-def counters_of(model: nn.Module) -> list[Counter]:
+def counters_of(model: nn.Module) -> list[SampleCounter]:
     """The parts of a detector that draw by the images' seeds, or count what its losses are means over."""
     parts = [part for module in model.modules() for part in (module, getattr(module, "fg_bg_sampler", None))]
     return [part for part in parts if isinstance(part, PositionSampler | FCOSHead)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from atmnet.export.plain.layers import PlainATM, PredictTaps, Restore, Taps, sample
 from atmnet.export.plain.reorder import interleaved, reorder, reorder_atm
 from atmnet.necks import ATMFPN
-from atmnet.necks.atmfpn import Align, spread
+from atmnet.necks.atmfpn import Align, upsample_like
 
 
 def rewrite_neck(neck: ATMFPN) -> None:
@@ -51,7 +51,7 @@ class PlainAlign(nn.Module):
         self.offset, self.groups = PredictTaps(align.offset, 2), groups
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        coarse = spread(coarse, fine)
+        coarse = upsample_like(coarse, fine)
         at = self.offset(torch.cat([fine, coarse], -1))
         grouped = coarse.unflatten(-1, (-1, self.groups))
         return fine + sample(sample(grouped, Taps(*at[:4]), 2), Taps(*at[4:]), 1).flatten(-2)

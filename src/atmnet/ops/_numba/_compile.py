@@ -1,6 +1,6 @@
-"""Compiles kernels by numba and keeps the machine code.
+"""Compiles kernels with numba and caches their machine code.
 
-Numba has a cache of its own, but to read that takes numba, which is half a second to start. LLVM alone loads an object
+Numba has a cache of its own, but reading it needs numba, whose import takes half a second. LLVM alone loads an object
 file in a few milliseconds.
 """
 
@@ -13,55 +13,60 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import llvmlite.binding as llvm
+
+if TYPE_CHECKING:
+    from numba.core.ccallback import CFunc
 
 _ENTRY = "atmnet_kernel"
 
 
 class Kernel(NamedTuple):
-    """Machine code of a function of one pointer, at an address that holds as long as its owner lives."""
+    """Machine code of a function that takes one pointer. The address is valid while ``owner`` is alive."""
 
     address: int
     owner: object
 
 
-_LOCK = threading.RLock()  # threads that all make the first call must end up with the same kernel
+_LOCK = threading.RLock()  # threads that make the first call at the same time must get the same kernel
 
 
 def kernel(name: str, *types: str | int) -> Kernel:
-    """The kernel that the function ``name`` of ``_kernels`` makes for these arguments."""
+    """The kernel that the factory ``name`` in ``_kernels`` returns for these arguments, compiled or from the cache."""
     with _LOCK:
-        return _kernel(name, *types)
+        return _load_or_compile(name, *types)
 
 
 @cache
-def _kernel(name: str, *types: str | int) -> Kernel:
+def _load_or_compile(name: str, *types: str | int) -> Kernel:
     if os.environ.get("NUMBA_BOUNDSCHECK", "0") != "0":
-        compiled = _compiled(name, *types)  # raises Python exceptions, so it stays where numba put it
+        compiled = _compile(name, *types)  # raises Python exceptions, which only numba's own entry point can do
+        assert compiled.address is not None
         return Kernel(compiled.address, compiled)
     file = "-".join(map(str, (name, *types, _fingerprint()))) + ".o"
-    for folder in _folders():
+    for folder in _cache_folders():
         try:
-            kept = (folder / file).read_bytes()
+            content = (folder / file).read_bytes()
         except OSError:
             continue
-        if hashlib.sha256(kept[32:]).digest() == kept[:32]:
-            return _load(kept[32:])
-    code = _machine().emit_object(_bare(_compiled(name, *types)))
-    _keep(file, code)
+        digest, code = content[:32], content[32:]
+        if hashlib.sha256(code).digest() == digest:
+            return _load(code)
+    code = _target_machine().emit_object(_plain_module(_compile(name, *types)))
+    _write_to_cache(file, code)
     return _load(code)
 
 
 def _load(code: bytes) -> Kernel:
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return Kernel(engine.get_function_address(_ENTRY), engine)
 
 
-def _compiled(name, *types):
+def _compile(name: str, *types: str | int) -> "CFunc[Any]":
     import numba
 
     from atmnet.ops._numba import _kernels
@@ -70,8 +75,11 @@ def _compiled(name, *types):
     return numba.cfunc(signature, error_model="numpy")(getattr(_kernels, name)(*types))
 
 
-def _bare(compiled) -> llvm.ModuleRef:
-    """The kernel without what numba wraps around it to report exceptions, of which it raises none."""
+def _plain_module(compiled: "CFunc[Any]") -> llvm.ModuleRef:
+    """The kernel's LLVM module with a plain entry point, without numba's code that reports exceptions to Python.
+
+    The kernels raise none.
+    """
     inner = compiled.native_name.removeprefix("cfunc.")
     wrapper = f"""
         define void @{_ENTRY}(ptr %arguments) {{
@@ -87,12 +95,12 @@ def _bare(compiled) -> llvm.ModuleRef:
             function.linkage = "internal"
     passes = llvm.create_new_module_pass_manager()
     passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options()))
+    passes.run(module, llvm.create_pass_builder(_target_machine(), llvm.create_pipeline_tuning_options()))
     return module
 
 
-def _machine() -> llvm.TargetMachine:
-    """A new one each time: an engine owns the one that it is given."""
+def _target_machine() -> llvm.TargetMachine:
+    """A target machine for this processor. Each call makes a new one, because an engine takes ownership of it."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
@@ -101,27 +109,27 @@ def _machine() -> llvm.TargetMachine:
 
 @cache
 def _fingerprint() -> str:
-    """Of all that the machine code depends on: our sources, who compiles them, and the processor."""
+    """A hash of everything that the machine code depends on: our sources, the compilers, and the processor."""
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     compiler = [version("numba"), version("llvmlite"), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
     return hashlib.sha256(b"\0".join([*sources, *(part.encode() for part in compiler)])).hexdigest()[:16]
 
 
-def _folders() -> Iterator[Path]:
-    """Where to keep machine code, best first: beside the sources, for this user."""
+def _cache_folders() -> Iterator[Path]:
+    """Folders for machine code in order of preference: next to the sources, then in the user's cache."""
     yield Path(__file__).parent / "__pycache__"
-    with contextlib.suppress(RuntimeError):  # no home
+    with contextlib.suppress(RuntimeError):  # the user has no home directory
         yield Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "atmnet"
 
 
-def _keep(file: str, code: bytes) -> None:
-    """Write the file in the first folder that takes it; where none does, the next process compiles again."""
-    for folder in _folders():
+def _write_to_cache(file: str, code: bytes) -> None:
+    """Write the file to the first folder that is writable; if none is, the next process compiles again."""
+    for folder in _cache_folders():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temporary:
                 temporary.write(hashlib.sha256(code).digest() + code)
-            os.chmod(temporary.name, 0o644)  # what one user compiled, others may load
+            os.chmod(temporary.name, 0o644)  # let other users load what this one compiled
             os.replace(temporary.name, folder / file)
         except OSError:
             continue

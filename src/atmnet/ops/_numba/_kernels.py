@@ -1,31 +1,32 @@
-"""The loops: tokens sampled along one axis, and the gradients of that.
+"""The loops that sample tokens along an axis, and those that compute the gradients.
 
-Shapes: x is (P, L, Q, C) tokens, sampled along L; C = G * S channels, the S of a group share an offset and are read as
-vectors of V lanes. Strides are between tokens, in elements; the channels of a token are contiguous.
+Shapes: x is (P, L, Q, C) tokens, sampled along L. C = G * S channels: the S channels of a share group have the same
+offset and are read as vectors of V lanes. Strides are from token to token, in elements; the channels of a token are
+contiguous.
 
-A kernel takes the address of an array of integers: a counter that starts at 0, then what the kernel unpacks. All
-threads are given the same array and take chunks of the work by the counter until none is left. Every chunk owns what it
-writes, so the result does not depend on who does it.
+A kernel takes the address of an array of integers: a counter that starts at 0, then the arguments that it unpacks. All
+threads get the same array and take chunks of the work by the counter until none is left. No two chunks write to the
+same place, so the result does not depend on which thread computes a chunk.
 """
 
 import numpy as np
 from numba import njit
 
-from atmnet.ops._numba._vectors import address, array, load, scratch, store, ticket, total, unpack, zeros
+from atmnet.ops._numba._vectors import address, array, fetch_increment, lane_sum, load, scratch, store, unpack, zeros
 
-_LANES = 16  # of the widest vectors
+_MAX_LANES = 16
 
 
 @njit(error_model="numpy")
-def _find(offset, first, groups, i, length, left, fraction):
-    """The left tap of each group, from -2 to L, and how far to its right the position is; whether all are inside.
+def _locate_taps(offset, first, groups, i, length, left, fraction):
+    """Write each group's left tap (-2 to L) and the position's distance from it; return whether all taps are inside.
 
-    As in the reference, clamping changes no value; NaN gets tap -2, where nothing is, and stays NaN in the fraction.
+    As in the reference, clamping changes no value. A NaN position gets tap -2, which is outside, and a NaN fraction.
     """
-    low, high, here = offset.dtype.type(-2), offset.dtype.type(length), offset.dtype.type(i)
+    low, high, index = offset.dtype.type(-2), offset.dtype.type(length), offset.dtype.type(i)
     inside = True
     for g in range(groups):
-        position = here + offset[first + g]
+        position = index + offset[first + g]
         position = low if position < low else position
         position = high if position > high else position
         floor = np.floor(position)
@@ -35,77 +36,77 @@ def _find(offset, first, groups, i, length, left, fraction):
     return inside
 
 
-def _constants(stored, offsets, S):
-    """What is computed in, by name and as numpy's; lanes of a vector; groups whose places are found at once."""
-    wide = "float64" if "float64" in (stored, offsets) else "float32"
-    return wide, getattr(np, wide), min(S & -S, _LANES), max(1, min(64, 4096 // S))
+def _constants(x_dtype, offset_dtype, S):
+    """Dtype of the computation, by name and as numpy's; lanes of a vector; number of groups in a block."""
+    compute = "float64" if "float64" in (x_dtype, offset_dtype) else "float32"
+    return compute, getattr(np, compute), min(S & -S, _MAX_LANES), max(1, min(64, 4096 // S))
 
 
 @njit
-def _copy(source, start, stored, target, where, wanted, count, V, wide):
-    """``count`` elements, a multiple of V, from one array to another that may hold another type."""
-    whole = count // _LANES * _LANES
-    for c in range(0, whole, _LANES):
-        store(target, where + c, wanted, load(source, start + c, stored, _LANES, wide))
+def _copy(source, source_start, source_dtype, target, target_start, target_dtype, count, V, compute):
+    """Copy ``count`` elements, a multiple of V, to an array that may be of another dtype."""
+    whole = count // _MAX_LANES * _MAX_LANES
+    for c in range(0, whole, _MAX_LANES):
+        store(target, target_start + c, target_dtype, load(source, source_start + c, source_dtype, _MAX_LANES, compute))
     for c in range(whole, count, V):
-        store(target, where + c, wanted, load(source, start + c, stored, V, wide))
+        store(target, target_start + c, target_dtype, load(source, source_start + c, source_dtype, V, compute))
 
 
-def forward(stored, offsets, S):
+def forward(x_dtype, offset_dtype, S):
     """out = (1 - f) x[j] + f x[j + 1] with j = floor(position), f = position - j; taps outside 0 .. L-1 are skipped.
 
-    For each of A axes, side by side, and x itself behind if ``identity``. A chunk is a run of tokens.
+    The samples along the A axes lie side by side, followed by x itself if ``identity``. A chunk is a run of tokens.
     """
-    wide, scalar, V, at_once = _constants(stored, offsets, S)
-    values_at_once, rounded = at_once * S, stored != wide
+    compute, scalar, V, group_block = _constants(x_dtype, offset_dtype, S)
+    block_channels, must_round = group_block * S, x_dtype != compute
 
     def kernel(arguments):
         chunks, x, offset, out, tokens, G, A, identity, x_stride, offset_stride, out_stride = unpack(arguments, 11)
         C = G * S
-        axes = array(address(arguments, 12), 2 * A, "int64")  # L and Q of each
-        x = array(x, (tokens - 1) * x_stride + C, stored)
-        out = array(out, (tokens - 1) * out_stride + (A + identity) * C, stored)
-        offset = array(offset, (tokens - 1) * offset_stride + A * G, offsets)
-        left, fraction = scratch(at_once, "int32"), scratch(at_once, offsets)
-        row, nothing = scratch(values_at_once, wide), zeros(V, wide)
-        chunk = ticket(arguments)
+        axes = array(address(arguments, 12), 2 * A, "int64")  # L and Q of each axis
+        x = array(x, (tokens - 1) * x_stride + C, x_dtype)
+        out = array(out, (tokens - 1) * out_stride + (A + identity) * C, x_dtype)
+        offset = array(offset, (tokens - 1) * offset_stride + A * G, offset_dtype)
+        left, fraction = scratch(group_block, "int32"), scratch(group_block, offset_dtype)
+        row, zero = scratch(block_channels, compute), zeros(V, compute)
+        chunk = fetch_increment(arguments)
         while chunk < chunks:
             for t in range(tokens * chunk // chunks, tokens * (chunk + 1) // chunks):
                 for k in range(A):
                     L, Q = axes[2 * k], axes[2 * k + 1]
                     i, step = t // Q % L, Q * x_stride
-                    for first in range(0, G, at_once):
-                        groups = min(at_once, G - first)
-                        inside = _find(offset, t * offset_stride + k * G + first, groups, i, L, left, fraction)
+                    for first in range(0, G, group_block):
+                        groups = min(group_block, G - first)
+                        inside = _locate_taps(offset, t * offset_stride + k * G + first, groups, i, L, left, fraction)
                         source = t * x_stride - i * step + first * S
                         target = t * out_stride + k * C + first * S
                         for g in range(groups):
                             j, f = np.int64(left[g]), scalar(fraction[g])
                             for c in range(g * S, (g + 1) * S, V):
                                 tap = source + j * step + c
-                                a = load(x, tap, stored, V, wide) if inside or 0 <= j < L else nothing
-                                b = load(x, tap + step, stored, V, wide) if inside or -1 <= j < L - 1 else nothing
+                                a = load(x, tap, x_dtype, V, compute) if inside or 0 <= j < L else zero
+                                b = load(x, tap + step, x_dtype, V, compute) if inside or -1 <= j < L - 1 else zero
                                 value = (scalar(1) - f) * a + f * b
-                                if rounded:
-                                    store(row, c, wide, value)
+                                if must_round:
+                                    store(row, c, compute, value)
                                 else:
-                                    store(out, target + c, stored, value)
-                        if rounded:  # to round is dear in short vectors, so all of a row at once
-                            _copy(row, 0, wide, out, target, stored, groups * S, V, wide)
+                                    store(out, target + c, x_dtype, value)
+                        if must_round:  # rounding short vectors is slow, so it is done for all groups together
+                            _copy(row, 0, compute, out, target, x_dtype, groups * S, V, compute)
                 if identity != 0:
-                    _copy(x, t * x_stride, stored, out, t * out_stride + A * C, stored, C, V, wide)
-            chunk = ticket(arguments)
+                    _copy(x, t * x_stride, x_dtype, out, t * out_stride + A * C, x_dtype, C, V, compute)
+            chunk = fetch_increment(arguments)
 
     return kernel
 
 
-def backward(stored, offsets, S):
-    """Adds (1 - f) d and f d to grad_x at j and j + 1; grad_offset = sum over S of d (x[j + 1] - x[j]); d = grad.
+def backward(x_dtype, offset_dtype, S):
+    """grad_x[j] += (1 - f) d, grad_x[j + 1] += f d, grad_offset = sum over S of d (x[j + 1] - x[j]), where d = grad.
 
-    A chunk is a run of the P * Q lines and one of ``parts`` of the groups: no two chunks write to one place. grad_x is
-    of the type that is computed in.
+    A chunk is a run of the P * Q lines and one of ``parts`` parts of the groups, so no two chunks write to the same
+    place. grad_x is of the dtype of the computation.
     """
-    wide, scalar, V, at_once = _constants(stored, offsets, S)
+    compute, scalar, V, group_block = _constants(x_dtype, offset_dtype, S)
 
     def kernel(arguments):
         (
@@ -113,19 +114,19 @@ def backward(stored, offsets, S):
             x_stride, offset_stride, grad_stride, grad_x_stride, grad_offset_stride,
         ) = unpack(arguments, 16)  # fmt: skip
         tokens, lines, runs, C = P * L * Q, P * Q, chunks // parts, G * S
-        x = array(x, (tokens - 1) * x_stride + C, stored)
-        grad = array(grad, (tokens - 1) * grad_stride + C, stored)
-        grad_x = array(grad_x, (tokens - 1) * grad_x_stride + C, wide)
-        offset = array(offset, (tokens - 1) * offset_stride + G, offsets)
-        grad_offset = array(grad_offset, (tokens - 1) * grad_offset_stride + G, offsets)
-        left, fraction = scratch(at_once, "int32"), scratch(at_once, offsets)
-        step, grad_step, nothing = Q * x_stride, Q * grad_x_stride, zeros(V, wide)
-        chunk = ticket(arguments)
+        x = array(x, (tokens - 1) * x_stride + C, x_dtype)
+        grad = array(grad, (tokens - 1) * grad_stride + C, x_dtype)
+        grad_x = array(grad_x, (tokens - 1) * grad_x_stride + C, compute)
+        offset = array(offset, (tokens - 1) * offset_stride + G, offset_dtype)
+        grad_offset = array(grad_offset, (tokens - 1) * grad_offset_stride + G, offset_dtype)
+        left, fraction = scratch(group_block, "int32"), scratch(group_block, offset_dtype)
+        step, grad_step, zero = Q * x_stride, Q * grad_x_stride, zeros(V, compute)
+        chunk = fetch_increment(arguments)
         while chunk < chunks:
             run, part = chunk // parts, chunk % parts
             line, line_end = lines * run // runs, lines * (run + 1) // runs
             g_start, g_end = G * part // parts, G * (part + 1) // parts
-            while line < line_end:  # neighbouring lines together: walking along L, their tokens are neighbours
+            while line < line_end:  # up to Q neighbouring lines at a time: their tokens are neighbours in memory
                 p, q = line // Q, line % Q
                 width = min(Q - q, line_end - line)
                 line += width
@@ -133,26 +134,26 @@ def backward(stored, offsets, S):
                     start = (p * L + i) * Q + q
                     for t in range(start, start + width):
                         column, grad_column = t * x_stride - i * step, t * grad_x_stride - i * grad_step
-                        for first in range(g_start, g_end, at_once):
-                            groups = min(at_once, g_end - first)
-                            inside = _find(offset, t * offset_stride + first, groups, i, L, left, fraction)
+                        for first in range(g_start, g_end, group_block):
+                            groups = min(group_block, g_end - first)
+                            inside = _locate_taps(offset, t * offset_stride + first, groups, i, L, left, fraction)
                             for g in range(groups):
                                 j, f = np.int64(left[g]), scalar(fraction[g])
                                 slope = 0.0
                                 for c in range((first + g) * S, (first + g + 1) * S, V):
-                                    d = load(grad, t * grad_stride + c, stored, V, wide)
+                                    d = load(grad, t * grad_stride + c, x_dtype, V, compute)
                                     tap, target = column + j * step + c, grad_column + j * grad_step + c
-                                    a, b = nothing, nothing
+                                    a, b = zero, zero
                                     if inside or 0 <= j < L:
-                                        a = load(x, tap, stored, V, wide)
-                                        before = load(grad_x, target, wide, V, wide)
-                                        store(grad_x, target, wide, before + (scalar(1) - f) * d)
+                                        a = load(x, tap, x_dtype, V, compute)
+                                        before = load(grad_x, target, compute, V, compute)
+                                        store(grad_x, target, compute, before + (scalar(1) - f) * d)
                                     if inside or -1 <= j < L - 1:
-                                        b = load(x, tap + step, stored, V, wide)
-                                        before = load(grad_x, target + grad_step, wide, V, wide)
-                                        store(grad_x, target + grad_step, wide, before + f * d)
-                                    slope += np.float64(total(d * (b - a)))
+                                        b = load(x, tap + step, x_dtype, V, compute)
+                                        before = load(grad_x, target + grad_step, compute, V, compute)
+                                        store(grad_x, target + grad_step, compute, before + f * d)
+                                    slope += np.float64(lane_sum(d * (b - a)))
                                 grad_offset[t * grad_offset_stride + first + g] = slope
-            chunk = ticket(arguments)
+            chunk = fetch_increment(arguments)
 
     return kernel

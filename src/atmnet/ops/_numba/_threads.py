@@ -1,12 +1,13 @@
-"""Runs a kernel on the threads that torch computes with.
+"""Runs a kernel on the threads that PyTorch computes with.
 
-Kernels take their work in chunks from a shared counter, so it matters neither how many threads there are nor when each
-of them starts.
+The threads of a kernel take chunks of the work from a shared counter, so the result does not depend on how many threads
+there are or when each of them starts.
 """
 
 import ctypes
 import os
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -14,18 +15,24 @@ import torch
 
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _PROCESS = os.getpid()
-_GRAIN = 16384  # elements below which another thread costs more than it brings
+_GRAIN = 16384  # elements per thread below which another thread costs more time than it saves
 
 
 def run(kernel: int, arguments: list[int], elements: int) -> None:
-    """Call the kernel at an address, on as many threads as torch uses and a work of so many elements is worth."""
+    """Call the kernel at the address ``kernel``, on as many threads as PyTorch uses or fewer if the work is small.
+
+    Args:
+        kernel: Address of a function that takes a pointer to 64-bit integers.
+        arguments: The integers, which follow the counter at index 0.
+        elements: Size of the work, from which the number of threads follows.
+    """
     threads = min(torch.get_num_threads(), max(1, elements // _GRAIN))
     array = (ctypes.c_int64 * (len(arguments) + 1))(0, *arguments)
     address = ctypes.addressof(array)
-    if threads == 1 or os.getpid() != _PROCESS:  # the threads of a process do not survive a fork
+    if threads == 1 or os.getpid() != _PROCESS:  # threads do not survive a fork
         _KERNEL(kernel)(address)
-    elif (team := _openmp()) is not None:
-        team(kernel, address, threads, 0)
+    elif (parallel := _openmp_parallel()) is not None:
+        parallel(kernel, address, threads, 0)
     else:
         helpers = [threading.Thread(target=_KERNEL(kernel), args=(address,)) for _ in range(threads - 1)]
         for helper in helpers:
@@ -36,18 +43,18 @@ def run(kernel: int, arguments: list[int], elements: int) -> None:
 
 
 @cache
-def _openmp():
-    """The OpenMP runtime's entry for a team of threads, of the very runtime that torch uses.
+def _openmp_parallel() -> Callable[..., object] | None:
+    """The function of PyTorch's own OpenMP runtime that calls a function on a team of threads; None if not found.
 
-    A second pool of threads would fight with torch's, whose idle threads spin for milliseconds after each operation.
+    A second pool of threads would compete for the cores with PyTorch's, which spin for milliseconds after an operation.
     """
     folder = Path(torch.__file__).parent / "lib"
     for name in ("libtorch_cpu.so", "libtorch.so"):
         try:
-            enter = ctypes.CDLL(str(folder / name)).GOMP_parallel
+            parallel = ctypes.CDLL(str(folder / name)).GOMP_parallel
         except (OSError, AttributeError):
             continue
-        enter.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-        enter.restype = None
-        return enter
+        parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+        parallel.restype = None
+        return parallel
     return None

@@ -1,7 +1,7 @@
-"""Vectors of channels for numba: what numba lacks to load, combine and store the channels of a share group at once.
+"""SIMD vectors for numba, which has none: load, combine and store several channels of a share group at a time.
 
-A vector has V lanes of float32 or float64 (the type that is computed in); arrays may hold float64, float32, float16 or
-bfloat16, the latter two as uint16.
+A vector has V lanes of float32 or float64, the dtype of the computation (``compute``). Arrays may be of ``dtype``
+float64, float32, float16 or bfloat16; numba sees the latter two as uint16. Dtypes are given by name.
 """
 
 import operator
@@ -12,8 +12,8 @@ from numba import carray, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-# What memory holds. Numba knows no bfloat16.
-_STORED = {
+# LLVM types of the elements of arrays. Numba has no bfloat16.
+_ELEMENT = {
     "float64": ir.DoubleType(),
     "float32": ir.FloatType(),
     "float16": ir.HalfType(),
@@ -30,7 +30,7 @@ _BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
 class Vector(types.Type):
-    """The numba type of V lanes of a floating point type."""
+    """The numba type of a vector of ``lanes`` floating point numbers."""
 
     def __init__(self, lanes: int, scalar: types.Float) -> None:
         self.lanes = lanes
@@ -45,48 +45,50 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, vector, ir.VectorType(lane, vector.lanes))
 
 
-def _spread(builder, scalar, vector):
-    """The same scalar in every lane."""
+def _broadcast(builder, scalar, vector):
+    """A vector with the same scalar in every lane."""
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
     return builder.shuffle_vector(first, first, lanes)
 
 
-def _place(context, builder, kind, array, index, stored, lanes):
-    """Pointer to ``lanes`` elements from ``index`` on."""
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(_STORED[stored], lanes).as_pointer())
+def _element_pointer(context, builder, array_type, array, index, dtype, lanes):
+    """A pointer to the ``lanes`` elements from ``index`` on."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(_ELEMENT[dtype], lanes).as_pointer())
 
 
-def _bits(kind, count):
-    return ir.VectorType(ir.IntType(kind), count)
+def _integers(bits, count):
+    return ir.VectorType(ir.IntType(bits), count)
 
 
-def _widened(builder, value, stored, wide):
-    if stored == "bfloat16":  # the upper half of a float32
+def _extend(builder, value, dtype, vector):
+    """The elements ``value`` of ``dtype`` as numbers of the LLVM type ``vector``, which is at least as wide."""
+    if dtype == "bfloat16":  # the upper half of a float32
         count = value.type.count
-        bits = builder.shl(builder.zext(value, _bits(32, count)), ir.Constant(_bits(32, count), [16] * count))
+        bits = builder.shl(builder.zext(value, _integers(32, count)), ir.Constant(_integers(32, count), [16] * count))
         value = builder.bitcast(bits, ir.VectorType(ir.FloatType(), count))
-    return value if value.type == wide else builder.fpext(value, wide)
+    return value if value.type == vector else builder.fpext(value, vector)
 
 
-def _narrowed(builder, value, stored):
+def _round(builder, value, dtype):
+    """The vector ``value`` rounded to elements of ``dtype``."""
     count = value.type.count
-    target = ir.VectorType(_STORED[stored], count)
+    target = ir.VectorType(_ELEMENT[dtype], count)
     if value.type == target:
         return value
     if value.type.element == ir.DoubleType():
         value = builder.fptrunc(value, ir.VectorType(ir.FloatType(), count))
-    if stored == "float32":
+    if dtype == "float32":
         return value
-    if stored != "bfloat16":
+    if dtype != "bfloat16":
         return builder.fptrunc(value, target)
 
     def constant(number):
-        return ir.Constant(_bits(32, count), [number] * count)
+        return ir.Constant(_integers(32, count), [number] * count)
 
     # Round to nearest, ties to even, on the bits; NaN stays NaN.
-    bits = builder.bitcast(value, _bits(32, count))
+    bits = builder.bitcast(value, _integers(32, count))
     odd = builder.and_(builder.lshr(bits, constant(16)), constant(1))
     rounded = builder.lshr(builder.add(bits, builder.add(odd, constant(0x7FFF))), constant(16))
     rounded = builder.select(builder.fcmp_unordered("uno", value, value), constant(0x7FC0), rounded)
@@ -94,25 +96,25 @@ def _narrowed(builder, value, stored):
 
 
 @intrinsic(prefer_literal=True)
-def _load(context, array, index, stored, lanes, wide):
-    vector = Vector(lanes.literal_value, getattr(types, wide.literal_value))
+def _load(context, array, index, dtype, lanes, compute):
+    vector = Vector(lanes.literal_value, getattr(types, compute.literal_value))
 
     def generate(context, builder, signature, args):
-        place = _place(context, builder, array, args[0], args[1], stored.literal_value, vector.lanes)
-        value = builder.load(place, align=_BYTES[stored.literal_value])
-        return _widened(builder, value, stored.literal_value, context.get_value_type(vector))
+        pointer = _element_pointer(context, builder, array, args[0], args[1], dtype.literal_value, vector.lanes)
+        value = builder.load(pointer, align=_BYTES[dtype.literal_value])
+        return _extend(builder, value, dtype.literal_value, context.get_value_type(vector))
 
-    return vector(array, index, stored, lanes, wide), generate
+    return vector(array, index, dtype, lanes, compute), generate
 
 
 @intrinsic(prefer_literal=True)
-def _store(context, array, index, stored, value):
+def _store(context, array, index, dtype, value):
     def generate(context, builder, signature, args):
-        place = _place(context, builder, array, args[0], args[1], stored.literal_value, value.lanes)
-        builder.store(_narrowed(builder, args[3], stored.literal_value), place, align=_BYTES[stored.literal_value])
+        pointer = _element_pointer(context, builder, array, args[0], args[1], dtype.literal_value, value.lanes)
+        builder.store(_round(builder, args[3], dtype.literal_value), pointer, align=_BYTES[dtype.literal_value])
         return context.get_dummy_value()
 
-    return types.void(array, index, stored, value), generate
+    return types.void(array, index, dtype, value), generate
 
 
 @intrinsic
@@ -124,29 +126,29 @@ def _lanes(context, vector):
 
 
 @njit(inline="always")
-def _check(array, index, lanes):
-    """Raise if NUMBA_BOUNDSCHECK=1 asks for it and the elements are not within the array; otherwise compiled away."""
+def _check_bounds(array, index, lanes):
+    """With NUMBA_BOUNDSCHECK=1 raise if the elements are not all inside the array; without it, compile to nothing."""
     array[np.uint64(index)]
     array[np.uint64(index + lanes - 1)]
 
 
 @njit
-def load(array, index, stored, lanes, wide):
-    """``lanes`` elements from ``index`` on, which are of type ``stored`` (a name), computed with as ``wide``."""
-    _check(array, index, lanes)
-    return _load(array, index, stored, lanes, wide)
+def load(array, index, dtype, lanes, compute):
+    """The ``lanes`` elements from ``index`` on of an array of ``dtype``, as a vector of ``compute``."""
+    _check_bounds(array, index, lanes)
+    return _load(array, index, dtype, lanes, compute)
 
 
 @njit
-def store(array, index, stored, value):
-    """Write a vector as elements of type ``stored`` (a name) from ``index`` on."""
-    _check(array, index, _lanes(value))
-    _store(array, index, stored, value)
+def store(array, index, dtype, value):
+    """Write a vector to an array of ``dtype``, from ``index`` on."""
+    _check_bounds(array, index, _lanes(value))
+    _store(array, index, dtype, value)
 
 
 @intrinsic
-def total(context, vector):
-    """Sum of the lanes, pairwise: always in the same order."""
+def lane_sum(context, vector):
+    """The sum of the lanes, added pairwise and always in the same order."""
 
     def generate(context, builder, signature, args):
         lanes = [builder.extract_element(args[0], ir.Constant(ir.IntType(32), i)) for i in range(vector.lanes)]
@@ -159,19 +161,21 @@ def total(context, vector):
 
 
 @intrinsic(prefer_literal=True)
-def zeros(context, lanes, wide):
+def zeros(context, lanes, compute):
     """A vector of zeros."""
-    vector = Vector(lanes.literal_value, getattr(types, wide.literal_value))
+    vector = Vector(lanes.literal_value, getattr(types, compute.literal_value))
 
     def generate(context, builder, signature, args):
         return ir.Constant(context.get_value_type(vector), None)
 
-    return vector(lanes, wide), generate
+    return vector(lanes, compute), generate
 
 
-def _elementwise(operation, instruction: str) -> None:
+def _register_elementwise(operation, instruction: str) -> None:
+    """Let ``operation`` on two vectors compile to an LLVM instruction."""
+
     @type_callable(operation)
-    def typed(context):
+    def infer_type(context):
         def typer(a, b):
             if isinstance(a, Vector) and a == b:
                 return a
@@ -185,11 +189,11 @@ def _elementwise(operation, instruction: str) -> None:
 
 
 for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    _elementwise(_operation, _instruction)
+    _register_elementwise(_operation, _instruction)
 
 
 @type_callable(operator.mul)
-def _type_scaled(context):
+def _infer_scaled(context):
     def typer(scalar, vector):
         if isinstance(vector, Vector) and scalar == vector.scalar:
             return vector
@@ -199,13 +203,13 @@ def _type_scaled(context):
 
 
 @lower_builtin(operator.mul, types.Float, Vector)
-def _scaled(context, builder, signature, args):
-    return builder.fmul(_spread(builder, args[0], args[1].type), args[1])
+def _lower_scaled(context, builder, signature, args):
+    return builder.fmul(_broadcast(builder, args[0], args[1].type), args[1])
 
 
 @intrinsic
-def ticket(context, counter):
-    """Take the next number from a counter in memory: each caller, on whichever thread, gets another one."""
+def fetch_increment(context, counter):
+    """Return the value of a counter in memory and add 1 to it, atomically: no two threads get the same value."""
 
     def generate(context, builder, signature, args):
         return builder.atomic_rmw("add", args[0], ir.Constant(ir.IntType(64), 1), "monotonic")
@@ -214,35 +218,35 @@ def ticket(context, counter):
 
 
 @intrinsic(prefer_literal=True)
-def _pointer(context, address, kind):
-    target = types.CPointer(_NUMBA[kind.literal_value])
+def _to_pointer(context, address, dtype):
+    target = types.CPointer(_NUMBA[dtype.literal_value])
 
     def generate(context, builder, signature, args):
         return builder.inttoptr(args[0], context.get_value_type(target))
 
-    return target(address, kind), generate
+    return target(address, dtype), generate
 
 
 @njit
-def array(address, size, stored):
-    """The memory at an address as an array of ``size`` elements of type ``stored`` (a name)."""
-    return carray(_pointer(address, stored), (size,))
+def array(address, size, dtype):
+    """The memory at an address as an array of ``size`` elements of ``dtype``."""
+    return carray(_to_pointer(address, dtype), (size,))
 
 
 @intrinsic(prefer_literal=True)
-def _stack(context, count, kind):
-    target = types.CPointer(getattr(types, kind.literal_value))
+def _stack(context, count, dtype):
+    target = types.CPointer(getattr(types, dtype.literal_value))
 
     def generate(context, builder, signature, args):
         element = context.get_value_type(target).pointee
         return cgutils.alloca_once(builder, element, size=ir.Constant(ir.IntType(64), count.literal_value))
 
-    return target(count, kind), generate
+    return target(count, dtype), generate
 
 
 @intrinsic
 def address(context, integers, index):
-    """Where in memory the integer at an index lies."""
+    """The address of the integer at an index."""
 
     def generate(context, builder, signature, args):
         return builder.ptrtoint(builder.gep(args[0], [args[1]]), ir.IntType(64))
@@ -251,18 +255,18 @@ def address(context, integers, index):
 
 
 @njit
-def scratch(count, kind):
-    """An array on the stack of ``count`` (a constant) elements of the numba type ``kind`` (a name)."""
-    return carray(_stack(count, kind), (count,))
+def scratch(count, dtype):
+    """An array on the stack of ``count`` (a compile-time constant) elements of the numba type ``dtype``."""
+    return carray(_stack(count, dtype), (count,))
 
 
 @intrinsic(prefer_literal=True)
 def unpack(context, integers, count):
-    """The integers at 1 .. count in memory, as a tuple."""
+    """The integers at indices 1 to ``count``, as a tuple."""
     row = types.UniTuple(types.int64, count.literal_value)
 
     def generate(context, builder, signature, args):
-        places = [builder.gep(args[0], [ir.Constant(ir.IntType(64), i + 1)]) for i in range(row.count)]
-        return context.make_tuple(builder, row, [builder.load(place) for place in places])
+        pointers = [builder.gep(args[0], [ir.Constant(ir.IntType(64), i + 1)]) for i in range(row.count)]
+        return context.make_tuple(builder, row, [builder.load(pointer) for pointer in pointers])
 
     return row(integers, count), generate

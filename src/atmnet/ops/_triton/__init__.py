@@ -1,8 +1,8 @@
 """Sampling on the GPU: plain functions over tensors, without autograd. Triton is imported at the first launch.
 
-Shapes: x (.., C), channels last; S channels per share group, G = C / S groups; A sampled axes, K branches: one per
-axis, and the identity where it is asked for.
-With TRITON_INTERPRET=1 in the environment before triton is imported, everything runs on the CPU, slowly.
+Shapes: x (.., C), channels last; S channels per share group, G = C / S groups; A sampled axes, K branches: one for each
+axis, and the tokens themselves if ``identity``.
+If TRITON_INTERPRET=1 is in the environment before triton is imported, the kernels run on the CPU, slowly.
 """
 
 import os
@@ -14,25 +14,25 @@ import torch
 from torch import Tensor
 
 
-def obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Why triton cannot run on such tensors, or None where it can."""
+def unavailable_reason(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why the kernels cannot run on tensors of this device and dtype; None if they can."""
     if not _installed():
         return "the package triton is not installed"
     if device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1":
         return None
     if device.type != "cuda":
-        return f"it needs a CUDA device, the tensors are on {device}"
-    return _too_old(device)
+        return f"it needs a CUDA device, but the tensors are on {device}"
+    return _reason_too_old(device)
 
 
 def sample(x: Tensor, offset: Tensor, dims: Sequence[int], identity: bool) -> Tensor:
-    """Sample ``x`` along each of ``dims``; one launch for all of them.
+    """Sample ``x`` along each of ``dims`` in one launch.
 
     Args:
         x: (.., C), floating point.
-        offset: (.., A * G), floating point, maybe wider than ``x``: the k-th G values displace along ``dims[k]``.
-        dims: A axes of ``x``, counted from its end (negative), other than the last.
-        identity: Append ``x`` itself.
+        offset: (.., A * G), floating point, possibly wider than ``x``: the k-th G values displace along ``dims[k]``.
+        dims: A axes of ``x`` as negative numbers; not the last axis.
+        identity: Whether to append ``x`` itself.
 
     Returns:
         (.., K, C), contiguous.
@@ -43,7 +43,10 @@ def sample(x: Tensor, offset: Tensor, dims: Sequence[int], identity: bool) -> Te
 
 
 def sample_backward(grad: Tensor, x: Tensor, offset: Tensor, dims: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Gradients of :func:`sample` from ``grad`` (.., K, C): shaped and typed like ``x`` and ``offset``, contiguous."""
+    """Gradients of x and offset from the gradient of the samples, ``grad`` (.., K, C).
+
+    Both are contiguous, of the shapes and dtypes of ``x`` and ``offset``.
+    """
     from atmnet.ops._triton import _launch
 
     return _launch.sample_backward(grad, x, offset, dims)
@@ -55,7 +58,7 @@ def _installed() -> bool:
 
 
 @cache
-def _too_old(device: torch.device) -> str | None:
+def _reason_too_old(device: torch.device) -> str | None:
     if torch.version.cuda and torch.cuda.get_device_capability(device) < (8, 0):
         return "it needs a GPU of compute capability 8.0 (Ampere) or newer"
     return None

@@ -1,0 +1,54 @@
+"""The numbers and texts of the drawings. The page embeds them, and report.js has no copies of its own."""
+
+MARGIN = 0.045
+"""Places farther outside the image than this fraction of its side are drawn at this distance."""
+
+BULGE = 0.95
+"""Largest bulge of an arc, as a fraction of its length."""
+
+DOT = "h.001"
+"""Path data of a dot: a line so short that only its round caps are visible."""
+
+DIGITS = 3
+"""Decimals of coordinates."""
+
+BAR_START = 0.08
+"""Distance between a bar and the border of its token, in tokens."""
+
+BAR_WIDTH = 0.84
+"""Width of a bar in tokens."""
+
+MIN_BAR = 0.002
+"""Shortest bar that is drawn, as a fraction of the longest."""
+
+MIN_BAR_SCALE = 1e-6
+"""Smallest share that the longest bar stands for; avoids a division by zero."""
+
+OFFSET_CODES = 127
+"""Largest code of an offset, see ``Field.packed``."""
+
+NAN_CODE = -128
+"""Code of an offset that is not a number."""
+
+SINGLE_TOKEN = "A single token: there is nowhere else to look."
+READOUT = "Token in row {row} of {rows}, column {column} of {columns}: {places}."
+NONE_OUTSIDE = "none of its places is outside"
+SOME_OUTSIDE = "{outside} of its {total} places are outside"
+
+DRAWING: dict[str, float | str] = {
+    "margin": MARGIN,
+    "bulge": BULGE,
+    "dot": DOT,
+    "digits": DIGITS,
+    "barStart": BAR_START,
+    "barWidth": BAR_WIDTH,
+    "minBar": MIN_BAR,
+    "minBarScale": MIN_BAR_SCALE,
+    "offsetCodes": OFFSET_CODES,
+    "nanCode": NAN_CODE,
+    "singleToken": SINGLE_TOKEN,
+    "readout": READOUT,
+    "noneOutside": NONE_OUTSIDE,
+    "someOutside": SOME_OUTSIDE,
+}
+"""All of the above by their names in report.js."""
