@@ -2,7 +2,7 @@
 
 from atmnet.data import SplitCheck, same_images
 from atmnet.data.sources import find_source
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import CheckDataOptions
 
 
@@ -10,6 +10,7 @@ def run(options: CheckDataOptions) -> int:
     """Print what each split holds and what is wrong with it; 1 where there are errors."""
     data = options.data
     source = find_source(data)
+    refuse_options(data, ["img_size", "max_unreadable", "workers"], "check-data", prefix="data.")
     if source.check is None:
         raise UserError(
             f"data.source: {data.source!r} is generated, not read; `atmnet make-scenes` writes files to check"
