@@ -103,7 +103,7 @@ def test_refused(digits_root, spoil, message):
     ("options", "message"),
     [
         ({}, "data.root: expected the folder that holds the splits"),
-        ({"source": "zip", "root": "."}, "got 'zip'; classification reads folder, tar"),
+        ({"source": "zip", "root": "."}, "got 'zip', expected one of folder, tar"),
         ({"source": "digits"}, "'digits' has the splits train and val, not 'test'"),
     ],
 )
