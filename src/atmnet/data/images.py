@@ -75,4 +75,5 @@ def _scale_to_8_bits(values: NDArray[np.generic], mode: str) -> NDArray[np.uint8
         scale = 255.0 if highest <= 1 else 1.0
     else:
         scale = 1.0 if mode == "I" and highest <= 255 else 1 / 257
-    return np.rint(np.clip(np.nan_to_num(values) * scale, 0, 255)).astype(np.uint8)
+    scaled: NDArray[np.uint8] = np.rint(np.clip(np.nan_to_num(values) * scale, 0, 255)).astype(np.uint8)
+    return scaled

@@ -132,8 +132,9 @@ def _read_kwargs(kwargs: dict[str, Any]) -> SceneOptions:
 def _boxes(masks: NDArray[np.bool_]) -> Tensor:
     """The tight boxes (N, 4) of non-empty masks; x1 and y1 are one past the last pixel."""
 
-    def ends(is_covered: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def ends(axis: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        is_covered = np.asarray(masks.any(axis))
         return is_covered.argmax(1), is_covered.shape[1] - is_covered[:, ::-1].argmax(1)
 
-    (x0, x1), (y0, y1) = ends(masks.any(1)), ends(masks.any(2))
+    (x0, x1), (y0, y1) = ends(1), ends(2)
     return torch.from_numpy(np.stack([x0, y0, x1, y1], 1)).float()

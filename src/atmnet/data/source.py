@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol, cast
 
 from PIL import Image
 from timm.data.readers.reader_factory import create_reader
@@ -140,9 +140,9 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> R
     try:
         if kind == "tar":
             # Not kept open: after a fork, processes would share the file's position and read at the wrong place.
-            tar = ReaderImageInTar(str(path), cache_tarfiles=False)
-            tar.class_to_idx = tar.class_name_to_idx  # the name in timm's other readers
-            return tar
+            reader: Any = ReaderImageInTar(str(path), cache_tarfiles=False)
+            reader.class_to_idx = reader.class_name_to_idx  # the name in timm's other readers
+            return cast(Reader, reader)
         reader = create_reader("", root=str(path), input_key=";".join(EXTENSIONS))
     except tarfile.TarError as error:
         raise UserError(f"{path}: not a readable tar file: {error}") from error
@@ -154,7 +154,7 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> R
             raise UserError(
                 f"{path}: images in {Path(folder).relative_to(path)}; expected CLASS/IMAGE, no folders below"
             )
-    return reader
+    return cast(Reader, reader)
 
 
 def _open_hub(options: DataOptions, split: str) -> Reader:
@@ -168,7 +168,7 @@ def _open_hub(options: DataOptions, split: str) -> Reader:
         raise UserError(f"data.source: {options.source}: {' '.join(str(error).split())}") from error
     if not reader.class_to_idx:
         raise UserError(f"data.source: {options.source}: its labels have no names (no ClassLabel feature 'label')")
-    return reader
+    return cast(Reader, reader)
 
 
 def _find_split(root: Path, split: str) -> Path:

@@ -5,6 +5,7 @@ Shapes: N objects, H x W pixels. A label map is uint8 (H, W): classes from 0, an
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ class DetectionTarget:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "DetectionTarget":
         """A copy on another device."""
-        tensors = {
+        tensors: dict[str, Any] = {
             name: value.to(device, non_blocking=non_blocking)
             for name, value in vars(self).items()
             if isinstance(value, Tensor)
