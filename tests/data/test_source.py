@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from atmnet.data import open_source
+from atmnet.data.sources import open_split
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 from tests.data.tiny import CLASSES
@@ -109,7 +110,7 @@ def test_refused(digits_root, spoil, message):
 )
 def test_refused_options(options, message):
     with pytest.raises(UserError, match=message):
-        open_source(DataOptions(**options), "test")
+        open_split(DataOptions(**options), "test", "classification")
 
 
 def test_class_file_gives_order_and_missing_classes(digits_root, tmp_path):
