@@ -1,6 +1,6 @@
 """Digit scenes: real handwritten digits pasted on real photographs, an embedded data set for every dense task.
 
-A scene is a function of (seed, split, index) alone. Digits are scikit-learn's, in the split of
+A scene depends only on (seed, split, index) and its options. Digits are scikit-learn's, in the split of
 :class:`~atmnet.data.digits.DigitsReader`; photographs are those that ship with scikit-image and scikit-learn. Training
 and validation share neither digits nor photographs.
 
