@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def cpu_threads(number: int | None) -> Iterator[None]:
-    """Compute with ``number`` CPU threads inside the block; None leaves PyTorch's choice."""
+    """Use ``number`` CPU threads inside the block; None keeps the present number."""
     before = torch.get_num_threads()
     if number is not None:
         torch.set_num_threads(number)

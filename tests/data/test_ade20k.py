@@ -68,10 +68,10 @@ def test_as_many_classes_as_a_label_map_holds(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.full((20, 30), 4, np.uint8), "has the label 4; the classes are 1 to 3"),
-        (np.full((20, 30), 60000, np.uint16), "has the label 60000; the classes are 1 to 3"),
-        (np.zeros((20, 31), np.uint8), "it is of 30x20 pixels, its label map of 31x20"),
-        (np.zeros((20, 30, 3), np.uint8), "label map is of mode RGB; expected grey or palette"),
+        (np.full((20, 30), 4, np.uint8), "has the label 4; the classes have the labels 1 to 3"),
+        (np.full((20, 30), 60000, np.uint16), "has the label 60000; the classes have the labels 1 to 3"),
+        (np.zeros((20, 31), np.uint8), "the picture has 30x20 pixels, but its label map has 31x20"),
+        (np.zeros((20, 30, 3), np.uint8), "label map has the mode RGB; expected a grey or palette picture"),
     ],
 )
 def test_bad_label_maps_are_named(tmp_path, labels, message):
@@ -95,7 +95,7 @@ def test_damaged_files_are_named(tmp_path):
 def test_class_names(tmp_path):
     write_ade20k(tmp_path)
     (tmp_path / "classes.txt").unlink()
-    with pytest.raises(UserError, match=r"expected the class names, one a line, in classes\.txt"):
+    with pytest.raises(UserError, match=r"expected the class names, one per line, in classes\.txt"):
         opened(tmp_path)
     (tmp_path / "objectInfo150.txt").write_text(
         "Idx\tRatio\tTrain\tVal\tName\n"

@@ -47,18 +47,18 @@ def _animated(folder):
     [
         (lambda f: (f / "a.jpg").write_bytes(b"broken"), "unreadable", "two/a.jpg (not a picture"),
         (lambda f: (f / "a.jpg").write_bytes(b""), "unreadable", "two/a.jpg ("),
-        (lambda f: _noise(9, 9, 4).save(f / "a.png"), "of mode RGBA: converted", "two/a.png"),
-        (lambda f: _noise(9, 9, 4).convert("CMYK").save(f / "a.jpg"), "of mode CMYK: converted", "two/a.jpg"),
+        (lambda f: _noise(9, 9, 4).save(f / "a.png"), "mode RGBA: converted", "two/a.png"),
+        (lambda f: _noise(9, 9, 4).convert("CMYK").save(f / "a.jpg"), "mode CMYK: converted", "two/a.jpg"),
         (
             lambda f: Image.fromarray(np.arange(81, dtype=np.uint16).reshape(9, 9) * 800).save(f / "a.png"),
             "16-bit grey: scaled to 8 bits",
             "two/a.png",
         ),
         (_rotated, "rotated by EXIF: turned upright", "two/a.jpg"),
-        (_animated, "animated: first frame taken", "two/a.png"),
+        (_animated, "animated: first frame used", "two/a.png"),
         (lambda f: _noise(7, 30).save(f / "a.png"), "under 8 pixels high or wide", "two/a.png (30, 7)"),
-        (lambda f: Image.new("L", (9, 9), 3).save(f / "a.png"), "of one colour", "two/a.png"),
-        (lambda f: (f / "notes.txt").touch(), "not a picture by its ending: ignored", "two/notes.txt"),
+        (lambda f: Image.new("L", (9, 9), 3).save(f / "a.png"), "all pixels of one colour", "two/a.png"),
+        (lambda f: (f / "notes.txt").touch(), "file without a picture's extension: ignored", "two/notes.txt"),
         (lambda f: (f.parent / "zero").mkdir(), "empty folder", "zero"),
     ],
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
@@ -92,7 +92,7 @@ def test_classes(digits_root):
     for path in sorted((digits_root / "train" / "eight").iterdir())[1:]:
         path.unlink()
     check = _check(digits_root)
-    assert check.notes == {"class with under 5% of the images of the largest": ["eight"]}
+    assert check.notes == {"class with less than 5% of the images of the largest class": ["eight"]}
     val = _check(digits_root, "val", check.source.classes)
     assert val.notes == {"class without images": ["five"]}
     for name in ("eight", "five"):

@@ -97,7 +97,7 @@ def test_polygons_as_pycocotools_draws_them():
         ([[1, 2, 3, 4]], "at least three points"),
         ([[1, 2, 3, 4, 5, 6, 7]], "at least three points"),
         ("circle", "expected polygons or run lengths"),
-        ({"size": [30, 20], "counts": [600]}, r"it is of \(height, width\) \[30, 20\]; the image of \[20, 30\]"),
+        ({"size": [30, 20], "counts": [600]}, r"its \(height, width\) is \[30, 20\], but that of the image is \[20,"),
         ({"size": [20, 30], "counts": [5, 6]}, "its runs sum to 11 pixels; the image has 600"),
         ({"size": [20, 30], "counts": "abc~~~~"}, "mask: "),
         ({"size": [20, 30], "counts": "###"}, "mask: "),
@@ -113,7 +113,7 @@ def test_bad_masks_are_named(tmp_path, segmentation, message):
 def test_bad_pictures_are_named(tmp_path):
     source = opened(write_coco(tmp_path))
     write_picture(tmp_path / "train" / "10.png", (30, 20))
-    with pytest.raises(UnreadableImage, match="it is of 20x30 pixels; annotated as 30x20"):
+    with pytest.raises(UnreadableImage, match="the picture has 20x30 pixels, but is annotated as 30x20"):
         source.load(0, "RGB")
     (tmp_path / "train" / "10.png").write_bytes(b"no picture")
     with pytest.raises(UnreadableImage, match="not a picture"):
@@ -139,7 +139,7 @@ def test_classes_are_those_of_training(tmp_path):
     names.write_text("toothbrush\ntrain\n")
     assert opened(tmp_path).classes == ["train", "toothbrush"]
     assert open_coco(DataOptions(root=str(tmp_path), classes=str(names)), "train").classes == ["toothbrush", "train"]
-    with pytest.raises(UserError, match="not the classes to learn: unknown are toothbrush; missing are bus"):
+    with pytest.raises(UserError, match="not the expected classes; unknown: toothbrush; missing: bus"):
         opened(tmp_path, classes=["train", "bus"])
 
 

@@ -37,7 +37,7 @@ def test_sound_coco(tmp_path):
     assert len(set(check.pixels.values())) == 3
     assert check.notes == {
         "image without objects": ["20.png"],
-        "crowd region: not trained on, forgiven in evaluation": ["10.png, annotation 2"],
+        "crowd region: not trained on, ignored in evaluation": ["10.png, annotation 2"],
         "object without a mask: its box is the mask": ["30.png, annotation 3"],
         "box beyond the image's edge: clipped in training": ["30.png, annotation 3 [20.5, 10, 20, 5]"],
     }
@@ -57,10 +57,10 @@ def test_sound_coco(tmp_path):
         (lambda c: c["annotations"][0].update(category_id=5), "annotation of an unknown category", ["id 1"]),
         (lambda c: c["annotations"][0].update(id=3), "annotation id more than once", ["id 3"]),
         (lambda c: c["images"][0].update(id=10), "image id more than once", ["id 10"]),
-        (lambda c: c["images"][1].update(width=31), "picture of another size than annotated",
+        (lambda c: c["images"][1].update(width=31), "picture whose size differs from its annotation",
          ["10.png (is 30x20, annotated as 31x20)"]),
         (lambda c: c["annotations"][1].update(segmentation={"size": [9, 9], "counts": [81]}),
-         "mask of another size than the image", ["10.png, annotation 2 (is [9, 9], image [20, 30])"]),
+         "mask whose size differs from the image's", ["10.png, annotation 2 (is [9, 9], image [20, 30])"]),
         (lambda c: c["annotations"][1].update(segmentation={"size": [20, 30], "counts": [81]}),
          "mask that cannot be decoded",
          ["10.png, annotation 2 (its runs sum to 81 pixels; the image has 600)"]),
@@ -76,7 +76,7 @@ def test_unreadable_pictures(tmp_path):
     write_coco(tmp_path)
     (tmp_path / "train" / "10.png").write_bytes(b"no picture")
     check = check_coco(DataOptions(source="coco", root=str(tmp_path)), "train")
-    assert check.errors == {"unreadable": ["10.png (not a picture, or damaged beyond recognition)"]}
+    assert check.errors == {"unreadable": ["10.png (not a picture, or too damaged to be recognised as one)"]}
     assert len(check.sizes) == 2
 
 
@@ -87,11 +87,11 @@ def test_notes_of_coco(tmp_path):
 
     notes = checked_coco(tmp_path, change).notes
     assert notes["class without objects"] == ["boat"]
-    assert notes["mask without a pixel"] == ["10.png, annotation 2"]
+    assert notes["empty mask"] == ["10.png, annotation 2"]
 
 
 def test_other_classes(tmp_path):
-    with pytest.raises(UserError, match="not the classes to learn"):
+    with pytest.raises(UserError, match="not the expected classes"):
         checked_coco(tmp_path, classes=["train"])
 
 
@@ -120,10 +120,10 @@ def test_errors_of_ade20k(tmp_path):
     assert checked_ade20k(tmp_path).errors == {
         "image without a label map": ["mapless.png"],
         "label map without an image": ["lost.png"],
-        "unreadable": ["a0.jpg (not a picture, or damaged beyond recognition)"],
+        "unreadable": ["a0.jpg (not a picture, or too damaged to be recognised as one)"],
         "label out of range": ["range.png (9)"],
-        "label map of another size than the image": ["size.png (is 31x20, image 30x20)"],
-        "unreadable label map": ["mode.png (its label map is of mode RGB; expected grey or palette)"],
+        "label map whose size differs from the image's": ["size.png (is 31x20, image 30x20)"],
+        "unreadable label map": ["mode.png (its label map has the mode RGB; expected a grey or palette picture)"],
     }
 
 
@@ -131,8 +131,8 @@ def test_notes_of_ade20k(tmp_path):
     write_ade20k(tmp_path, classes=("wall", "sky", "cat", "boat"))
     Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "annotations" / "training" / "a0.png")
     assert checked_ade20k(tmp_path).notes == {
-        "class that no label map shows": ["boat"],
-        "label map of nothing but ignored pixels": ["a0.jpg"],
+        "class that no label map contains": ["boat"],
+        "label map that contains only ignored pixels": ["a0.jpg"],
     }
 
 

@@ -13,7 +13,7 @@ import torch
 from atmnet.data import DigitsReader, Key, list_samples
 from atmnet.data.dataset import TrainSet
 from atmnet.data.dense_transforms import detection_train_transform
-from atmnet.data.scene import _place, _resize_ink
+from atmnet.data.scene import _find_place, _resize_ink
 from atmnet.data.scene_material import digits, photographs
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
 from atmnet.data.sources import open_split
@@ -116,9 +116,9 @@ def test_no_digit_is_mostly_covered():
     earlier = np.zeros((20, 20), bool)
     earlier[:, 5:15] = True
     draw = random.Random(0)
-    assert _place(draw, np.ones((20, 20), bool), [earlier], [200], (20, 20)) is None
+    assert _find_place(draw, np.ones((20, 20), bool), [earlier], [200], (20, 20)) is None
     for _ in range(50):
-        rows, columns = _place(draw, np.ones((20, 9), bool), [earlier], [200], (20, 20))
+        rows, columns = _find_place(draw, np.ones((20, 9), bool), [earlier], [200], (20, 20))
         assert (rows, columns.stop - columns.start) == (slice(0, 20), 9)
         assert earlier.sum() - earlier[rows, columns].sum() >= 0.4 * 200
 
@@ -192,14 +192,14 @@ def test_blanks():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"size": 3}, "does not know size; it knows side, images, objects, sizes, contrast, seed"),
-        ({"objects": 3}, r"objects: got 3, expected \[fewest, most\]"),
-        ({"objects": [3, 1]}, r"objects: got \(3, 1\), expected 0 <= least <= most"),
-        ({"img_size": "128"}, "side: got '128', expected a number of pixels"),
-        ({"img_size": 0}, "side: got 0"),
+        ({"size": 3}, "unknown: size; 'scenes' takes img_size, images, objects, digit_sizes, contrast, seed"),
+        ({"objects": 3}, r"objects: got 3, expected \[minimum, maximum\]"),
+        ({"objects": [3, 1]}, r"objects: got \(3, 1\), expected 0 <= minimum <= maximum"),
+        ({"img_size": "128"}, "img_size: got '128', expected a number of pixels"),
+        ({"img_size": 0}, "img_size: got 0"),
         ({"images": 0}, "images: got 0"),
-        ({"contrast": [90, 20]}, r"contrast: got \(90, 20\), expected 0 <= least <= most"),
-        ({"contrast": 9}, r"contrast: got 9, expected \[least, greatest\] of 255"),
+        ({"contrast": [90, 20]}, r"contrast: got \(90, 20\), expected 0 <= minimum <= maximum"),
+        ({"contrast": 9}, r"contrast: got 9, expected \[minimum, maximum\] in levels of 255"),
         ({"digit_sizes": [10, 120]}, "digits of up to 120 pixels do not fit scenes of 128x128; expected at most 102"),
     ],
 )
@@ -211,7 +211,7 @@ def test_bad_arguments(kwargs, message):
 def test_bad_splits_and_pairings():
     with pytest.raises(UserError, match="has the splits train and val, not 'test'"):
         SceneSegmentation("test")
-    with pytest.raises(UserError, match="got 'ade20k'; detection reads coco, scenes"):
+    with pytest.raises(UserError, match="got 'ade20k', expected one of coco, scenes for detection"):
         open_split(DataOptions(source="ade20k"), "train", "detection")
     with pytest.raises(UserError, match="the network has a b"):
         open_split(DataOptions(source="scenes"), "val", "detection", ["a", "b"])

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from atmnet.data import open_source
+from atmnet.data.sources import open_split
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 from tests.data.tiny import CLASSES
@@ -103,13 +104,13 @@ def test_refused(digits_root, spoil, message):
     ("options", "message"),
     [
         ({}, "data.root: expected the folder that holds the splits"),
-        ({"source": "zip", "root": "."}, "got 'zip'; classification reads folder, tar"),
+        ({"source": "zip", "root": "."}, "got 'zip', expected one of folder, tar"),
         ({"source": "digits"}, "'digits' has the splits train and val, not 'test'"),
     ],
 )
 def test_refused_options(options, message):
     with pytest.raises(UserError, match=message):
-        open_source(DataOptions(**options), "test")
+        open_split(DataOptions(**options), "test", "classification")
 
 
 def test_class_file_gives_order_and_missing_classes(digits_root, tmp_path):

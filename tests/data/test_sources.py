@@ -19,7 +19,8 @@ READS = {
 def test_kinds(kind):
     assert [name for name, source in SOURCES.items() if kind in source.kinds] == READS[kind]
     other = next(name for name in SOURCES if name not in READS[kind])
-    with pytest.raises(UserError, match=rf"data.source: got '{other}'; {kind} reads {', '.join(READS[kind])}"):
+    expected = f"{', '.join(READS[kind])} for {kind}"
+    with pytest.raises(UserError, match=rf"data.source: got '{other}', expected one of {expected}"):
         find_source(DataOptions(source=other), kind)
 
 

@@ -24,7 +24,7 @@ def _run(shown, clock, steps=100, seconds=0.25):
     for step in range(steps):
         clock[0] += seconds
         shown.advance(f"loss {step}" if shown.due() else None)
-    shown.say("a remark")
+    shown.print_line("a remark")
     shown.close()
 
 

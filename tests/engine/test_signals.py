@@ -46,7 +46,7 @@ def test_stopped_and_gone_on(root, tmp_path, whole, number):
     assert process.returncode == 130
     told = errors.strip().splitlines()[-1]
     assert told.startswith("atmnet: stopped and saved after step ")
-    assert told.endswith("; run the same command to go on")
+    assert told.endswith("; run the same command to resume")
     assert "Traceback" not in errors
     step = int(told.split("step ")[1].split(";")[0])
     assert 2 <= step < 30

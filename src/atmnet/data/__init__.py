@@ -1,4 +1,4 @@
-"""Readers, transforms and loaders that are a function of counters, and the embedded digits."""
+"""Readers, transforms and loaders, whose random numbers are a function of counters; and the embedded digits."""
 
 from atmnet.data.check import SplitCheck, check_split, same_images
 from atmnet.data.dataset import (
@@ -16,7 +16,7 @@ from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image, to_8_bits
 from atmnet.data.loader import eval_loader, eval_transform, image_mode, train_loader, train_transform
 from atmnet.data.sampler import Key, StepSampler
-from atmnet.data.seeding import derive, reseed
+from atmnet.data.seeding import derive_seed, reseed
 from atmnet.data.source import Source, open_source, read_class_file
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "Transform",
     "UnreadableImage",
     "check_split",
-    "derive",
+    "derive_seed",
     "eval_loader",
     "eval_transform",
     "image_mode",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -22,12 +23,12 @@ from atmnet_cli.options import DataOptions
 
 @dataclass
 class Ade20kFiles:
-    """The files of a split, below ``images`` and ``maps``.
+    """The files of a split, in the folders ``images`` and ``maps``.
 
     Attributes:
-        pairs: Images that have a label map, and it.
-        without_map: Images that have none.
-        without_image: Label maps that have none.
+        pairs: Each image that has a label map, and that label map.
+        without_map: Images without a label map.
+        without_image: Label maps without an image.
     """
 
     images: Path
@@ -65,23 +66,24 @@ class Ade20kSource:
         """The picture in 'RGB' or 'L', and its label map.
 
         Raises:
-            UnreadableImage: Where either cannot be decoded, they differ in size, or a label is out of range.
+            UnreadableImage: If either cannot be decoded, they differ in size, or a label is out of range.
         """
-        picture, labels = self._pairs[index]
+        picture, label_map = self._pairs[index]
         image = read_image(str(picture), mode)
-        found = read_label_map(labels)
-        if found.shape != (image.height, image.width):
+        labels = read_label_map(label_map)
+        height, width = labels.shape
+        if image.size != (width, height):
             raise UnreadableImage(
-                f"it is of {image.width}x{image.height} pixels, its label map of {found.shape[1]}x{found.shape[0]}"
+                f"the picture has {image.width}x{image.height} pixels, but its label map has {width}x{height}"
             )
-        if beyond := out_of_range(found, len(self.classes), self.ignore_zero):
+        if invalid := out_of_range(labels, len(self.classes), self.ignore_zero):
             first = int(self.ignore_zero)
             expected = f"{first} to {len(self.classes) - 1 + first}"
-            raise UnreadableImage(f"its label map has the label {beyond[0]}; the classes are {expected}")
-        return image, torch.from_numpy(to_classes(found, self.ignore_zero))
+            raise UnreadableImage(f"its label map has the label {invalid[0]}; the classes have the labels {expected}")
+        return image, torch.from_numpy(to_classes(labels, self.ignore_zero))
 
     def blank(self, mode: str) -> tuple[Image.Image, Tensor]:
-        """A sample of which nothing is known."""
+        """A blank picture, all of whose pixels are ignored."""
         return Image.new(mode, (32, 32)), torch.full((32, 32), IGNORE, dtype=torch.uint8)
 
 
@@ -89,14 +91,14 @@ def open_ade20k(options: DataOptions, split: str, classes: list[str] | None = No
     """Open a split.
 
     Args:
-        options: ``root`` holds ``images/SPLIT`` and ``annotations/SPLIT``, where a label map has its image's name with
-            the ending .png; and the class names as ``classes.txt`` or ADE20K's ``objectInfo150.txt``, unless
+        options: ``root`` contains ``images/SPLIT`` and ``annotations/SPLIT``, where a label map has its image's name
+            with the extension .png; and the class names in ``classes.txt`` or ADE20K's ``objectInfo150.txt``, unless
             ``options.classes`` is a file with them.
-        split: Its name, e.g. 'training'.
-        classes: Class names fixed by the training split.
+        split: Name of the split, such as 'training'.
+        classes: Class names of the training split. Default: those of the data set.
 
     Raises:
-        UserError: Where there is no such split, it is empty, an image has no label map, or classes have no names.
+        UserError: If there is no such split, it is empty, an image has no label map, or the class names are missing.
     """
     files = list_ade20k(options, split)
     if files.without_map:
@@ -111,7 +113,7 @@ def list_ade20k(options: DataOptions, split: str) -> Ade20kFiles:
     """Find the files of a split and match images and label maps by name; see :func:`open_ade20k`.
 
     Raises:
-        UserError: Where a folder is missing or there are no images.
+        UserError: If a folder is missing or there are no images.
     """
     if not options.root:
         raise UserError("data.root: expected the folder that holds images and annotations; none given")
@@ -119,23 +121,23 @@ def list_ade20k(options: DataOptions, split: str) -> Ade20kFiles:
     for folder in (images, maps):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder (see data.root, data.train, data.val)")
-    pictures = _by_name(images, EXTENSIONS)
+    pictures = _files_by_name(images, EXTENSIONS)
     if not pictures:
         raise UserError(f"{images}: no images found; expected {' '.join(EXTENSIONS)}")
-    labels = _by_name(maps, (".png",))
+    label_maps = _files_by_name(maps, (".png",))
     return Ade20kFiles(
         images, maps,
-        pairs=[(path, labels[name]) for name, path in pictures.items() if name in labels],
-        without_map=[path for name, path in pictures.items() if name not in labels],
-        without_image=[path for name, path in labels.items() if name not in pictures],
+        pairs=[(path, label_maps[name]) for name, path in pictures.items() if name in label_maps],
+        without_map=[path for name, path in pictures.items() if name not in label_maps],
+        without_image=[path for name, path in label_maps.items() if name not in pictures],
     )  # fmt: skip
 
 
 def class_names(options: DataOptions) -> list[str]:
-    """Class names of ``options.classes``, else of the data set's own file.
+    """Class names from the file ``options.classes``, else from the data set's own file.
 
     Raises:
-        UserError: Where there is no such file, or more classes than a label map can hold.
+        UserError: If there is no such file, or more classes than a label map can hold.
     """
     root = Path(options.root)
     table = root / "objectInfo150.txt"
@@ -146,26 +148,28 @@ def class_names(options: DataOptions) -> list[str]:
         names = [row[-1].strip() for row in rows if row[0].strip().isdigit()]
     else:
         raise UserError(
-            f"{root}: expected the class names, one a line, in classes.txt or the file that data.classes names"
+            f"{root}: expected the class names, one per line, in classes.txt or the file that data.classes names"
         )
-    most = IGNORE - options.ignore_zero
-    if not 0 < len(names) <= most:
-        raise UserError(f"{root}: got {len(names)} classes, expected 1 to {most}")
+    limit = IGNORE - options.ignore_zero
+    if not 0 < len(names) <= limit:
+        raise UserError(f"{root}: got {len(names)} classes, expected 1 to {limit}")
     return names
 
 
-def read_label_map(path: Path) -> np.ndarray:
-    """A grey or palette PNG of 8 or 16 bits -> its numbers (H, W).
+def read_label_map(path: Path) -> NDArray[np.int32]:
+    """Read a grey or palette PNG of 8 or 16 bits as labels (H, W).
 
     Raises:
-        UnreadableImage: Where it is none.
+        UnreadableImage: If the file is damaged or is not such a picture.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 if image.mode not in ("L", "P", "1") and not image.mode.startswith("I"):
-                    raise UnreadableImage(f"its label map is of mode {image.mode}; expected grey or palette")
+                    raise UnreadableImage(
+                        f"its label map has the mode {image.mode}; expected a grey or palette picture"
+                    )
                 return np.asarray(image).astype(np.int32)
     except UnreadableImage:
         raise
@@ -173,20 +177,20 @@ def read_label_map(path: Path) -> np.ndarray:
         raise UnreadableImage(f"its label map: {type(error).__name__}: {error}".splitlines()[0]) from error
 
 
-def out_of_range(numbers: np.ndarray, classes: int, ignore_zero: bool) -> list[int]:
-    """Numbers of a label map that are neither a class nor to be ignored."""
-    known = set(range(classes + ignore_zero)) | {IGNORE}
-    return sorted(set(np.unique(numbers).tolist()) - known)
+def out_of_range(labels: NDArray[np.int32], classes: int, ignore_zero: bool) -> list[int]:
+    """Labels of a label map that neither stand for a class nor are ignored, in ascending order."""
+    valid = set(range(classes + ignore_zero)) | {IGNORE}
+    return sorted(set(np.unique(labels).tolist()) - valid)
 
 
-def to_classes(numbers: np.ndarray, ignore_zero: bool) -> np.ndarray:
-    """Numbers of a label map -> uint8, classes from 0, :data:`~atmnet.data.targets.IGNORE` for what has none."""
+def to_classes(labels: NDArray[np.int32], ignore_zero: bool) -> NDArray[np.uint8]:
+    """Labels of a label map -> classes from 0, and :data:`~atmnet.data.targets.IGNORE` for pixels without a class."""
     if ignore_zero:
-        numbers = np.where((numbers == 0) | (numbers == IGNORE), IGNORE, numbers - 1)
-    return numbers.astype(np.uint8)
+        labels = np.where((labels == 0) | (labels == IGNORE), IGNORE, labels - 1)
+    return labels.astype(np.uint8)
 
 
-def _by_name(folder: Path, endings: Iterable[str]) -> dict[str, Path]:
-    """Files by path without ending, in order."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in tuple(endings) and path.is_file())
+def _files_by_name(folder: Path, extensions: Iterable[str]) -> dict[str, Path]:
+    """The files below a folder, sorted, by their relative path without extension."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in tuple(extensions) and path.is_file())
     return {str(path.relative_to(folder).with_suffix("")): path for path in paths if not path.name.startswith(".")}

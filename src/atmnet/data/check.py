@@ -1,38 +1,38 @@
-"""Read every image of a data set and list what is wrong with it, or merely worth knowing."""
+"""Read every image of a data set, and list errors and notes: what must be corrected, and what is worth knowing."""
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from atmnet.data.dataset import Split
 from atmnet.data.images import BROKEN, EXTENSIONS, UnreadableImage
-from atmnet.data.source import open_source
+from atmnet.data.source import Source, open_source
 from atmnet_cli.options import DataOptions
 
-#: Share of the largest class below which a class counts as rare.
+#: A class counts as rare if it has less than this share of the images of the largest class.
 _RARE = 0.05
 
 
 @dataclass
 class SplitCheck:
-    """What a split holds.
+    """The contents of a split, and its errors and notes.
 
     Attributes:
-        source: The split, of any task.
+        source: The split, for any kind of task.
         sizes: (width, height) of every readable image, in pixels.
-        labels: How often each label occurs: in classification and segmentation the images that show it, in detection
-            the objects.
+        labels: How often each label occurs: the number of images that show it (classification and segmentation) or of
+            objects (detection).
         pixels: Name of every readable image -> a hash of its size and pixels.
-        errors: Kind of problem -> the images or classes that have it; such data cannot be used as it is.
-        notes: Kind of peculiarity -> the images or classes that have it; handled, or a matter of taste.
+        errors: Kind of error -> the images or classes that have it. Data with errors cannot be used as it is.
+        notes: Kind of peculiarity -> the images or classes that have it. Nothing needs to be corrected.
     """
 
-    source: Any
+    source: Split
     sizes: list[tuple[int, int]] = field(default_factory=list)
     labels: Counter[int] = field(default_factory=Counter)
     pixels: dict[str, bytes] = field(default_factory=dict)
@@ -41,20 +41,25 @@ class SplitCheck:
 
 
 def check_split(options: DataOptions, split: str, classes: list[str] | None = None) -> SplitCheck:
-    """Read all images of a split; ``classes`` are those of the training split, for another one.
+    """Read all images of a split for classification.
+
+    Args:
+        options: Where the data set is.
+        split: The value of ``options.train`` or ``options.val``.
+        classes: Class names of the training split, to check another split. Default: those of the split itself.
 
     Raises:
-        UserError: Where the split is missing, empty, or of other classes.
+        UserError: If the split is missing, empty, or has other classes.
     """
     source = open_source(options, split, classes)
     check = SplitCheck(source)
     for index in range(len(source)):
-        _check_image(check, index)
+        _check_image(check, source, index)
     for label, name in enumerate(source.classes):
         if check.labels[label] == 0:
             check.notes["class without images"].append(name)
         elif check.labels[label] < _RARE * max(check.labels.values()):
-            check.notes[f"class with under {_RARE:.0%} of the images of the largest"].append(name)
+            check.notes[f"class with less than {_RARE:.0%} of the images of the largest class"].append(name)
     if len(source.classes) < 2:
         check.errors["only one class"].append(source.classes[0])
     if options.source == "folder":
@@ -62,8 +67,7 @@ def check_split(options: DataOptions, split: str, classes: list[str] | None = No
     return check
 
 
-def _check_image(check: SplitCheck, index: int) -> None:
-    source = check.source
+def _check_image(check: SplitCheck, source: Source, index: int) -> None:
     name = source.name(index)
     try:
         image, label = source.load(index, "RGB")
@@ -73,11 +77,11 @@ def _check_image(check: SplitCheck, index: int) -> None:
     file, _ = source.reader[index]
     check.labels[label] += 1
     with file, file if isinstance(file, Image.Image) else Image.open(file) as raw:
-        note_picture(check, name, image, raw)
+        add_picture(check, name, image, raw)
 
 
-def note_picture(check: SplitCheck, name: str, image: Image.Image, raw: Image.Image) -> None:
-    """Enter a readable picture, and what is peculiar about it; ``raw`` is it as stored."""
+def add_picture(check: SplitCheck, name: str, image: Image.Image, raw: Image.Image) -> None:
+    """Add a readable picture to a check, and note its peculiarities; ``raw`` is the picture before its conversion."""
     check.sizes.append(image.size)
     check.pixels[name] = hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
     for kind in _peculiarities(raw):
@@ -85,23 +89,23 @@ def note_picture(check: SplitCheck, name: str, image: Image.Image, raw: Image.Im
     if min(image.size) < 8:
         check.notes["under 8 pixels high or wide"].append(f"{name} {image.size}")
     if np.ptp(np.asarray(image)) == 0:
-        check.notes["of one colour"].append(name)
+        check.notes["all pixels of one colour"].append(name)
 
 
 def _peculiarities(image: Image.Image) -> Iterator[str]:
     if image.mode.startswith("I"):
         yield "16-bit grey: scaled to 8 bits"
     elif image.mode not in ("RGB", "L"):
-        yield f"of mode {image.mode}: converted"
+        yield f"mode {image.mode}: converted"
     if image.getexif().get(0x0112, 1) != 1:
         yield "rotated by EXIF: turned upright"
     try:
         frames = getattr(image, "n_frames", 1)
     except BROKEN:
-        yield "animated, and damaged after its first frame, which is taken"
+        yield "animated, and damaged after the first frame: first frame used"
     else:
         if frames > 1:
-            yield "animated: first frame taken"
+            yield "animated: first frame used"
 
 
 def _check_files(check: SplitCheck, folder: Path) -> None:
@@ -109,10 +113,13 @@ def _check_files(check: SplitCheck, folder: Path) -> None:
         if path.is_dir() and not any(path.iterdir()):
             check.notes["empty folder"].append(str(path.relative_to(folder)))
         elif path.is_file() and path.suffix.lower() not in EXTENSIONS and not path.name.startswith("."):
-            check.notes["not a picture by its ending: ignored"].append(str(path.relative_to(folder)))
+            check.notes["file without a picture's extension: ignored"].append(str(path.relative_to(folder)))
 
 
 def same_images(first: SplitCheck, second: SplitCheck) -> list[str]:
-    """Names of images of ``second`` whose pixels are those of an image of ``first``: held-out data that was seen."""
-    seen = set(first.pixels.values())
-    return [name for name, pixels in second.pixels.items() if pixels in seen]
+    """Names of images in ``second`` that have the same pixels as an image in ``first``.
+
+    Validation images that are also training images make the results of an evaluation too good.
+    """
+    known = set(first.pixels.values())
+    return [name for name, pixels in second.pixels.items() if pixels in known]

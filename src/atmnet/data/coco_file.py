@@ -1,16 +1,17 @@
-"""The JSON file of a split in COCO's format: found, read, and held against itself."""
+"""The JSON file of a split in COCO's format: where it is, how it is read, and whether it is consistent."""
 
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
-#: What each list of the file must say of each of its items, and of which type.
+#: The keys that the items of each list must have, and the types of their values.
 _KEYS: dict[str, dict[str, type]] = {
     "images": {"id": int, "file_name": str, "width": int, "height": int},
     "annotations": {"id": int, "image_id": int, "category_id": int, "bbox": list},
@@ -18,50 +19,84 @@ _KEYS: dict[str, dict[str, type]] = {
 }
 
 
+class CocoImage(TypedDict):
+    """An image in COCO's format."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class _RequiredKeys(TypedDict):
+    id: int
+    image_id: int
+    category_id: int
+    bbox: list[float]
+
+
+class CocoAnnotation(_RequiredKeys, total=False):
+    """An object in COCO's format; ``bbox`` is x, y, width and height in pixels."""
+
+    area: float
+    iscrowd: int
+    segmentation: object
+
+
+class CocoCategory(TypedDict):
+    """A class in COCO's format."""
+
+    id: int
+    name: str
+
+
 @dataclass
 class CocoFile:
-    """What a split's JSON says, and the folder of its images; ids are as found, and may contradict each other."""
+    """The JSON file of a split, and the folder of its images. Ids are as in the file and may contradict each other."""
 
     path: Path
     folder: Path
-    images: list[dict[str, Any]]
-    annotations: list[dict[str, Any]]
-    categories: list[dict[str, Any]]
+    images: list[CocoImage]
+    annotations: list[CocoAnnotation]
+    categories: list[CocoCategory]
 
 
 def choose_classes(file: CocoFile, classes: list[str] | None) -> list[str]:
-    """``classes``, or those of the file by ascending id.
+    """``classes``; if they are None, the categories of the file by ascending id.
 
     Raises:
-        UserError: Where the file repeats a name or id, or has others than ``classes``.
+        UserError: If the file repeats a name or an id, or its categories differ from ``classes``.
     """
     names = [category["name"] for category in sorted(file.categories, key=lambda category: category["id"])]
-    for kind, values in (("name", names), ("id", [category["id"] for category in file.categories])):
-        if twice := [value for value, count in Counter(values).items() if count > 1]:
-            raise UserError(f"{file.path}: categories: {kind} {twice[0]!r} occurs more than once")
+    ids = [category["id"] for category in file.categories]
+    columns: tuple[tuple[str, Sequence[str | int]], ...] = (("name", names), ("id", ids))
+    for kind, values in columns:
+        if repeated := [value for value, count in Counter(values).items() if count > 1]:
+            raise UserError(f"{file.path}: categories: {kind} {repeated[0]!r} occurs more than once")
     if classes is None:
         return names
-    beyond, missing = (sorted(a - b) for a, b in ((set(names), set(classes)), (set(classes), set(names))))
-    if beyond or missing:
-        raise UserError(
-            f"{file.path}: its categories are not the classes to learn: "
-            + "; ".join(f"{what} {', '.join(found[:5])}" for what, found in
-                        (("unknown are", beyond), ("missing are", missing)) if found)
-        )  # fmt: skip
+    unknown, missing = sorted(set(names) - set(classes)), sorted(set(classes) - set(names))
+    if unknown or missing:
+        differences = "; ".join(
+            f"{kind}: {', '.join(group[:5])}" for kind, group in (("unknown", unknown), ("missing", missing)) if group
+        )
+        raise UserError(f"{file.path}: its categories are not the expected classes; {differences}")
     return classes
 
 
 def read_coco(options: DataOptions, split: str) -> CocoFile:
-    """Read the JSON file of a split; its items have what they must, but may contradict each other.
+    """Read the JSON file of a split. Its items have the required keys, but may contradict each other.
 
     Args:
-        options: ``root`` holds ``annotations/instances_SPLIT.json``, and the images in ``SPLIT`` or ``images/SPLIT``.
-        split: Its name; or "IMAGES:ANNOTATIONS.json", folder and file, for another layout, relative to ``root``.
+        options: ``root`` contains ``annotations/instances_SPLIT.json``, and the images in ``SPLIT`` or
+            ``images/SPLIT``.
+        split: Name of the split; or "IMAGES:ANNOTATIONS.json", a folder and a file relative to ``root``, for another
+            layout.
 
     Raises:
-        UserError: Where file or images are missing, or the file is not of COCO's format.
+        UserError: If the file or the images are missing, or the file is not in COCO's format.
     """
-    path, folder = _find(options, split)
+    path, folder = _find_files(options, split)
     try:
         with path.open(encoding="utf-8") as stream:
             content = json.load(stream)
@@ -80,11 +115,14 @@ def read_coco(options: DataOptions, split: str) -> CocoFile:
         lists.append(items)
     images, annotations, categories = lists
     if not images or not categories:
-        raise UserError(f"{path}: it has {len(images)} images and {len(categories)} categories; expected at least one")
+        raise UserError(
+            f"{path}: it has {len(images)} images and {len(categories)} categories; expected at least one of each"
+        )
     return CocoFile(path, folder, images, annotations, categories)
 
 
-def _problem(item: Any, keys: dict[str, type]) -> str:
+def _problem(item: object, keys: dict[str, type]) -> str:
+    """What is wrong with an item; an empty string if it has all the keys, with values of their types."""
     if not isinstance(item, dict):
         return f"is {item!r}"
     for key, kind in keys.items():
@@ -96,10 +134,10 @@ def _problem(item: Any, keys: dict[str, type]) -> str:
 
 
 def contradictions(file: CocoFile) -> dict[str, list[int]]:
-    """Kind of problem -> ids of the images or annotations that have it; data with any cannot be used as it is."""
+    """Kind of problem -> ids of the images or annotations that have it; a file with problems cannot be used."""
     images = {image["id"] for image in file.images}
     categories = {category["id"] for category in file.categories}
-    found = {
+    problems = {
         "image id more than once": _repeated(file.images),
         "annotation id more than once": _repeated(file.annotations),
         "annotation of an unknown image": [a["id"] for a in file.annotations if a["image_id"] not in images],
@@ -107,22 +145,23 @@ def contradictions(file: CocoFile) -> dict[str, list[int]]:
         "bbox that is not four numbers": [a["id"] for a in file.annotations if not _is_box(a["bbox"])],
         "area that is not a number": [a["id"] for a in file.annotations if not _is_number(a.get("area", 0))],
     }
-    return {kind: ids for kind, ids in found.items() if ids}
+    return {kind: ids for kind, ids in problems.items() if ids}
 
 
-def _repeated(items: list[dict[str, Any]]) -> list[int]:
+def _repeated(items: Sequence[CocoImage | CocoAnnotation]) -> list[int]:
     return [number for number, count in Counter(item["id"] for item in items).items() if count > 1]
 
 
-def _is_box(bbox: list[Any]) -> bool:
+def _is_box(bbox: list[float]) -> bool:
     return len(bbox) == 4 and all(map(_is_number, bbox))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def _find(options: DataOptions, split: str) -> tuple[Path, Path]:
+def _find_files(options: DataOptions, split: str) -> tuple[Path, Path]:
+    """The JSON file of a split and the folder of its images."""
     root = Path(options.root)
     folder, colon, name = split.rpartition(":")
     if colon and name.endswith(".json"):

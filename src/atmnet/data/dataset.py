@@ -19,37 +19,37 @@ from atmnet.data.seeding import reseed
 
 Transform = Callable[[Image.Image, Any], tuple[Tensor, Any]]
 
-#: Other images to try in place of an unreadable one.
+#: Images to try, an unreadable one included, before a blank sample is used.
 _TRIES = 10
 
 
 class Split(Protocol):
-    """A part of a data set: pictures by number, each with a target of the task's kind.
+    """A part of a data set: pictures by number, each with a target for the task.
 
-    Those for detection also have ``image_id(index)`` and ``category_ids``, the numbers of the classes in COCO's files.
+    Splits for detection also have ``image_id(index)`` and ``category_ids``, the ids of the classes in COCO's files.
     """
 
     classes: list[str]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of pictures."""
 
     def load(self, index: int, mode: str) -> tuple[Image.Image, Any]:
         """The picture in 'RGB' or 'L', and its target.
 
         Raises:
-            UnreadableImage: Where the picture cannot be decoded.
+            UnreadableImage: If the picture cannot be decoded.
         """
 
     def blank(self, mode: str) -> tuple[Image.Image, Any]:
-        """A sample for want of a readable one."""
+        """A blank sample, used when no picture can be read."""
 
     def name(self, index: int) -> str:
         """The picture's file name, relative to the split."""
 
 
 class Sample(NamedTuple):
-    """One image; ``unreadable`` lists 'name (why)' of those that could not be read on the way to it."""
+    """One image; ``unreadable`` lists the images that could not be read and that it replaces, as 'name (reason)'."""
 
     image: Tensor
     target: Any
@@ -57,7 +57,7 @@ class Sample(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Images and targets, and the unreadable images met.
+    """Images and targets, and the names of unreadable images.
 
     Images and targets are tensors with a leading axis B, or lists if they differ in size.
     """
@@ -67,7 +67,7 @@ class Batch(NamedTuple):
     unreadable: list[str]
 
 
-#: Makes a batch of samples.
+#: Combines samples into a batch.
 Collate = Callable[[Sequence[Sample]], Batch]
 
 
@@ -94,7 +94,7 @@ def to_device(value: Any, device: torch.device) -> Any:
 
 
 class OnImage:
-    """A transform of the picture as one of picture and target, which it leaves alone."""
+    """Applies a transform to the picture and leaves the target unchanged."""
 
     def __init__(self, transform: Callable[[Image.Image], Tensor]) -> None:
         self.transform = transform
@@ -104,9 +104,9 @@ class OnImage:
 
 
 class TrainSet(Dataset[Sample]):
-    """Augmented images: what comes out is a function of (seed, key) alone.
+    """Augmented images; a sample depends only on (seed, key).
 
-    An unreadable image is skipped: another one, drawn by the same seed, takes its place, and the sample names it.
+    An unreadable image is replaced by another one, drawn with the same seed, and the sample names it.
     """
 
     def __init__(self, source: Split, transform: Transform, mode: str, seed: int) -> None:
@@ -126,7 +126,7 @@ class TrainSet(Dataset[Sample]):
 
 
 class EvalSet(Dataset[Sample]):
-    """Images in order. An unreadable one comes out blank and named, and is the evaluation's to refuse."""
+    """Images in order. An unreadable image yields a blank sample that names it, which the evaluation then refuses."""
 
     def __init__(self, source: Split, transform: Transform, mode: str) -> None:
         self.source, self.transform, self.mode = source, transform, mode
@@ -143,6 +143,6 @@ class EvalSet(Dataset[Sample]):
 
 
 def worker_init(_: int) -> None:
-    """Leave Ctrl-C and a scheduler's SIGTERM to the training process: it saves, and then lets its workers go."""
+    """Ignore SIGINT and SIGTERM: the training process handles them, saves, and then stops its workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -1,9 +1,8 @@
-"""Read every image, mask and label map of a data set and list what is wrong with it, or merely worth knowing."""
+"""Read every image, mask and label map of a data set, and list errors and notes, as :mod:`atmnet.data.check` does."""
 
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,23 +15,28 @@ from atmnet.data.ade20k import (
     read_label_map,
     to_classes,
 )
-from atmnet.data.check import SplitCheck, note_picture
-from atmnet.data.coco import CocoSource, decode_mask, has_area, require_masks
+from atmnet.data.check import SplitCheck, add_picture
+from atmnet.data.coco import CocoRecord, CocoSource, decode_mask, has_area, require_masks
 from atmnet.data.coco_file import CocoFile, choose_classes, contradictions, read_coco
 from atmnet.data.images import UnreadableImage, read_image
 from atmnet.data.source import read_class_file
 from atmnet.data.targets import IGNORE
 from atmnet_cli.options import DataOptions
 
-#: Pixels by which boxes may stick out unmentioned: annotators round.
-_OVER = 1
+#: Pixels by which a box may exceed the image without a note, since annotation tools round coordinates.
+_TOLERANCE = 1
 
 
 def check_coco(options: DataOptions, split: str, classes: list[str] | None = None) -> SplitCheck:
-    """Read all of a split in COCO's format; ``classes`` are those of the training split, for another one.
+    """Read all images and annotations of a split in COCO's format.
+
+    Args:
+        options: Where the data set is; see :func:`~atmnet.data.coco.open_coco`.
+        split: The value of ``options.train`` or ``options.val``.
+        classes: Class names of the training split, to check another split. Default: those of the split itself.
 
     Raises:
-        UserError: Where the split is missing, not of COCO's format, or of other classes.
+        UserError: If the split is missing, is not in COCO's format, or has other classes.
     """
     require_masks()
     file = read_coco(options, split)
@@ -40,27 +44,33 @@ def check_coco(options: DataOptions, split: str, classes: list[str] | None = Non
         classes = read_class_file(options.classes)
     classes = choose_classes(file, classes)
     problems = contradictions(file)
-    check = SplitCheck(CocoSource(_consistent(file, problems), classes))
+    source = CocoSource(_consistent(file, problems), classes)
+    check = SplitCheck(source)
     for kind, ids in problems.items():
         check.errors[kind] += [f"id {number}" for number in ids]
-    for index in range(len(check.source)):
-        record = check.source.record(index)
+    for index in range(len(source)):
+        record = source.record(index)
         _check_objects(check, record)
-        image = _check_picture(check, record["file_name"], check.source.folder / record["file_name"])
+        image = _check_picture(check, record["file_name"], source.folder / record["file_name"])
         if image is not None and image.size != (record["width"], record["height"]):
-            check.errors["picture of another size than annotated"].append(
+            check.errors["picture whose size differs from its annotation"].append(
                 f"{record['file_name']} (is {image.width}x{image.height}, "
                 f"annotated as {record['width']}x{record['height']})"
             )
-    _note_unseen(check, "class without objects")
+    _note_unused_classes(check, "class without objects")
     return check
 
 
 def check_ade20k(options: DataOptions, split: str, classes: list[str] | None = None) -> SplitCheck:
-    """Read all of a split in ADE20K's format; ``classes`` are those of the training split, for another one.
+    """Read all images and label maps of a split in ADE20K's format.
+
+    Args:
+        options: Where the data set is; see :func:`~atmnet.data.ade20k.open_ade20k`.
+        split: The value of ``options.train`` or ``options.val``.
+        classes: Class names of the training split, to check another split. Default: those of the data set.
 
     Raises:
-        UserError: Where the split is missing or empty, or classes have no names.
+        UserError: If the split is missing or empty, or the class names are missing.
     """
     files = list_ade20k(options, split)
     source = Ade20kSource(files, classes or class_names(options), options.ignore_zero)
@@ -70,45 +80,45 @@ def check_ade20k(options: DataOptions, split: str, classes: list[str] | None = N
     for path in files.without_image:
         check.errors["label map without an image"].append(str(path.relative_to(files.maps)))
     for index in range(len(source)):
-        picture, labels = source.paths(index)
+        picture, label_map = source.paths(index)
         image = _check_picture(check, source.name(index), picture)
-        _check_label_map(check, source.name(index), labels, None if image is None else image.size)
-    _note_unseen(check, "class that no label map shows")
+        _check_label_map(check, source, index, label_map, None if image is None else image.size)
+    _note_unused_classes(check, "class that no label map contains")
     return check
 
 
 def _consistent(file: CocoFile, problems: dict[str, list[int]]) -> CocoFile:
-    """The first image of each id, and the annotations that have nothing to be refused for."""
+    """The first image of each id, and the annotations that do not contradict the file."""
     images = {image["id"]: image for image in reversed(file.images)}
     bad = {number for kind, ids in problems.items() if "more than once" not in kind for number in ids}
     return replace(file, images=list(images.values()), annotations=[a for a in file.annotations if a["id"] not in bad])
 
 
-def _check_objects(check: SplitCheck, record: dict[str, Any]) -> None:
+def _check_objects(check: SplitCheck, record: CocoRecord) -> None:
     height, width = record["height"], record["width"]
     if not record["objects"]:
         check.notes["image without objects"].append(record["file_name"])
-    for thing in record["objects"]:
-        name = f"{record['file_name']}, annotation {thing['id']}"
-        check.labels[thing["label"]] += 1
-        x, y, w, h = thing["bbox"]
+    for item in record["objects"]:
+        name = f"{record['file_name']}, annotation {item['id']}"
+        check.labels[item["label"]] += 1
+        x, y, w, h = item["bbox"]
         if w <= 0 or h <= 0:
-            check.errors["empty box: left out"].append(f"{name} {thing['bbox']}")
-        elif not has_area(thing["bbox"], height, width):
-            check.errors["box outside the image: left out"].append(f"{name} {thing['bbox']}")
-        elif min(x, y) < -_OVER or x + w > width + _OVER or y + h > height + _OVER:
-            check.notes["box beyond the image's edge: clipped in training"].append(f"{name} {thing['bbox']}")
-        if thing["iscrowd"]:
-            check.notes["crowd region: not trained on, forgiven in evaluation"].append(name)
-        _check_mask(check, name, thing["segmentation"], height, width)
+            check.errors["empty box: left out"].append(f"{name} {item['bbox']}")
+        elif not has_area(item["bbox"], height, width):
+            check.errors["box outside the image: left out"].append(f"{name} {item['bbox']}")
+        elif min(x, y) < -_TOLERANCE or x + w > width + _TOLERANCE or y + h > height + _TOLERANCE:
+            check.notes["box beyond the image's edge: clipped in training"].append(f"{name} {item['bbox']}")
+        if item["iscrowd"]:
+            check.notes["crowd region: not trained on, ignored in evaluation"].append(name)
+        _check_mask(check, name, item["segmentation"], height, width)
 
 
-def _check_mask(check: SplitCheck, name: str, segmentation: Any, height: int, width: int) -> None:
+def _check_mask(check: SplitCheck, name: str, segmentation: object, height: int, width: int) -> None:
     if not segmentation:
         check.notes["object without a mask: its box is the mask"].append(name)
         return
     if isinstance(segmentation, dict) and list(segmentation.get("size", [])) != [height, width]:
-        check.errors["mask of another size than the image"].append(
+        check.errors["mask whose size differs from the image's"].append(
             f"{name} (is {segmentation.get('size')}, image {[height, width]})"
         )
         return
@@ -118,29 +128,31 @@ def _check_mask(check: SplitCheck, name: str, segmentation: Any, height: int, wi
         check.errors["mask that cannot be decoded"].append(f"{name} ({error})")
         return
     if empty:
-        check.notes["mask without a pixel"].append(name)
+        check.notes["empty mask"].append(name)
 
 
-def _check_label_map(check: SplitCheck, name: str, path: Path, size: tuple[int, int] | None) -> None:
-    source = check.source
+def _check_label_map(
+    check: SplitCheck, source: Ade20kSource, index: int, path: Path, size: tuple[int, int] | None
+) -> None:
+    name = source.name(index)
     try:
-        numbers = read_label_map(path)
+        labels = read_label_map(path)
     except UnreadableImage as error:
         check.errors["unreadable label map"].append(f"{name} ({error})")
         return
-    height, width = numbers.shape
+    height, width = labels.shape
     if size is not None and size != (width, height):
-        check.errors["label map of another size than the image"].append(
+        check.errors["label map whose size differs from the image's"].append(
             f"{name} (is {width}x{height}, image {size[0]}x{size[1]})"
         )
-    if beyond := out_of_range(numbers, len(source.classes), source.ignore_zero):
-        check.errors["label out of range"].append(f"{name} ({', '.join(map(str, beyond[:5]))})")
+    if invalid := out_of_range(labels, len(source.classes), source.ignore_zero):
+        check.errors["label out of range"].append(f"{name} ({', '.join(map(str, invalid[:5]))})")
         return
-    shown = Counter(np.unique(to_classes(numbers, source.ignore_zero)).tolist())
-    del shown[IGNORE]
-    if not shown:
-        check.notes["label map of nothing but ignored pixels"].append(name)
-    check.labels.update(shown)
+    classes = Counter(np.unique(to_classes(labels, source.ignore_zero)).tolist())
+    del classes[IGNORE]
+    if not classes:
+        check.notes["label map that contains only ignored pixels"].append(name)
+    check.labels.update(classes)
 
 
 def _check_picture(check: SplitCheck, name: str, path: Path) -> Image.Image | None:
@@ -153,11 +165,11 @@ def _check_picture(check: SplitCheck, name: str, path: Path) -> Image.Image | No
         check.errors["unreadable"].append(f"{name} ({error})")
         return None
     with Image.open(path) as raw:
-        note_picture(check, name, image, raw)
+        add_picture(check, name, image, raw)
     return image
 
 
-def _note_unseen(check: SplitCheck, kind: str) -> None:
+def _note_unused_classes(check: SplitCheck, kind: str) -> None:
     for label, name in enumerate(check.source.classes):
         if check.labels[label] == 0:
             check.notes[kind].append(name)

@@ -1,4 +1,6 @@
-"""From picture and target to tensors, for detection and segmentation. Randomness is the global generator's.
+"""Transforms of picture and target to tensors, for detection and segmentation.
+
+Random numbers come from PyTorch's global generator.
 
 Shapes: C channels, H x W pixels before, h x w after, N objects.
 """
@@ -16,9 +18,9 @@ from torchvision.transforms.v2 import functional as tvf
 from atmnet.data.targets import IGNORE, DetectionTarget
 from atmnet_cli.options import DenseOptions
 
-#: Crops to draw until one is not mostly of one class.
+#: Crops to try until one is not mostly covered by one class.
 _CROPS = 10
-#: Segmentation: the longer side may be this many times the crop's.
+#: Segmentation: limit of the longer side, as a multiple of the crop's side.
 LONGEST = 4
 
 
@@ -27,7 +29,7 @@ class DetectionTrain:
 
     def __init__(self, dense: DenseOptions) -> None:
         colours = [v2.RandomPhotometricDistort()] if dense.distort else []
-        self._change = v2.Compose([
+        self._transform = v2.Compose([
             *colours,
             v2.RandomShortestSize(dense.img_sizes, dense.max_img_size),
             v2.RandomHorizontalFlip(dense.hflip),
@@ -37,9 +39,9 @@ class DetectionTrain:
 
     def __call__(self, image: Image.Image, target: DetectionTarget) -> tuple[Tensor, DetectionTarget]:
         boxes = tv_tensors.BoundingBoxes(target.boxes, format="XYXY", canvas_size=(image.height, image.width))
-        # Masks that nobody asked for have no pixels, and pass through as a plain tensor.
+        # Masks that were not loaded have no pixels; as a plain tensor, they pass through unchanged.
         masks = tv_tensors.Mask(target.masks) if target.masks.shape[-1] else target.masks
-        picture, boxes, masks = self._change(tvf.to_image(image), boxes, masks)
+        picture, boxes, masks = self._transform(tvf.to_image(image), boxes, masks)
         height, width = picture.shape[-2:]
         changed = dataclasses.replace(
             target,
@@ -72,7 +74,7 @@ class SegmentationTrain:
         shorter = max(1, round(crop * torch.empty(()).uniform_(*self._dense.scale).item()))
         picture = tv_tensors.Image(tvf.resize(tvf.to_image(image), [shorter], max_size=LONGEST * shorter))
         labels = tvf.resize(tv_tensors.Mask(target[None]), list(picture.shape[-2:]))
-        y0, x0 = self._place(labels[0])
+        y0, x0 = self._choose_crop(labels[0])
         picture, labels = picture[..., y0 : y0 + crop, x0 : x0 + crop], labels[..., y0 : y0 + crop, x0 : x0 + crop]
         picture, labels = self._flip(tv_tensors.Image(picture), tv_tensors.Mask(labels))
         values = tvf.normalize(tvf.to_dtype(self._colours(picture), torch.float32, scale=True), self._mean, self._std)
@@ -83,8 +85,8 @@ class SegmentationTrain:
             tvf.pad(labels.as_subclass(Tensor), padding, fill=IGNORE)[0],
         )
 
-    def _place(self, labels: Tensor) -> tuple[int, int]:
-        """Where a crop begins that is not mostly of one class, if a few tries find one."""
+    def _choose_crop(self, labels: Tensor) -> tuple[int, int]:
+        """The upper left corner of a crop that is not mostly covered by one class, if one of a few tries is not."""
         crop = self._dense.crop_size
         for _ in range(_CROPS):
             y0, x0 = (int(torch.randint(max(1, side - crop + 1), ())) for side in labels.shape)
@@ -95,7 +97,7 @@ class SegmentationTrain:
 
 
 class SegmentationEval:
-    """Picture at the crop's size, label map at its own; see :func:`segmentation_eval_transform`."""
+    """Resizes the picture, and leaves the label map unchanged; see :func:`segmentation_eval_transform`."""
 
     def __init__(self, crop: int, mean: Sequence[float], std: Sequence[float]) -> None:
         self._crop = crop
@@ -108,37 +110,38 @@ class SegmentationEval:
 
 
 def detection_train_transform(dense: DenseOptions) -> DetectionTrain:
-    """Random colours (``dense.distort``), shorter side of ``dense.img_sizes`` and flip, of picture, boxes and masks.
+    """Random colours (``dense.distort``), size (``dense.img_sizes``) and flip of picture, boxes and masks.
 
-    The picture becomes float32 (C, h, w) in 0..1. Boxes are clipped to it; objects whose box is then under a pixel high
-    or wide are left out. Areas grow and shrink with the picture.
+    The picture becomes float32 (C, h, w) in 0..1. Boxes are clipped to it; objects whose box is then less than a pixel
+    high or wide are left out. Areas are scaled with the picture.
     """
     return DetectionTrain(dense)
 
 
 def detection_eval_transform() -> DetectionEval:
-    """The picture as float32 (C, H, W) in 0..1, nothing else."""
+    """Convert the picture to float32 (C, H, W) in 0..1, and leave the target unchanged."""
     return DetectionEval()
 
 
 def segmentation_train_transform(dense: DenseOptions, mean: Sequence[float], std: Sequence[float]) -> SegmentationTrain:
     """Random size, crop, flip and colours (``dense.distort``), as mmsegmentation trains on ADE20K.
 
-    The shorter side becomes ``dense.scale`` times ``dense.crop_size``, and the longer at most four times that. Of it a
-    random crop is taken, again if one class has more than ``dense.max_class_share`` of it. The picture becomes float32
-    (C, crop, crop), normalised by ``mean`` and ``std``; where it is smaller it is padded by zeros, and the label map by
-    :data:`~atmnet.data.targets.IGNORE`.
+    The shorter side becomes ``dense.scale`` times ``dense.crop_size``, and the longer side at most four times that. A
+    random crop is taken, up to ten times until no class covers more than ``dense.max_class_share`` of it. The picture
+    becomes float32 (C, crop, crop), normalised by ``mean`` and ``std``. A smaller picture is padded with zeros, and its
+    label map with :data:`~atmnet.data.targets.IGNORE`.
     """
     return SegmentationTrain(dense, mean, std)
 
 
 def segmentation_eval_transform(crop: int, mean: Sequence[float], std: Sequence[float]) -> SegmentationEval:
-    """The picture as float32 (C, h, w), its shorter side ``crop`` and its longer at most four times that, normalised.
+    """Convert the picture to float32 (C, h, w), normalised by ``mean`` and ``std``.
 
-    The label map stays at its own size.
+    Its shorter side becomes ``crop`` and its longer side at most four times that. The label map keeps its size.
     """
     return SegmentationEval(crop, mean, std)
 
 
 def _to_float(image: Image.Image) -> Tensor:
-    return tvf.to_dtype(tvf.to_image(image).as_subclass(Tensor), torch.float32, scale=True)
+    values: Tensor = tvf.to_dtype(tvf.to_image(image).as_subclass(Tensor), torch.float32, scale=True)
+    return values

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from atmnet_cli.errors import UserError
@@ -11,7 +12,11 @@ _SIDE, _DIGIT = 32, 26
 
 
 class DigitsReader:
-    """A timm-style reader of 8x8 grey pictures, enlarged to 32x32: 1,347 for 'train', 450 held out for 'val'."""
+    """A timm-style reader of 8x8 grey pictures, enlarged to 32x32: 1,347 in the split 'train', 450 in 'val'.
+
+    Raises:
+        UserError: If scikit-learn is missing, or for any other split.
+    """
 
     class_to_idx: ClassVar[dict[str, int]] = {str(digit): digit for digit in range(10)}
 
@@ -22,9 +27,9 @@ class DigitsReader:
         except ImportError as error:
             raise UserError("data.source: 'digits' needs scikit-learn: pip install 'atmnet[demo]'") from error
         digits = load_digits()
-        names = np.arange(len(digits.target))
+        numbers = np.arange(len(digits.target))
         parts = dict(
-            zip(("train", "val"), train_test_split(names, test_size=450, random_state=0, stratify=digits.target),
+            zip(("train", "val"), train_test_split(numbers, test_size=450, random_state=0, stratify=digits.target),
                 strict=True)
         )  # fmt: skip
         if split not in parts:
@@ -44,7 +49,7 @@ class DigitsReader:
         return f"digit-{self._numbers[index]:04d}"
 
 
-def _picture(ink: np.ndarray) -> Image.Image:
-    """(8, 8) of 0 to 16 -> 32x32, with a margin that the 8x8 lacks: random crops then move a digit and cut none off."""
+def _picture(ink: NDArray[np.float64]) -> Image.Image:
+    """(8, 8) of 0 to 16 -> a picture of 32x32 pixels, with a margin so that random crops do not cut the digit off."""
     digit = Image.fromarray(np.rint(ink / 16 * 255).astype(np.uint8))
     return ImageOps.expand(digit.resize((_DIGIT, _DIGIT), Image.Resampling.BICUBIC), (_SIDE - _DIGIT) // 2)

@@ -1,4 +1,4 @@
-"""Open any picture file as 8-bit grey or RGB, the way a person sees it."""
+"""Open any picture file as 8-bit grey or RGB, as an image viewer shows it."""
 
 import contextlib
 import struct
@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
-#: What Pillow's many decoders raise on broken files.
+#: Exceptions that Pillow's decoders raise on broken files.
 BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError,
     struct.error, zlib.error, Image.DecompressionBombError,
@@ -27,12 +27,12 @@ class UnreadableImage(Exception):
 @contextlib.contextmanager
 def _as_unreadable() -> Iterator[None]:
     with warnings.catch_warnings():
-        # Pillow warns from half its limit on and refuses beyond it; the refusal is what counts.
+        # Pillow warns from half of its pixel limit on and raises an error beyond it; only the error matters here.
         warnings.simplefilter("ignore")
         try:
             yield
         except UnidentifiedImageError as error:
-            raise UnreadableImage("not a picture, or damaged beyond recognition") from error
+            raise UnreadableImage("not a picture, or too damaged to be recognised as one") from error
         except BROKEN as error:
             raise UnreadableImage(f"{type(error).__name__}: {error}".splitlines()[0]) from error
 
@@ -41,10 +41,10 @@ def read_image(file: str | IO[bytes] | Image.Image, mode: str = "RGB") -> Image.
     """Decode ``file`` and convert it to ``mode`` ('RGB' or 'L').
 
     EXIF rotation is applied, 16-bit grey is scaled to 8 bits, float grey is taken as 0..1, CMYK is converted,
-    transparency is laid over white. Of an animation, the first frame is taken.
+    transparency is laid over white. The first frame of an animation is used.
 
     Raises:
-        UnreadableImage: Where the file is broken, truncated, not a picture, or over Pillow's pixel limit.
+        UnreadableImage: If the file is broken, truncated, not a picture, or over Pillow's pixel limit.
     """
     with _as_unreadable():
         if isinstance(file, Image.Image):
@@ -56,8 +56,9 @@ def read_image(file: str | IO[bytes] | Image.Image, mode: str = "RGB") -> Image.
 def to_8_bits(image: Image.Image, mode: str = "RGB") -> Image.Image:
     """Convert a picture to 8-bit 'RGB' or 'L', as :func:`read_image` does after decoding it.
 
-    16 bits are scaled to 8, float grey is taken as 0..1, and transparency is laid over white. ``atmnet_runtime``, which
-    is one file to copy, has the same conversion; tests/data/test_read_image.py compares the two.
+    16 bits are scaled to 8, float grey is taken as 0..1, and transparency is laid over white. ``atmnet_runtime``, a
+    single file without imports from this package, repeats this conversion; tests/data/test_read_image.py compares the
+    two.
     """
     if image.mode.startswith("I") or image.mode == "F":
         image = Image.fromarray(_scale_to_8_bits(np.asarray(image), image.mode))
@@ -74,4 +75,5 @@ def _scale_to_8_bits(values: NDArray[np.generic], mode: str) -> NDArray[np.uint8
         scale = 255.0 if highest <= 1 else 1.0
     else:
         scale = 1.0 if mode == "I" and highest <= 255 else 1 / 257
-    return np.rint(np.clip(np.nan_to_num(values) * scale, 0, 255)).astype(np.uint8)
+    scaled: NDArray[np.uint8] = np.rint(np.clip(np.nan_to_num(values) * scale, 0, 255)).astype(np.uint8)
+    return scaled

@@ -1,8 +1,7 @@
-"""Loaders over sources: timm's transforms, our order and seeds."""
+"""Data loaders with timm's transforms and this package's order and seeds."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import torch
 from PIL import Image
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from atmnet.data.dataset import Collate, EvalSet, Sample, Split, TrainSet, Transform, worker_init
-from atmnet.data.sampler import StepSampler
+from atmnet.data.sampler import Key, StepSampler
 from atmnet.models.create import DataConfig
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import AugmentOptions
@@ -20,10 +19,10 @@ ImageTransform = Callable[[Image.Image], Tensor]
 
 
 def image_mode(config: DataConfig) -> str:
-    """Pillow's mode for a model's number of channels.
+    """Pillow's mode for a model's number of input channels: 'L' or 'RGB'.
 
     Raises:
-        UserError: For other than 1 (grey) or 3 (RGB) channels.
+        UserError: For other numbers than 1 (grey) and 3 (RGB).
     """
     channels = config["input_size"][0]
     modes = {1: "L", 3: "RGB"}
@@ -33,19 +32,19 @@ def image_mode(config: DataConfig) -> str:
 
 
 def train_transform(augment: AugmentOptions, config: DataConfig) -> ImageTransform:
-    """timm's training transform to a normalised tensor (C, h, w); ``config`` is timm's data configuration.
+    """timm's training transform: picture -> normalised tensor (C, h, w).
 
     Raises:
-        UserError: Where timm does not understand ``augment``.
+        UserError: If timm does not accept the options in ``augment``.
     """
     try:
         return _train_transform(augment, config)
     except (AssertionError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"augment: timm does not take these options: {error}") from error
+        raise UserError(f"augment: timm does not accept these options: {error}") from error
 
 
 def _train_transform(augment: AugmentOptions, config: DataConfig) -> ImageTransform:
-    return create_transform(
+    transform: ImageTransform = create_transform(
         config["input_size"],
         is_training=True,
         scale=augment.scale,
@@ -60,11 +59,12 @@ def _train_transform(augment: AugmentOptions, config: DataConfig) -> ImageTransf
         mean=config["mean"],
         std=config["std"],
     )
+    return transform
 
 
 def eval_transform(config: DataConfig) -> ImageTransform:
-    """timm's evaluation transform to a normalised tensor (C, h, w)."""
-    return create_transform(
+    """timm's evaluation transform: picture -> normalised tensor (C, h, w)."""
+    transform: ImageTransform = create_transform(
         config["input_size"],
         interpolation=config["interpolation"],
         mean=config["mean"],
@@ -72,6 +72,7 @@ def eval_transform(config: DataConfig) -> ImageTransform:
         crop_pct=config["crop_pct"],
         crop_mode=config["crop_mode"],
     )
+    return transform
 
 
 def train_loader(
@@ -100,27 +101,34 @@ def eval_loader(
     rank: int = 0,
     pin: bool = False,
 ) -> DataLoader[Sample]:
-    """Batches of this process's share of the images: every ``world``-th, from ``rank`` on. None twice, none missing."""
+    """Batches of this process's share of the images: every ``world``-th image, from image ``rank`` on.
+
+    All processes together evaluate each image exactly once.
+    """
     share = list(range(rank, len(source), world))
-    batches: Sequence[list[int]] = [share[i : i + batch_size] for i in range(0, len(share), batch_size)]
+    batches = [share[i : i + batch_size] for i in range(0, len(share), batch_size)]
     return _loader(EvalSet(source, transform, mode), collate, workers, pin, batch_sampler=batches)
 
 
 def _loader(
-    data: Dataset[Sample], collate: Collate, workers: int, pin: bool, batch_sampler: Iterable[Any]
+    data: Dataset[Sample],
+    collate: Collate,
+    workers: int,
+    pin: bool,
+    batch_sampler: Iterable[list[Key]] | Iterable[list[int]],
 ) -> DataLoader[Sample]:
     return DataLoader(
         data,
         batch_sampler=batch_sampler,
         collate_fn=collate,
-        num_workers=min(workers, _cores()),  # what comes out is the same for any number
+        num_workers=min(workers, _cores()),  # the samples do not depend on the number
         worker_init_fn=worker_init,
         pin_memory=pin,
-        # A generator of its own: the loader must not draw from the one that training uses.
+        # Its own generator: the loader must not draw from the global one, which training uses.
         generator=torch.Generator(),
     )
 
 
 def _cores() -> int:
-    """Processors that this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,7 @@
-"""The global order of training images, and each process's share of it. Everything is a function of counters.
+"""The global order of training images, and each process's share of it; both depend only on counters.
 
-A run is a sequence of steps; a step is a batch of ``batch_size`` consecutive positions of an epoch's order. A step's
-positions are cut, in order, into parts: part a of process r holds positions ``(a * world + r) * local ..``.
+A run is a sequence of steps; a step is a batch of ``batch_size`` consecutive positions in the order of an epoch. These
+positions are split into parts of ``local`` positions: part a of process r begins at ``(a * world + r) * local``.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Sampler
 
-from atmnet.data.seeding import derive
+from atmnet.data.seeding import derive_seed
 
 
 @dataclass(frozen=True)
 class Key:
-    """Which image stands where in a run."""
+    """An image's place in a run: ``index`` in the data set, at ``position`` in the order of ``epoch``."""
 
     epoch: int
     position: int
@@ -28,9 +28,10 @@ class StepSampler(Sampler[list[Key]]):
     Args:
         length: Images in the data set.
         batch_size: Images in a step, over all processes and parts.
-        parts: Parts that each process cuts its share into (gradient accumulation).
+        parts: Parts that each process splits its share into (gradient accumulation).
         seed: Seed of the order.
-        repeats: Times that an image enters a step (repeated augmentation); an epoch then sees length / repeats images.
+        repeats: How often each image occurs in a step (repeated augmentation); an epoch then has length / repeats
+            different images.
         start_step, total_steps: The steps to yield batches for; each step yields ``parts`` batches.
         world, rank: Number of processes, and which one this is.
     """
@@ -65,7 +66,7 @@ class StepSampler(Sampler[list[Key]]):
             start = (step % self.steps_per_epoch) * self.batch_size
             batch = order[start : start + self.batch_size]
             if self.repeats > 1:
-                # Apart, so that Mixup of neighbours does not mix an image with itself.
+                # Separate the repeats, since Mixup of neighbours would mix an image with itself.
                 batch = torch.cat([batch[k :: self.repeats] for k in range(self.repeats)])
             for part in range(self.parts):
                 first = self.first_position(part)
@@ -73,11 +74,11 @@ class StepSampler(Sampler[list[Key]]):
                 yield [Key(epoch, start + first + i, index) for i, index in enumerate(share)]
 
     def first_position(self, part: int) -> int:
-        """Position within the step of the first image of this process's part."""
+        """Position within the step of the first image in a part of this process."""
         return (part * self.world + self.rank) * self.local
 
     def order(self, epoch: int) -> torch.Tensor:
-        """Indices of the data set in the order of an epoch."""
-        generator = torch.Generator().manual_seed(derive(self.seed, epoch) % 2**63)
+        """Data set indices in the order of an epoch."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch) % 2**63)
         order = torch.randperm(self.length, generator=generator)
         return order.repeat_interleave(self.repeats)[: self.length]

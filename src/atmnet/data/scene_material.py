@@ -1,4 +1,4 @@
-"""What digit scenes are made of: photographs and digits that ship inside installed packages."""
+"""The photographs and digits of digit scenes, which ship with installed packages."""
 
 import functools
 import importlib.util
@@ -19,17 +19,17 @@ _PHOTOGRAPHS = {
 
 SPLITS = tuple(_PHOTOGRAPHS)
 
-#: Pixels kept around the ink of a picture of a digit, so that enlarging rounds its edge.
+#: Pixels kept around a digit when it is cropped, so that resizing gives it a soft edge.
 MARGIN = 3
-#: Level of grey, of 255, where the ink of an enlarged digit ends.
+#: Grey level, of 255, at which the edge of an enlarged digit lies.
 EDGE = 128
 
 
 def require_packages() -> None:
-    """Look whether the packages are there.
+    """Check that the packages with the photographs and digits are installed.
 
     Raises:
-        UserError: Where one is missing.
+        UserError: If one is missing.
     """
     for package in ("skimage", "sklearn"):
         if importlib.util.find_spec(package) is None:
@@ -38,16 +38,16 @@ def require_packages() -> None:
 
 @functools.cache
 def photographs(split: str) -> list[Image.Image]:
-    """The photographs as RGB, read without importing the packages that bring them."""
+    """The photographs of a split as RGB, read without importing the packages that contain them."""
     folders = [_folder("skimage") / "data", _folder("sklearn") / "datasets" / "images"]
-    found = []
+    images = []
     for name in _PHOTOGRAPHS[split]:
         paths = [folder / name for folder in folders if (folder / name).is_file()]
         if not paths:
             raise UserError(f"data.source: 'scenes': {name} is neither in {folders[0]} nor in {folders[1]}")
         with Image.open(paths[0]) as image:
-            found.append(image.convert("RGB"))
-    return found
+            images.append(image.convert("RGB"))
+    return images
 
 
 def _folder(package: str) -> Path:
@@ -59,16 +59,16 @@ def _folder(package: str) -> Path:
 
 @functools.cache
 def digits(split: str) -> list[tuple[int, Image.Image]]:
-    """Label and ink of each digit, grey, cut out with a margin."""
+    """The label of each digit of a split, and its grey picture, cropped with a margin."""
     reader = DigitsReader(split)
-    found = []
+    cropped = []
     for index in range(len(reader)):
         picture, label = reader[index]
         box = picture.point(_threshold).getbbox()
         assert box is not None
         x0, y0, x1, y1 = box
-        found.append((label, picture.crop((x0 - MARGIN, y0 - MARGIN, x1 + MARGIN, y1 + MARGIN))))
-    return found
+        cropped.append((label, picture.crop((x0 - MARGIN, y0 - MARGIN, x1 + MARGIN, y1 + MARGIN))))
+    return cropped
 
 
 def _threshold(level: int) -> int:

@@ -1,8 +1,8 @@
 """Digit scenes: real handwritten digits pasted on real photographs, an embedded data set for every dense task.
 
-A scene is a function of (seed, split, index) alone. Digits are scikit-learn's, in the split of
-:class:`~atmnet.data.digits.DigitsReader`; photographs are those that ship inside scikit-image and scikit-learn.
-Validation holds out both, its digits and its photographs.
+A scene depends only on (seed, split, index) and its options. Digits are scikit-learn's, in the split of
+:class:`~atmnet.data.digits.DigitsReader`; photographs are those that ship with scikit-image and scikit-learn. Training
+and validation share neither digits nor photographs.
 
 Shapes: N digits, H x W pixels.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -24,13 +25,16 @@ DIGITS = [str(digit) for digit in range(10)]
 
 _EXPECTED = {
     "img_size": "a number of pixels, or [height, width]", "images": "a whole number, or [training, validation]",
-    "objects": "[fewest, most]", "digit_sizes": "[least, greatest] in pixels",
-    "contrast": "[least, greatest] of 255", "seed": "a whole number",
+    "objects": "[minimum, maximum]", "digit_sizes": "[minimum, maximum] in pixels",
+    "contrast": "[minimum, maximum] in levels of 255", "seed": "a whole number",
 }  # fmt: skip
 
 
 class _Scenes:
-    """What detection and segmentation scenes share. Pickles and opens cheaply: the pictures are loaded when needed."""
+    """The part that detection and segmentation scenes share.
+
+    Opening and pickling are cheap, since photographs and digits are loaded when they are needed.
+    """
 
     classes: list[str]
 
@@ -50,7 +54,7 @@ class _Scenes:
         return f"{index:06d}.png"
 
     def scene(self, index: int) -> Scene:
-        """The scene itself."""
+        """The picture, labels and masks of a scene."""
         return make_scene(self.split, index, self.options)
 
 
@@ -58,7 +62,7 @@ class SceneDetection(_Scenes):
     """Scenes with boxes and masks; see :class:`SceneOptions` for ``kwargs``.
 
     Raises:
-        UserError: On another split than 'train' and 'val', and on arguments out of range or unknown.
+        UserError: For a split other than 'train' and 'val', and for arguments that are unknown or out of range.
     """
 
     def __init__(self, split: str, **kwargs: Any) -> None:
@@ -71,7 +75,7 @@ class SceneDetection(_Scenes):
         return index + 1
 
     def load(self, index: int, mode: str) -> tuple[Image.Image, DetectionTarget]:
-        """The picture in 'RGB' or 'L', and its digits in the order they were pasted in."""
+        """The picture in 'RGB' or 'L', and its digits in the order in which they were pasted."""
         scene = self.scene(index)
         masks = torch.from_numpy(scene.masks)
         return scene.image.convert(mode), DetectionTarget(
@@ -89,10 +93,10 @@ class SceneDetection(_Scenes):
 
 
 class SceneSegmentation(_Scenes):
-    """Scenes with label maps: 0 is the photograph, digit d is d + 1; see :class:`SceneOptions` for ``kwargs``.
+    """Scenes with label maps: 0 for the photograph, d + 1 for the digit d; see :class:`SceneOptions` for ``kwargs``.
 
     Raises:
-        UserError: On another split than 'train' and 'val', and on arguments out of range or unknown.
+        UserError: For a split other than 'train' and 'val', and for arguments that are unknown or out of range.
     """
 
     def __init__(self, split: str, **kwargs: Any) -> None:
@@ -105,7 +109,7 @@ class SceneSegmentation(_Scenes):
         return scene.image.convert(mode), torch.from_numpy(label_map(scene))
 
     def blank(self, mode: str) -> tuple[Image.Image, Tensor]:
-        """A sample of which nothing is known."""
+        """A blank picture, all of whose pixels are ignored."""
         return Image.new(mode, (32, 32)), torch.full((32, 32), IGNORE, dtype=torch.uint8)
 
 
@@ -115,7 +119,7 @@ def _read_kwargs(kwargs: dict[str, Any]) -> SceneOptions:
         old = min(renamed)
         raise UserError(f"data.kwargs: {old} is now called {RENAMED[f'data.kwargs.{old}'].rpartition('.')[2]}")
     if unknown := sorted(set(kwargs) - set(known)):
-        raise UserError(f"data.kwargs: 'scenes' does not know {', '.join(unknown)}; it knows {', '.join(known)}")
+        raise UserError(f"data.kwargs: unknown: {', '.join(unknown)}; 'scenes' takes {', '.join(known)}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
     for name, value in values.items():
         numbers = value if isinstance(value, tuple) else (value,)
@@ -125,11 +129,12 @@ def _read_kwargs(kwargs: dict[str, Any]) -> SceneOptions:
     return SceneOptions(**values)
 
 
-def _boxes(masks: np.ndarray) -> Tensor:
-    """(N, H, W) bool, none empty -> the tight boxes (N, 4), with x1, y1 one past the last pixel."""
+def _boxes(masks: NDArray[np.bool_]) -> Tensor:
+    """The tight boxes (N, 4) of non-empty masks; x1 and y1 are one past the last pixel."""
 
-    def ends(line: Any) -> tuple[np.ndarray, np.ndarray]:
-        return line.argmax(1), line.shape[1] - line[:, ::-1].argmax(1)
+    def ends(axis: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        is_covered = np.asarray(masks.any(axis))
+        return is_covered.argmax(1), is_covered.shape[1] - is_covered[:, ::-1].argmax(1)
 
-    (x0, x1), (y0, y1) = ends(masks.any(1)), ends(masks.any(2))
+    (x0, x1), (y0, y1) = ends(1), ends(2)
     return torch.from_numpy(np.stack([x0, y0, x1, y1], 1)).float()

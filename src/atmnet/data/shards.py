@@ -1,8 +1,8 @@
 """Webdataset shards with random access: tar files whose members ``KEY.jpg`` and ``KEY.cls`` make a sample.
 
-timm streams such shards, which fixes neither the order nor a place to resume at, and drops broken images silently. Here
-the tars' headers are read once, and each sample then by its offset: order, resume and evaluation are exact, as for
-folders. The shards must be files (a local or a network disk), uncompressed.
+timm streams such shards, so the order is not fixed, a run cannot be resumed within an epoch, and broken images are
+dropped silently. This reader reads the tars' headers once, and then each sample by its offset: order, resume and
+evaluation are exact, as for folders. The shards must be uncompressed files on a local or network disk.
 """
 
 import io
@@ -29,11 +29,11 @@ class ShardReader:
 
     Args:
         root: Folder of the shards.
-        pattern: Their names, with ``*`` and ``{0000..0063}``; a plain word stands for ``WORD-*.tar``.
-        names: What the numbers in the .cls files stand for. Default: the numbers.
+        pattern: Their names, with ``*`` and ``{0000..0063}``; a plain word means ``WORD-*.tar``.
+        names: Class names, by the numbers in the .cls files. Default: the numbers.
 
     Raises:
-        UserError: Where a shard is missing or unreadable, or an image has no label or one beyond ``names``.
+        UserError: If a shard is missing or unreadable, or an image has no label or a label without a name.
     """
 
     def __init__(self, root: Path, pattern: str, names: list[str] | None = None) -> None:
@@ -76,7 +76,7 @@ class ShardReader:
             return io.BytesIO(file.read(member.size)), self._labels[index]
 
     def filename(self, index: int, **_: bool) -> str:
-        """The image's shard and name."""
+        """The image's shard, and its name in it."""
         member = self._images[index]
         return f"{member.shard.name}/{member.name}"
 

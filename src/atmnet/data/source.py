@@ -1,11 +1,12 @@
-"""Labelled images by number, whatever they lie in: folders, tar files, hub data sets, the embedded digits."""
+"""Labelled images from folders, tar files, shards, hub data sets and the embedded digits."""
 
 import difflib
 import os
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol, cast
 
 from PIL import Image
 from timm.data.readers.reader_factory import create_reader
@@ -18,17 +19,34 @@ from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
 
+class Reader(Protocol):
+    """A reader of timm, or one of ours with the same interface."""
+
+    @property
+    def class_to_idx(self) -> Mapping[str, int]:
+        """Class name -> the reader's label."""
+
+    def __len__(self) -> int:
+        """The number of images."""
+
+    def __getitem__(self, index: int) -> tuple[IO[bytes] | Image.Image, int]:
+        """An open file or a picture, and its label."""
+
+    def filename(self, index: int) -> str:
+        """The image's file name."""
+
+
 @dataclass
 class Source:
     """Labelled images by number.
 
     Attributes:
-        reader: What timm reads with: ``reader[i]`` is (file or picture, label), ``reader.filename(i)`` its name.
+        reader: Reads the files and labels.
         classes: Class names; a label is an index into them.
-        labels: The reader's own label -> ours.
+        labels: The reader's label -> index into ``classes``.
     """
 
-    reader: Any
+    reader: Reader
     classes: list[str]
     labels: dict[int, int]
 
@@ -39,7 +57,7 @@ class Source:
         """The picture in 'RGB' or 'L', and its label.
 
         Raises:
-            UnreadableImage: Where the picture cannot be decoded.
+            UnreadableImage: If the picture cannot be decoded.
         """
         try:
             file, label = self.reader[index]
@@ -51,7 +69,7 @@ class Source:
             file.close()
 
     def blank(self, mode: str) -> tuple[Image.Image, int]:
-        """A sample for want of a readable one."""
+        """A blank picture with label 0, used when no picture can be read."""
         return Image.new(mode, (32, 32)), 0
 
     def name(self, index: int) -> str:
@@ -63,38 +81,39 @@ def open_source(options: DataOptions, split: str, classes: list[str] | None = No
     """Open a split of labelled images.
 
     Args:
-        options: Where it is.
-        split: Which part: the value of ``options.train`` or ``options.val``.
-        classes: Class names of the training split. Default: those of ``options.classes``, else those found here.
+        options: Where the data set is.
+        split: The value of ``options.train`` or ``options.val``.
+        classes: Class names of the training split. Default: those in the file ``options.classes``, else those of this
+            split.
 
     Raises:
-        UserError: If there is no such split, it is empty, or it has classes beyond ``classes``.
+        UserError: If there is no such split, it is empty, or it has classes that are not in ``classes``.
     """
     names = read_class_file(options.classes) if options.classes else None
     reader = _open_reader(options, split, names)
     where = f"{options.root}/{split}" if options.root else f"{options.source} {split}"
-    found: dict[str, int] = getattr(reader, "class_to_idx", None) or reader.class_name_to_idx
-    if "" in found or "." in found:
+    labels = reader.class_to_idx
+    if "" in labels or "." in labels:
         raise UserError(f"{where}: some images lie directly in it; expected one folder per class")
     if len(reader) == 0:
         raise UserError(f"{where}: no images found")
     if classes is None:
-        classes = names or list(found)
-    unknown = sorted(set(found) - set(classes))
+        classes = names or list(labels)
+    unknown = sorted(set(labels) - set(classes))
     if unknown:
         raise UserError(
             f"{where}: {len(unknown)} of its classes are not among the training classes: {', '.join(unknown[:5])}"
             + (f" (is {unknown[0]!r} {near[0]!r}?)" if (near := difflib.get_close_matches(unknown[0], classes)) else "")
         )
-    number = {name: index for index, name in enumerate(classes)}
-    return Source(reader, classes, {label: number[name] for name, label in found.items()})
+    indices = {name: index for index, name in enumerate(classes)}
+    return Source(reader, classes, {label: indices[name] for name, label in labels.items()})
 
 
 def read_class_file(path: str) -> list[str]:
-    """Class names from a text file, one a line.
+    """Class names from a text file, one per line.
 
     Raises:
-        UserError: Where it is missing, empty or repeats a name.
+        UserError: If the file is missing or empty, or repeats a name.
     """
     try:
         names = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -107,7 +126,7 @@ def read_class_file(path: str) -> list[str]:
     return names
 
 
-def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> Any:
+def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> Reader:
     kind = options.source.partition("/")[0]
     if kind == "digits":
         return DigitsReader(split)
@@ -120,23 +139,25 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> A
     path = _find_split(Path(options.root), split)
     try:
         if kind == "tar":
-            # Not kept open: across a fork, processes would share the file's position, and read each other's places.
-            return ReaderImageInTar(str(path), cache_tarfiles=False)
+            # Not kept open: after a fork, processes would share the file's position and read at the wrong place.
+            reader: Any = ReaderImageInTar(str(path), cache_tarfiles=False)
+            reader.class_to_idx = reader.class_name_to_idx  # the name in timm's other readers
+            return cast(Reader, reader)
         reader = create_reader("", root=str(path), input_key=";".join(EXTENSIONS))
     except tarfile.TarError as error:
         raise UserError(f"{path}: not a readable tar file: {error}") from error
     except (RuntimeError, AssertionError, ValueError) as error:
-        # timm says "found 0 images", "no .tar files found" or fails to unpack an empty list.
+        # timm reports "found 0 images" or "no .tar files found", or fails to unpack an empty list.
         raise UserError(f"{path}: no images found; expected one folder per class, {' '.join(EXTENSIONS)}") from error
     for folder in sorted({os.path.dirname(file) for file, _ in reader.samples}):
-        if Path(folder).parent not in (path, path.parent):  # timm would take the innermost for the class
+        if Path(folder).parent not in (path, path.parent):  # timm would take the innermost folder as the class
             raise UserError(
                 f"{path}: images in {Path(folder).relative_to(path)}; expected CLASS/IMAGE, no folders below"
             )
-    return reader
+    return cast(Reader, reader)
 
 
-def _open_hub(options: DataOptions, split: str) -> Any:
+def _open_hub(options: DataOptions, split: str) -> Reader:
     try:
         from datasets.exceptions import DatasetsError
     except ImportError as error:
@@ -147,7 +168,7 @@ def _open_hub(options: DataOptions, split: str) -> Any:
         raise UserError(f"data.source: {options.source}: {' '.join(str(error).split())}") from error
     if not reader.class_to_idx:
         raise UserError(f"data.source: {options.source}: its labels have no names (no ClassLabel feature 'label')")
-    return reader
+    return cast(Reader, reader)
 
 
 def _find_split(root: Path, split: str) -> Path:

@@ -1,4 +1,4 @@
-"""The data sources: what each of them is, in one table. Adding one is a reader in a file of its own and a line here."""
+"""The table of data sources. To add one, write a reader in a file of its own and add a line here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,10 +19,11 @@ class DataSource:
     """The facts of a data source.
 
     Attributes:
-        kinds: The kinds of task that it has targets for.
-        open: (options, split, kind, class names or None, whether masks are wanted) -> the split.
-        options: Those of :class:`~atmnet_cli.options.DataOptions` that only some sources take and this one does.
-        check: (options, split, class names or None) -> the problems of a split; None for data that are generated.
+        kinds: The kinds of task that the source has targets for.
+        open: (options, split, kind, class names or None, whether to load masks) -> the split.
+        options: Of those options in :class:`~atmnet_cli.options.DataOptions` that only some sources take, the ones that
+            this source takes.
+        check: (options, split, class names or None) -> the errors and notes of a split; None for generated data.
         counts: What ``atmnet check-data`` counts for each class.
     """
 
@@ -45,7 +46,7 @@ def _open_scenes(options: DataOptions, split: str, kind: Kind, classes: list[str
 
 _LABELLED = DataSource(("classification",), lambda data, split, kind, classes, masks: open_source(data, split, classes))
 
-#: By the name in ``data.source``; a slash and more may follow 'wds' and 'hfds'.
+#: Name in ``data.source`` -> data source. 'wds' and 'hfds' may be followed by a slash and a path or name.
 SOURCES = {
     "folder": _LABELLED,
     "tar": _LABELLED,
@@ -70,19 +71,21 @@ SOURCES = {
 
 
 def find_source(options: DataOptions, kind: Kind | None = None) -> DataSource:
-    """The data source that options name, once it is clear that it takes them.
+    """The data source that ``options.source`` names.
 
     Args:
-        options: Where the data are.
-        kind: The kind of task that needs them; None takes any.
+        options: Where the data set is.
+        kind: The kind of task that needs the data; None for any.
 
     Raises:
-        UserError: For an unknown source, a source without targets of that kind, or an option that it does not take.
+        UserError: For an unknown source, a source without targets of that kind, or an option that the source does not
+            take.
     """
     name = options.source.partition("/")[0]
     names = [key for key, source in SOURCES.items() if kind is None or kind in source.kinds]
     if name not in names:
-        raise UserError(f"data.source: got {options.source!r}; {kind or 'atmnet'} reads {', '.join(names)}")
+        purpose = f" for {kind}" if kind else ""
+        raise UserError(f"data.source: got {options.source!r}, expected one of {', '.join(names)}{purpose}")
     limited = {option for source in SOURCES.values() for option in source.options}
     refused = sorted(limited - set(SOURCES[name].options))
     refuse_options(options, refused, f"data.source {options.source!r}", prefix="data.")
@@ -95,13 +98,14 @@ def open_split(
     """Open a split of a data set.
 
     Args:
-        options: Where it is.
-        split: Which part: the value of ``options.train`` or ``options.val``.
-        kind: What its targets are for.
-        classes: Class names of the training split, in its order. Default: those found here.
-        masks: Detection: whether masks are needed besides boxes.
+        options: Where the data set is.
+        split: The value of ``options.train`` or ``options.val``.
+        kind: The kind of task that needs the data.
+        classes: Class names of the training split, in its order. Default: those of this split.
+        masks: Detection: whether to load masks besides boxes.
 
     Raises:
-        UserError: If there is no such split, it is of another kind, or its classes are not among ``classes``.
+        UserError: If there is no such split, the source has no targets for ``kind``, or the classes are not among
+            ``classes``.
     """
     return find_source(options, kind).open(options, split, kind, classes, masks)

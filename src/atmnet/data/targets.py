@@ -1,6 +1,6 @@
-"""Targets of dense tasks: objects of an image, and label maps.
+"""Targets of dense tasks: the objects of an image, and label maps.
 
-Shapes: N objects, H x W pixels. A label map is uint8 (H, W): classes from 0, :data:`IGNORE` where none is known.
+Shapes: N objects, H x W pixels. A label map is uint8 (H, W): classes from 0, and :data:`IGNORE`.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: The label of pixels that neither teach nor count.
+#: The label of pixels that are left out of training and evaluation.
 IGNORE = 255
 
 
@@ -21,10 +21,10 @@ class DetectionTarget:
     Attributes:
         boxes: (N, 4) float32, x0 y0 x1 y1 in pixels.
         labels: (N,) int64, indices into the classes, from 0 without background.
-        masks: (N, H, W) bool, where each object is seen; (N, 0, 0) where only boxes were asked for.
-        crowd: (N,) bool, regions of uncounted objects: no examples to learn from, and no mistakes to find something in.
-        area: (N,) float32, in pixels, as annotated; by it COCO tells small from large.
-        image_id: The image's number in its data set.
+        masks: (N, H, W) bool, the visible pixels of each object; (N, 0, 0) if masks were not loaded.
+        crowd: (N,) bool, regions of uncounted objects: not trained on, and detections in them are not mistakes.
+        area: (N,) float32, in pixels, as annotated; COCO's metrics distinguish small and large objects by it.
+        image_id: The image's id in its data set.
     """
 
     boxes: Tensor
@@ -35,24 +35,24 @@ class DetectionTarget:
     image_id: int
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "DetectionTarget":
-        """The same on another device."""
-        moved: dict[str, Any] = {
+        """A copy on another device."""
+        tensors: dict[str, Any] = {
             name: value.to(device, non_blocking=non_blocking)
             for name, value in vars(self).items()
             if isinstance(value, Tensor)
         }
-        return dataclasses.replace(self, **moved)
+        return dataclasses.replace(self, **tensors)
 
-    def keep(self, chosen: Tensor) -> "DetectionTarget":
-        """The objects that ``chosen``, (N,) bool or a list of indices, chooses."""
+    def keep(self, selection: Tensor) -> "DetectionTarget":
+        """The selected objects; ``selection`` is (N,) bool, or indices."""
         return dataclasses.replace(
-            self, boxes=self.boxes[chosen], labels=self.labels[chosen], masks=self.masks[chosen],
-            crowd=self.crowd[chosen], area=self.area[chosen],
+            self, boxes=self.boxes[selection], labels=self.labels[selection], masks=self.masks[selection],
+            crowd=self.crowd[selection], area=self.area[selection],
         )  # fmt: skip
 
 
 def no_objects(height: int, width: int, image_id: int = 0) -> DetectionTarget:
-    """The target of an image of ``height`` x ``width`` pixels that shows none."""
+    """The target of an image of ``height`` x ``width`` pixels without objects."""
     return DetectionTarget(
         boxes=torch.zeros(0, 4),
         labels=torch.zeros(0, dtype=torch.int64),

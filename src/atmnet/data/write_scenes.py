@@ -1,4 +1,4 @@
-"""Write digit scenes as files, in COCO's and ADE20K's layout at once.
+"""Write digit scenes as files, in a folder that has both COCO's and ADE20K's layout.
 
 images/{train,val}/000000.png               both
 annotations/instances_{train,val}.json      COCO
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from atmnet.data.scene import label_map
@@ -22,15 +23,15 @@ from atmnet_cli.options import MakeScenesOptions
 
 
 def write_scenes(options: MakeScenesOptions) -> None:
-    """Write both splits; the folder appears when all is written, or not at all.
+    """Write both splits. The folder appears once everything is written; otherwise nothing is left.
 
     Raises:
-        UserError: Where the folder is not empty or cannot be written, or the options are out of range.
+        UserError: If the folder is not empty or cannot be written, or an option is out of range.
     """
     folder = Path(options.directory).absolute()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"directory: {folder} is not empty; expected a new or empty folder")
-    look: dict[str, Any] = {
+    scene_kwargs: dict[str, Any] = {
         "img_size": options.img_size, "objects": options.objects, "contrast": options.contrast, "seed": options.seed,
         **({"digit_sizes": options.digit_sizes} if options.digit_sizes else {}),
     }  # fmt: skip
@@ -38,7 +39,7 @@ def write_scenes(options: MakeScenesOptions) -> None:
     try:
         partial.mkdir(parents=True)
         for split, images in (("train", options.train), ("val", options.val)):
-            _write_split(partial, SceneDetection(split, images=images, **look))
+            _write_split(partial, SceneDetection(split, images=images, **scene_kwargs))
         names = SceneSegmentation("train", img_size=options.img_size).classes
         (partial / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         if folder.exists():
@@ -73,7 +74,8 @@ def _write_split(folder: Path, source: SceneDetection) -> None:
     (folder / "annotations" / f"instances_{source.split}.json").write_text(text, encoding="utf-8")
 
 
-def _run_lengths(mask: np.ndarray) -> dict[str, Any]:
+def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """The mask as compressed run lengths, its area and its box, in COCO's format."""
     try:
         from faster_coco_eval.core import mask as coco
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Train and evaluate; checkpoints and exact resume."""
+"""Training and evaluation, with checkpoints from which a run resumes exactly."""
 
 from atmnet.engine.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from atmnet.engine.distributed import device_of

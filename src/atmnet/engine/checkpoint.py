@@ -1,12 +1,12 @@
-"""Checkpoints: a folder each, whole or absent, in safetensors and JSON; no pickle.
+"""Checkpoints: each is a folder of safetensors and JSON, without pickle, that is complete or does not exist.
 
     checkpoints/step-00000084/
-        config.json          architecture, classes, preprocessing (of a classifier: timm's hub layout)
-        model.safetensors    the weights to use: the average's where one is kept
-        trainer.safetensors  the optimiser's state, and the weights in training where an average is kept
-        trainer.json         counters, metrics so far, and what is not a tensor of the optimiser's state
+        config.json          architecture, classes, preprocessing (for a classifier: timm's hub layout)
+        model.safetensors    the weights to evaluate and deploy: the moving average, if there is one
+        trainer.safetensors  the tensors of the optimiser's state; with a moving average, also the trained weights
+        trainer.json         counters, the log's state, and the rest of the optimiser's state
 
-So ``timm.create_model("local-dir:.../step-00000084", pretrained=True)`` loads a classifier, without our engine.
+``timm.create_model("local-dir:.../step-00000084", pretrained=True)`` loads a classifier without this package's engine.
 """
 
 import json
@@ -19,7 +19,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from atmnet.files import flush_folder, point, write_flushed, write_json, write_tensors
+from atmnet.files import flush_folder, replace_link, write_flushed, write_json, write_tensors
 from atmnet.tasks import Network
 from atmnet_cli.errors import UserError
 
@@ -33,36 +33,39 @@ def save_checkpoint(
 
     Args:
         run: The run's folder.
-        step: Steps taken.
-        network: Whose architecture, classes and preprocessing to store.
-        weights: State dict to use for evaluation and prediction.
-        trainer: Nested state of the training, of tensors, numbers, strings, lists and dicts.
+        step: Number of completed steps.
+        network: The network whose architecture, classes and preprocessing are stored.
+        weights: State dict for evaluation and prediction.
+        trainer: The state of the training: nested dicts and lists of tensors, numbers and strings.
+
+    Returns:
+        The checkpoint's folder.
     """
     folder = _folder(run, step)
-    beside = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
+    partial = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        beside.mkdir(parents=True)
+        partial.mkdir(parents=True)
         tensors: dict[str, Tensor] = {}
         plain = _pack(trainer, "", tensors)
-        write_tensors(beside / "model.safetensors", weights)
-        write_tensors(beside / "trainer.safetensors", tensors)
-        write_flushed(beside / "trainer.json", json.dumps(plain).encode())
-        network.write_config(beside / "config.json")
-        write_flushed(beside / "config.json", (beside / "config.json").read_bytes())
-        flush_folder(beside)
-        if folder.exists():  # the same step again, after an interruption: the same bits
+        write_tensors(partial / "model.safetensors", weights)
+        write_tensors(partial / "trainer.safetensors", tensors)
+        write_flushed(partial / "trainer.json", json.dumps(plain).encode())
+        network.write_config(partial / "config.json")
+        write_flushed(partial / "config.json", (partial / "config.json").read_bytes())
+        flush_folder(partial)
+        if folder.exists():  # the step was repeated after an interruption, with the same bits
             _remove(folder)
-        os.replace(beside, folder)
+        os.replace(partial, folder)
         flush_folder(folder.parent)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    point(run / "last", folder)
+        shutil.rmtree(partial, ignore_errors=True)
+    replace_link(run / "last", folder)
     return folder
 
 
 def amend_checkpoint(run: Path, step: int, counters: dict[str, Any]) -> None:
-    """Replace entries of the trainer state in a checkpoint, atomically; tensors in them stay as they are."""
+    """Atomically replace entries of the trainer state in a checkpoint; their tensors stay as they are."""
     path = _folder(run, step) / "trainer.json"
     state = json.loads(path.read_text(encoding="utf-8"))
     for pair in state["dict"]:
@@ -73,28 +76,28 @@ def amend_checkpoint(run: Path, step: int, counters: dict[str, Any]) -> None:
 
 
 def latest_checkpoint(run: Path) -> Path | None:
-    """The run's newest checkpoint."""
+    """The run's newest checkpoint; None if there is none."""
     return max((run / "checkpoints").glob(f"{_PREFIX}*"), default=None)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights and the nested trainer state that :func:`save_checkpoint` was given.
+    """The weights and the trainer state that :func:`save_checkpoint` wrote.
 
     Raises:
-        UserError: Where somebody or something damaged it since.
+        UserError: If a file is missing or damaged.
     """
     try:
         tensors = safetensors.torch.load_file(folder / "trainer.safetensors")
         plain = json.loads((folder / "trainer.json").read_text(encoding="utf-8"))
         return safetensors.torch.load_file(folder / "model.safetensors"), _unpack(plain, tensors)
     except (OSError, SafetensorError, ValueError) as error:
-        raise UserError(f"{folder}: damaged: {error}; remove it, to go on from the checkpoint before it") from error
+        raise UserError(f"{folder}: damaged: {error}; remove it to resume from the previous checkpoint") from error
 
 
 def prune_checkpoints(run: Path, keep: int, best_step: int | None) -> None:
-    """Remove all but the ``keep`` newest checkpoints and the best one, and point ``last`` and ``best`` to these.
+    """Remove all but the ``keep`` newest checkpoints and the best one, and update the links ``last`` and ``best``.
 
-    Also makes up for a process that was killed before it could do so.
+    This also removes the temporary files of a process that was killed.
     """
     for unfinished in (run / "checkpoints").glob(f".{_PREFIX}*"):
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -102,9 +105,9 @@ def prune_checkpoints(run: Path, keep: int, best_step: int | None) -> None:
         unfinished.unlink()
     best = _folder(run, best_step) if best_step is not None else None
     folders = sorted((run / "checkpoints").glob(f"{_PREFIX}*"))
-    point(run / "last", folders[-1])
+    replace_link(run / "last", folders[-1])
     if best is not None and best.is_dir():
-        point(run / "best", best)
+        replace_link(run / "best", best)
     for folder in folders[: -max(keep, 1)]:
         if folder != best:
             _remove(folder)
@@ -115,15 +118,15 @@ def _folder(run: Path, step: int) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    """Rename, then remove: a kill in between leaves no torn checkpoint."""
-    gone = folder.with_name(f".{folder.name}.gone")
-    shutil.rmtree(gone, ignore_errors=True)
-    os.replace(folder, gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    """Rename the folder and then remove it, so that a killed process leaves no incomplete checkpoint."""
+    removed = folder.with_name(f".{folder.name}.gone")
+    shutil.rmtree(removed, ignore_errors=True)
+    os.replace(folder, removed)
+    shutil.rmtree(removed, ignore_errors=True)
 
 
 def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """``value`` as JSON with its tensors moved to ``tensors``; dicts become lists of pairs, to keep the keys' types."""
+    """``value`` as JSON, its tensors moved to ``tensors``. Dicts become lists of pairs, which keep the keys' types."""
     if isinstance(value, Tensor):
         tensors[name] = value.detach().cpu()
         return {"tensor": name}

@@ -1,4 +1,4 @@
-"""One process or many under torchrun: who we are, and what needs everyone."""
+"""One process, or many under torchrun: their group, and the operations over all of them."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from atmnet_cli.errors import UserError
 
 
 class Group(NamedTuple):
-    """This process among all: ``rank`` of ``world``, on ``device``."""
+    """This process's ``rank`` among ``world`` processes, and its ``device``."""
 
     world: int
     rank: int
@@ -26,10 +26,10 @@ class Group(NamedTuple):
 
 @contextmanager
 def process_group(device: str) -> Iterator[Group]:
-    """Join the processes that torchrun started, or be the only one; leave at the end.
+    """Join the processes that torchrun started, and leave them at the end. Without torchrun, the group is this process.
 
     Raises:
-        UserError: Where there is no such device.
+        UserError: If the device cannot be used.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Group(1, 0, device_of(device))
@@ -37,21 +37,21 @@ def process_group(device: str) -> Iterator[Group]:
     local = int(os.environ["LOCAL_RANK"])
     if device in ("auto", "cuda") and torch.cuda.is_available():
         device = f"cuda:{local}"
-    where = device_of(device)
-    if where.type == "cuda":
-        torch.cuda.set_device(where)
-    dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    own_device = device_of(device)
+    if own_device.type == "cuda":
+        torch.cuda.set_device(own_device)
+    dist.init_process_group("nccl" if own_device.type == "cuda" else "gloo")
     try:
-        yield Group(dist.get_world_size(), dist.get_rank(), where)
+        yield Group(dist.get_world_size(), dist.get_rank(), own_device)
     finally:
         dist.destroy_process_group()
 
 
 def device_of(name: str) -> torch.device:
-    """The device that an option names; 'auto' is CUDA where there is one, else the CPU.
+    """The device of the option ``device``; 'auto' is CUDA if available, else the CPU.
 
     Raises:
-        UserError: Where there is no such device.
+        UserError: If the device cannot be used.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -71,8 +71,8 @@ def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
     return value
 
 
-def of_each_process(value: torch.Tensor) -> list[torch.Tensor]:
-    """Every process's ``value``, in their order."""
+def gather_over_processes(value: torch.Tensor) -> list[torch.Tensor]:
+    """The ``value`` of each process, by rank."""
     if not dist.is_initialized():
         return [value]
     values = [torch.empty_like(value) for _ in range(dist.get_world_size())]
@@ -81,7 +81,7 @@ def of_each_process(value: torch.Tensor) -> list[torch.Tensor]:
 
 
 def union_over_processes(names: list[str]) -> list[str]:
-    """All processes' names, sorted, each once."""
+    """The names of all processes, sorted and without duplicates."""
     if dist.is_initialized():
         gathered: list[list[str]] = [[] for _ in range(dist.get_world_size())]
         dist.all_gather_object(gathered, names)
@@ -90,12 +90,12 @@ def union_over_processes(names: list[str]) -> list[str]:
 
 
 def any_process(flag: bool, device: torch.device) -> bool:
-    """Whether any process says so."""
+    """Whether ``flag`` is true in any process."""
     if not dist.is_initialized():
         return flag
-    votes = torch.tensor(float(flag), device=device)
-    dist.all_reduce(votes)
-    return votes.item() > 0
+    count = torch.tensor(float(flag), device=device)
+    dist.all_reduce(count)
+    return count.item() > 0
 
 
 def barrier() -> None:

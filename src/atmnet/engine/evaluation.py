@@ -1,13 +1,10 @@
-"""Evaluation: every image of a data set once, over all processes."""
-
-from contextlib import AbstractContextManager
-from typing import Any
+"""Evaluation of every image of a data set exactly once, over all processes."""
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from atmnet.data import Batch, Split, eval_loader, image_mode, to_device
+from atmnet.data import Batch, Sample, Split, eval_loader, image_mode, to_device
 from atmnet.engine.distributed import Group, process_group
 from atmnet.engine.progress import Progress
 from atmnet.engine.setup import check_numbers
@@ -19,8 +16,8 @@ from atmnet_cli.options import DataOptions, EvaluateOptions
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Automatic mixed precision for 'bf16' and 'fp16'; nothing for 'fp32'."""
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """A context of automatic mixed precision for 'bf16' and 'fp16', which has no effect for 'fp32'."""
     return torch.autocast(device.type, _DTYPES.get(precision), enabled=precision != "fp32")
 
 
@@ -28,16 +25,16 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 def evaluate_model(
     task: Task,
     model: nn.Module,
-    loader: DataLoader[Any],
+    loader: DataLoader[Sample],
     group: Group,
     *,
     precision: str = "fp32",
     channels_last: bool = False,
 ) -> Result:
-    """Metrics of ``model`` over what :func:`evaluation_loader` yields in this and all other processes.
+    """Metrics of ``model`` over the batches that :func:`evaluation_loader` yields in all processes.
 
     Raises:
-        UserError: Where an image cannot be read: an evaluation leaves none out.
+        UserError: If an image cannot be read, since metrics without it could not be compared.
     """
     was_training = model.training
     model.eval()
@@ -61,8 +58,8 @@ def evaluate_model(
     return meter.result()
 
 
-def evaluation_loader(task: Task, source: Split, batch_size: int, workers: int, group: Group) -> DataLoader[Any]:
-    """Batches of this process's share of ``source``, as ``task`` wants them."""
+def evaluation_loader(task: Task, source: Split, batch_size: int, workers: int, group: Group) -> DataLoader[Sample]:
+    """Batches of this process's share of ``source``, with the transform and collation of ``task``."""
     return eval_loader(
         source,
         task.eval_transform(),
@@ -77,7 +74,11 @@ def evaluation_loader(task: Task, source: Split, batch_size: int, workers: int, 
 
 
 def evaluate(options: EvaluateOptions, task: Task, data: DataOptions) -> Result:
-    """Metrics of a task's network on the validation split of ``data``."""
+    """Metrics of a task's network on the validation split of ``data``.
+
+    Raises:
+        UserError: If an option is out of range, or the data cannot be read.
+    """
     check_numbers(options)
     with cpu_threads(options.threads), process_group(options.device) as group:
         loader = evaluation_loader(task, task.open(data, data.val), options.batch_size, data.workers, group)

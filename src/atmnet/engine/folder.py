@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, and the lock that keeps a second process out."""
+"""The folder of a run: its recorded options, and the lock that keeps a second process out."""
 
 import json
 from collections.abc import Iterator
@@ -15,64 +15,64 @@ from atmnet_cli.renamed import translate
 
 try:
     import fcntl
-except ImportError:  # not on Windows: there, two runs in one folder are not noticed
+except ImportError:  # Windows lacks it: there, two runs in one folder are not detected
     fcntl = None  # type: ignore[assignment]
 
 #: The file in a run's folder that holds its options.
-_RECORD = "options.json"
-#: Options that change how fast or where a run goes, but not what comes out.
-_FREE = {"output", "data.workers", "eval_batch_size", "device", "threads", "checkpoint_every", "keep"}
+_OPTIONS_FILE = "options.json"
+#: Options that may change when a run is resumed, since they do not affect its result.
+_MAY_CHANGE = {"output", "data.workers", "eval_batch_size", "device", "threads", "checkpoint_every", "keep"}
 
 
 @contextmanager
 def run_folder(options: TrainOptions) -> Iterator[None]:
-    """Create the run's folder, or come back to it, and hold its lock. Writes nothing else yet.
+    """Create the run's folder if it does not exist, and hold its lock.
 
     Raises:
-        UserError: Where it belongs to a run with other options, holds foreign files, or is in use.
+        UserError: If the folder belongs to a run with other options, contains other files, or is in use.
     """
     folder = Path(options.output)
-    fresh = not folder.exists()
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    record = folder / _RECORD
-    ours = json.loads(json.dumps(asdict(options)))
+    record = folder / _OPTIONS_FILE
+    requested = json.loads(json.dumps(asdict(options)))
     defaults = json.loads(json.dumps(asdict(TrainOptions(output=""))))
     if latest_checkpoint(folder) is not None:
-        theirs = translate(json.loads(record.read_text(encoding="utf-8")))
-        # An option that the run's version did not know has its default there.
-        differences = sorted(_differences(_completed(theirs, defaults), ours))
+        recorded = translate(json.loads(record.read_text(encoding="utf-8")))
+        # An earlier version may have recorded fewer options; the run then used the defaults of the others.
+        differences = sorted(_differences(_with_defaults(recorded, defaults), requested))
         if differences:
             raise UserError(
                 f"output: {folder} holds another run: {'; '.join(differences[:4])}"
-                f"{' ...' if len(differences) > 4 else ''}. Choose another folder, or the same options to go on"
+                f"{' ...' if len(differences) > 4 else ''}. Choose another folder, or use the same options to resume"
             )
     elif not record.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UserError(f"output: {folder} holds files that are not a run's; choose another folder")
     with (folder / ".lock").open("w") as lock:
         if fcntl is not None:
             try:
-                # Unlike flock's, this lock is not passed on to loader processes, which outlive a killed run by seconds.
+                # Unlike a lock of flock, loader processes do not inherit it; they outlive a killed run by seconds.
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError) as error:
                 raise UserError(f"output: {folder} is in use by another process") from error
         try:
             yield
         finally:
-            if fresh and not record.exists():  # refused before it began
+            if is_new and not record.exists():  # the run failed before its first step
                 (folder / ".lock").unlink()
                 folder.rmdir()
 
 
 def record_options(folder: Path, options: TrainOptions) -> None:
-    """Make the folder that of a run with ``options``; once there is a checkpoint, it stays that."""
+    """Record a run's options in its folder, unless the run already has a checkpoint."""
     if latest_checkpoint(folder) is None:
-        write_json(folder / _RECORD, asdict(options))
+        write_json(folder / _OPTIONS_FILE, asdict(options))
 
 
 def find_run(path: Path) -> Path | None:
-    """The run that a run or checkpoint folder belongs to; None if it belongs to none."""
+    """The run's folder for a run or checkpoint folder; None if ``path`` does not belong to a run."""
     for folder in (path, *path.resolve().parents[:2]):
-        if (folder / _RECORD).is_file():
+        if (folder / _OPTIONS_FILE).is_file():
             return folder
     return None
 
@@ -84,18 +84,18 @@ def read_options(path: Path) -> dict[str, Any] | None:
         The options; None if the folder belongs to no run.
     """
     run = find_run(path)
-    return None if run is None else translate(json.loads((run / _RECORD).read_text(encoding="utf-8")))
+    return None if run is None else translate(json.loads((run / _OPTIONS_FILE).read_text(encoding="utf-8")))
 
 
-def _completed(theirs: Any, defaults: Any) -> Any:
-    if isinstance(theirs, dict) and isinstance(defaults, dict):
-        return {**defaults, **{key: _completed(value, defaults.get(key)) for key, value in theirs.items()}}
-    return theirs
+def _with_defaults(recorded: object, defaults: object) -> object:
+    if isinstance(recorded, dict) and isinstance(defaults, dict):
+        return {**defaults, **{key: _with_defaults(value, defaults.get(key)) for key, value in recorded.items()}}
+    return recorded
 
 
-def _differences(theirs: Any, ours: Any, name: str = "") -> Iterator[str]:
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in theirs.keys() | ours.keys():
-            yield from _differences(theirs.get(key), ours.get(key), f"{name}.{key}" if name else key)
-    elif theirs != ours and name not in _FREE:
-        yield f"{name} was {theirs!r}, is {ours!r}"
+def _differences(recorded: object, requested: object, name: str = "") -> Iterator[str]:
+    if isinstance(recorded, dict) and isinstance(requested, dict):
+        for key in recorded.keys() | requested.keys():
+            yield from _differences(recorded.get(key), requested.get(key), f"{name}.{key}" if name else key)
+    elif recorded != requested and name not in _MAY_CHANGE:
+        yield f"{name} was {recorded!r}, is {requested!r}"

@@ -6,11 +6,11 @@ from atmnet_cli.options import TrainOptions
 
 
 class RunLength(NamedTuple):
-    """How long a run is.
+    """The length of a run.
 
     Attributes:
         steps: Steps of the whole run.
-        steps_per_epoch: Whole batches in a pass over the training split.
+        steps_per_epoch: Complete batches in the training split.
         text: The length in words.
     """
 
@@ -19,7 +19,7 @@ class RunLength(NamedTuple):
     text: str
 
     def epoch(self, step: int) -> float:
-        """Epochs that are complete after ``step`` steps."""
+        """The number of epochs after ``step`` steps, as a fraction."""
         return round(step / self.steps_per_epoch, 4)
 
 

@@ -1,4 +1,4 @@
-"""What a run tells: lines of metrics.jsonl at fixed steps, and progress for people in between."""
+"""The log of a run: lines of metrics.jsonl at fixed steps, and progress on the terminal."""
 
 import math
 import time
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from atmnet.engine.distributed import Group, mean_over_processes, of_each_process
+from atmnet.engine.distributed import Group, gather_over_processes, mean_over_processes
 from atmnet.engine.length import RunLength
 from atmnet.engine.metrics import MetricsFile
 from atmnet.engine.progress import Progress
@@ -18,9 +18,9 @@ from atmnet_cli.options import TrainOptions
 
 
 class TrainingLog:
-    """The losses since the last line, the clocks, and where they are written to.
+    """Accumulates losses and times, and writes them to metrics.jsonl and the terminal.
 
-    All processes keep one, since a line's loss is a mean over them; only the first writes.
+    Every process has one, since the loss in a line is the mean over processes; only the main process writes.
     """
 
     def __init__(self, options: TrainOptions, group: Group, length: RunLength) -> None:
@@ -31,7 +31,7 @@ class TrainingLog:
         self.seconds = 0.0
 
     def open(self, folder: Path, step: int) -> None:
-        """Start writing, after ``step`` steps."""
+        """Start to write, after ``step`` completed steps."""
         if self._group.is_main:
             self._metrics = MetricsFile(folder, self._metrics_length, step)
         self._progress = Progress("step", self._length.steps, step, self._group.is_main)
@@ -44,22 +44,22 @@ class TrainingLog:
             self._metrics.close()
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run's log goes on from; to be asked for by all processes."""
+        """The state that a resumed run continues from. All processes must call this."""
         return {
-            "losses": of_each_process(self._loss),
+            "losses": gather_over_processes(self._loss),
             "steps": self._steps,
             "seconds": self._elapsed(),
             "metrics_length": self._metrics.sync() if self._metrics is not None else 0,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Continue from the result of :meth:`state`."""
         losses, group = torch.stack(state["losses"]).to(self._group.device), self._group
         self._loss = losses[group.rank].clone() if len(losses) == group.world else losses.mean()
         self._steps, self.seconds, self._metrics_length = state["steps"], state["seconds"], state["metrics_length"]
 
     def add_loss(self, loss: Tensor) -> None:
-        """Add a part of the present step's loss."""
+        """Add the loss of a part of the current step."""
         self._loss += loss.detach()
 
     def is_due(self, step: int) -> bool:
@@ -67,10 +67,16 @@ class TrainingLog:
         return step % self._options.log_every == 0 or step == self._length.steps
 
     def end_step(self, step: int, lr: float, grad_norm: Tensor, unreadable: int) -> None:
-        """Count a step, write a line if one is due, and show people how it goes.
+        """Count a step, write a line if one is due, and show the progress.
+
+        Args:
+            step: Number of completed steps.
+            lr: Learning rate of the step.
+            grad_norm: Norm of the gradient before clipping.
+            unreadable: Number of unreadable images so far.
 
         Raises:
-            UserError: Where the loss is no longer a number.
+            UserError: If the loss is not finite.
         """
         self._steps += 1
         show = self._progress.due()
@@ -79,7 +85,7 @@ class TrainingLog:
             return
         loss = mean_over_processes(self._loss / self._steps).item()
         if not math.isfinite(loss):
-            raise diverged(f"the loss is {loss}", step)
+            raise divergence_error(f"the loss is {loss}", step)
         if self._metrics is not None:
             self._metrics.write(
                 kind="train",
@@ -98,9 +104,9 @@ class TrainingLog:
         self._steps = 0
         self._window_clock = time.monotonic()
 
-    def end_evaluation(self, step: int, result: Result, took: float) -> None:
-        """Write and show the metrics of an evaluation, which ``took`` seconds that count for no step."""
-        self._window_clock += took
+    def end_evaluation(self, step: int, result: Result, duration: float) -> None:
+        """Write and show the metrics of an evaluation; its ``duration`` in seconds does not count as training time."""
+        self._window_clock += duration
         if self._metrics is not None:
             self._metrics.write(
                 kind="evaluate",
@@ -109,11 +115,11 @@ class TrainingLog:
                 **result.metrics,
                 seconds=round(self._elapsed(), 1),
             )
-        self.say(f"epoch {self._length.epoch(step):g}: {result.text}")
+        self.print_line(f"epoch {self._length.epoch(step):g}: {result.text}")
 
-    def say(self, line: str) -> None:
-        """Show people a line."""
-        self._progress.say(line)
+    def print_line(self, line: str) -> None:
+        """Print a line without disturbing the progress bar."""
+        self._progress.print_line(line)
 
     def _text(self, step: int, lr: float, loss: float) -> str:
         images = f"{self._rate():.0f} images/s, {step * self._options.batch_size:,} images seen"
@@ -129,9 +135,9 @@ class TrainingLog:
         return self.seconds
 
 
-def diverged(what: str, step: int) -> UserError:
-    """The error of a training that left the numbers."""
+def divergence_error(problem: str, step: int) -> UserError:
+    """The error for a loss or weights that are not finite."""
     return UserError(
-        f"optim.lr: {what} at step {step}; try a lower learning rate, a longer warm-up or optim.clip_grad. "
-        "The last checkpoint is from before"
+        f"optim.lr: {problem} at step {step}; try a lower learning rate, a longer warm-up or optim.clip_grad. "
+        "The last checkpoint was saved before this happened"
     )

@@ -1,28 +1,31 @@
-"""The run's metrics: one JSON object a line, with no gap and no double line after a resume; TensorBoard if there."""
+"""The run's metrics: one JSON object per line, without gaps or repeated lines after a resume; and TensorBoard files."""
 
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class MetricsFile:
-    """Appends to ``metrics.jsonl``, which is first cut to the length that the checkpoint knew.
+    """Appends to ``metrics.jsonl``, after it was truncated to its length at the time of the checkpoint.
 
     Args:
         folder: The run's folder.
-        length: Bytes of the file that belong to steps before the present one.
-        step: The present step.
+        length: Length of the file at the checkpoint, in bytes.
+        step: Step of the checkpoint.
     """
 
     def __init__(self, folder: Path, length: int, step: int) -> None:
         self._file = (folder / "metrics.jsonl").open("ab")
         self._file.truncate(min(length, self._file.tell()))
         self._file.seek(0, os.SEEK_END)
-        self._board = _tensorboard(folder, step)
+        self._board = _summary_writer(folder, step)
 
     def write(self, **values: Any) -> None:
-        """Append a line."""
+        """Append a line; ``values`` must contain ``kind`` and ``step``."""
         self._file.write((json.dumps(values) + "\n").encode())
         self._file.flush()
         if self._board is not None:
@@ -31,7 +34,7 @@ class MetricsFile:
                     self._board.add_scalar(f"{values['kind']}/{key}", value, values["step"])
 
     def sync(self) -> int:
-        """Force what was written to the disk; return its length in bytes, for a checkpoint to count on."""
+        """Flush the file to the disk; returns its length in bytes, for the checkpoint."""
         os.fsync(self._file.fileno())
         return self._file.tell()
 
@@ -43,16 +46,17 @@ class MetricsFile:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's ``metrics.jsonl``; none where there is no such file."""
+    """The lines of a run's ``metrics.jsonl``; an empty list if there is no such file."""
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _tensorboard(folder: Path, step: int) -> Any:
+def _summary_writer(folder: Path, step: int) -> "SummaryWriter | None":
+    """TensorBoard's writer; None if TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError:  # an extra
+    except ImportError:
         return None
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step)

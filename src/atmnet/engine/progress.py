@@ -1,4 +1,4 @@
-"""What a person sees while it runs: a live bar on a terminal, a line every few seconds in a pipe."""
+"""Progress on stderr: a bar on a terminal, a line every few seconds in a pipe or file."""
 
 import sys
 import time
@@ -10,25 +10,25 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Counts to ``total``; silent where ``show`` is false (other processes than the first)."""
+    """Shows progress from ``done`` to ``total``; shows nothing if ``show`` is false, as in all processes but one."""
 
     def __init__(self, label: str, total: int, done: int = 0, show: bool = True, stream: TextIO | None = None) -> None:
         stream = stream or sys.stderr
         self._label, self._total, self._done, self._stream = label, total, done, stream
-        self._lines = show and not stream.isatty()
+        self._prints_lines = show and not stream.isatty()
         self._last = time.monotonic()
         self._bar = None
         if show and stream.isatty():
             self._bar = tqdm(total=total, initial=done, desc=label, file=stream, dynamic_ncols=True, leave=False)
 
     def due(self) -> bool:
-        """Whether what :meth:`advance` shows would be seen: costly values need computing only then."""
+        """Whether :meth:`advance` should get a text; values that are costly to compute are needed only then."""
         if self._bar is not None:
             return time.monotonic() - self._last > 0.5
-        return self._lines and time.monotonic() - self._last > _SECONDS_BETWEEN_LINES
+        return self._prints_lines and time.monotonic() - self._last > _SECONDS_BETWEEN_LINES
 
     def advance(self, text: str | None = None) -> None:
-        """One more is done; ``text``, given when :meth:`due`, says how it goes."""
+        """Count one more as done; pass ``text`` to show beside the count if :meth:`due`."""
         self._done += 1
         if self._bar is not None:
             self._bar.update()
@@ -41,15 +41,15 @@ class Progress:
             self._stream.write(f"{self._label} {self._done}/{self._total} {text}\n")
             self._stream.flush()
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print a line above the bar."""
         if self._bar is not None:
             self._bar.write(line, file=self._stream)
-        elif self._lines:
+        elif self._prints_lines:
             self._stream.write(line + "\n")
             self._stream.flush()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()

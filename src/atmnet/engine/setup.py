@@ -1,4 +1,4 @@
-"""What a run needs before its first step: sensible options, timm's optimiser, timm's schedule."""
+"""Preparation of a run: checks of its options, timm's optimiser and schedule, and the model on its device."""
 
 from dataclasses import fields
 from functools import partial
@@ -22,8 +22,8 @@ _MINIMUMS = {
     "log_every": 1,
 }  # fmt: skip
 _DENSE: tuple[Kind, ...] = ("detection", "segmentation")
-#: Options that only some kinds of task take. ``model.neck`` depends on the head itself.
-_KINDS: dict[str, tuple[Kind, ...]] = {
+#: Options that only some kinds of task take. Whether ``model.neck`` is taken depends on the head.
+_OPTION_KINDS: dict[str, tuple[Kind, ...]] = {
     **{f"augment.{each.name}": ("classification",) for each in fields(AugmentOptions) if each.name != "repeats"},
     "data.img_size": ("classification",),
     "optim.layer_decay": ("classification",),
@@ -36,13 +36,13 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
 
 
 def build_optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Optimizer:
-    """timm's optimiser over the model's parameter groups (weight decay, layer-wise decay).
+    """timm's optimiser, with parameter groups for weight decay and layer-wise learning rates.
 
     Raises:
-        UserError: Where timm does not take the options.
+        UserError: If timm does not accept the options.
     """
     kwargs = dict(options.kwargs)
-    if not hasattr(model, "no_weight_decay") and options.layer_decay is None:  # a backbone inside may say so
+    if not hasattr(model, "no_weight_decay") and options.layer_decay is None:  # the backbone inside may have it
         names = [
             f"{prefix}.{name}"
             for prefix, module in model.named_modules()
@@ -66,43 +66,46 @@ def build_optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Opti
 
 
 def build_schedule(options: OptimOptions, optimizer: torch.optim.Optimizer, length: RunLength) -> Scheduler | None:
-    """timm's schedule as a function of the step: ``step_update(step)`` sets the rates of that step.
+    """timm's schedule by step: ``step_update(step)`` sets the learning rates of that step.
 
     Args:
-        options: Which schedule.
-        optimizer: Whose rates.
+        options: The schedule's name and arguments.
+        optimizer: The optimiser whose learning rates are set.
         length: The length of the run.
 
+    Returns:
+        The schedule; None if ``options.sched`` is 'none'.
+
     Raises:
-        UserError: Where timm does not take the options.
+        UserError: If timm does not accept the options.
     """
-    # timm takes parts of epochs, though its types say int.
+    # timm accepts fractions of epochs, although its annotations say int.
     steps, steps_per_epoch = length.steps, length.steps_per_epoch
-    whole, rest = divmod(steps, steps_per_epoch)
+    epochs, rest = divmod(steps, steps_per_epoch)
     kwargs: dict[str, Any] = {
         **options.sched_kwargs,
         "step_on_epochs": False,
         "updates_per_epoch": steps_per_epoch,
-        "num_epochs": steps / steps_per_epoch if rest else whole,
+        "num_epochs": steps / steps_per_epoch if rest else epochs,
         "warmup_epochs": options.warmup_epochs,
     }
     if options.warmup_steps is not None:
         kwargs["warmup_epochs"] = options.warmup_steps / steps_per_epoch
     try:
-        schedule, _ = create_scheduler_v2(
+        schedule: Scheduler | None = create_scheduler_v2(
             optimizer,
             sched=options.sched,
             min_lr=options.min_lr,
             warmup_lr=options.warmup_lr,
             **kwargs,
-        )
+        )[0]
     except (ValueError, AssertionError, TypeError) as error:
         raise UserError(f"optim.sched: {options.sched}: {error}") from error
     return schedule
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load a state dict, each moment in the layout of its parameter: fused optimisers walk both by memory."""
+    """Load a state dict, and give each moment the memory format of its parameter, which fused optimisers require."""
     optimizer.load_state_dict(state)
     for parameter, values in optimizer.state.items():
         for key, value in values.items():
@@ -111,10 +114,10 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
 
 
 def check_numbers(options: TrainOptions | EvaluateOptions) -> None:
-    """Refuse numbers that are out of range whatever the data are.
+    """Refuse numbers that are out of range for any data.
 
     Raises:
-        UserError: Naming the option.
+        UserError: For the first such option.
     """
     check_minimums(options, _MINIMUMS)
     if isinstance(options, TrainOptions) and not 0 <= options.ema < 1:
@@ -122,24 +125,30 @@ def check_numbers(options: TrainOptions | EvaluateOptions) -> None:
 
 
 def check_options(options: TrainOptions, images: int, classes: int, world: int) -> None:
-    """Refuse what could not work, before anything is written.
+    """Refuse options that do not fit the data, the head or each other, before anything is written.
+
+    Args:
+        options: The options.
+        images: Number of training images.
+        classes: Number of classes.
+        world: Number of processes.
 
     Raises:
-        UserError: Naming the option.
+        UserError: For the first such option.
     """
     name, head = options.model.head, find_head(options.model.head)
     if classes < 2 and head.kind == "classification":
         raise UserError(f"data.train: only one class found in {images} images; a classifier needs at least two")
     if classes < 2 and head.kind == "segmentation":
         raise UserError(
-            "data.train: only one class; a segmenter needs at least two: name a background, too, which is 0 in label "
-            "maps with --data.ignore_zero=false"
+            "data.train: only one class; a segmenter needs at least two: add a background class, whose label is 0 with "
+            "--data.ignore_zero=false"
         )
-    refused = [option for option, kinds in _KINDS.items() if head.kind not in kinds]
+    refused = [option for option, kinds in _OPTION_KINDS.items() if head.kind not in kinds]
     refuse_options(options, refused if head.neck else [*refused, "model.neck"], f"model.head {name!r}")
     if options.compile and head.kind == "detection":
         raise UserError(
-            "compile: torch.compile does not take detectors, whose sizes are those of the data; leave it out"
+            "compile: detectors cannot be trained with torch.compile, since their image sizes vary; leave it out"
         )
     if options.batch_size > images:
         raise UserError(f"batch_size: got {options.batch_size}, more than the {images} training images; lower it")
@@ -161,10 +170,15 @@ def check_options(options: TrainOptions, images: int, classes: int, world: int) 
 
 
 def check_pairs(options: TrainOptions, world: int, pairs: bool) -> None:
-    """Refuse odd shares of a batch whose images are mixed in pairs.
+    """Refuse a batch size with odd shares if images are mixed in pairs.
+
+    Args:
+        options: The options.
+        world: Number of processes.
+        pairs: Whether the task mixes the images of a share in pairs.
 
     Raises:
-        UserError: Naming the option.
+        UserError: If a share is odd.
     """
     shares = world * options.accumulate
     if pairs and options.batch_size // shares % 2:
@@ -175,22 +189,23 @@ def check_pairs(options: TrainOptions, world: int, pairs: bool) -> None:
 
 
 def prepare_model(model: nn.Module, group: Group, channels_last: bool) -> nn.Module:
-    """Move a model to its device and memory format; over several processes, let them share batch statistics.
+    """Move a model to its device and memory format, and synchronise its BatchNorm over processes.
 
     Raises:
-        UserError: On a CPU with several processes, for a model with BatchNorm that learns.
+        UserError: For a model with BatchNorm in several processes on a CPU.
     """
     model = _with_synchronised_norms(model, group).to(group.device)
     return model.to(memory_format=torch.channels_last) if channels_last else model
 
 
 def _with_synchronised_norms(model: nn.Module, group: Group) -> nn.Module:
-    learns = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
-    if group.world == 1 or not learns:
+    has_batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if group.world == 1 or not has_batch_norm:
         return model
     if group.device.type != "cuda":
         raise UserError(
             "model: its batch normalisation cannot be synchronised over processes on a CPU; use one process, or a head "
-            'without it (of upernet: model.head_kwargs {"norm": "group"})'
+            'without it (for upernet: model.head_kwargs {"norm": "group"})'
         )
-    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return synchronised

@@ -1,8 +1,8 @@
-"""Training: a loop over steps, each a function of the state before it and of counters.
+"""Training: a loop over steps, each of which depends only on the state before it and on counters.
 
-A run that is killed at any moment and started again ends with the same bits: what is random is seeded from
-(seed, epoch, position) for a sample, (seed, step) for Mixup, and (seed, step, position of the first image) for drop
-path; so a checkpoint holds counters, no generator's state.
+A run that is killed at any moment and started again ends with the same bits. Random numbers are seeded from (seed,
+epoch, position) for a sample, (seed, step) for Mixup, and (seed, step, position of the first image) for drop path, so
+checkpoints contain counters and no generator states.
 """
 
 import time
@@ -16,15 +16,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from atmnet.data import (
-    Batch,
-    StepSampler,
-    derive,
-    image_mode,
-    reseed,
-    to_device,
-    train_loader,
-)
+from atmnet.data import Batch, StepSampler, derive_seed, image_mode, reseed, to_device, train_loader
 from atmnet.engine.checkpoint import (
     amend_checkpoint,
     latest_checkpoint,
@@ -37,7 +29,7 @@ from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
 from atmnet.engine.folder import record_options, run_folder
 from atmnet.engine.interrupt import Interrupted, StopRequest
 from atmnet.engine.length import run_length
-from atmnet.engine.log import TrainingLog, diverged
+from atmnet.engine.log import TrainingLog, divergence_error
 from atmnet.engine.setup import (
     build_optimizer,
     build_schedule,
@@ -53,19 +45,19 @@ from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
 
-# Streams of random numbers of a step, apart from those of samples.
+# The counters that follow the seed for random numbers of a step; those of samples have an epoch there.
 _MIXING, _MODEL = -1, -2
 
 
 def train(options: TrainOptions) -> Path:
-    """Train as ``options`` say, or go on where a run in ``options.output`` stopped.
+    """Train a network, or resume the run in ``options.output``.
 
     Returns:
         The run's folder.
 
     Raises:
-        UserError: On anything that the user can mend; nothing is lost.
-        Interrupted: After Ctrl-C, with everything saved.
+        UserError: For a mistake that the user can correct; checkpoints are not affected.
+        Interrupted: After Ctrl-C or SIGTERM, with everything saved.
     """
     check_numbers(options)
     folder = Path(options.output)
@@ -81,7 +73,7 @@ def train(options: TrainOptions) -> Path:
 
 
 class Trainer:
-    """The state of a run in memory, and the loop that moves it on."""
+    """The state of a run, and its loop over steps."""
 
     def __init__(self, options: TrainOptions, group: Group, folder: Path) -> None:
         self.options, self.group, self.folder = options, group, folder
@@ -104,24 +96,23 @@ class Trainer:
         self.log = TrainingLog(options, group, self.length)
 
         self.step = self.evaluated = 0
-        self.best: dict[str, Any] = {}
-        self.unreadable = UnreadableImages(len(self.train_source), options.data.max_unreadable, self.log.say)
+        self.best: dict[str, float] = {}  # step and score; empty before the first evaluation
+        self.unreadable = UnreadableImages(len(self.train_source), options.data.max_unreadable, self.log.print_line)
         self._resume()
         if group.is_main:
             record_options(folder, options)
 
-        self.parallel: Any = self.model
-        if group.world > 1:
-            self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
-        self.compiled: Any = torch.compile(self.parallel) if options.compile else self.parallel
+        self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False) if group.world > 1 else None
+        wrapped = self.model if self.parallel is None else self.parallel
+        self.compiled: Callable[..., Any] = torch.compile(wrapped) if options.compile else wrapped
 
     def run(self) -> None:
-        """Take all steps that are left, evaluating, logging and saving on the way."""
+        """Take the remaining steps, and evaluate, log and save."""
         options = self.options
         if self.evaluated == self.length.steps:
-            self._say(f"{self.folder}: this run is complete; {self._summary()}")
+            self._print_line(f"{self.folder}: this run is complete; {self._summary()}")
             return
-        self._say(
+        self._print_line(
             f"training {options.model.name} on {len(self.train_source)} images of {len(self.network.classes)} "
             f"classes: {self.length.text} of {options.batch_size}"
             + (f"; going on after step {self.step}" if self.step else "")
@@ -129,7 +120,7 @@ class Trainer:
         self.log.open(self.folder, self.step)
         batches = self._batches()
         with StopRequest() as stop, closing(self.log):
-            if self._evaluation_due():  # it was cut short
+            if self._evaluation_due():  # the run was stopped during an evaluation
                 self._evaluate()
             while self.step < self.length.steps:
                 self._take_step(batches)
@@ -139,11 +130,11 @@ class Trainer:
                     self._save()
                 if evaluate:
                     self._evaluate()
-                if self._stop_agreed(stop.wanted) and self.step < self.length.steps:
+                if self._should_stop(stop.requested) and self.step < self.length.steps:
                     if not saved:
                         self._save()
-                    raise Interrupted(f"stopped and saved after step {self.step}; run the same command to go on")
-        self._say(f"done in {self.log.seconds:.1f} s; {self._summary()}")
+                    raise Interrupted(f"stopped and saved after step {self.step}; run the same command to resume")
+        self._print_line(f"done in {self.log.seconds:.1f} s; {self._summary()}")
 
     def _batches(self) -> Iterator[Batch]:
         options = self.options
@@ -163,7 +154,7 @@ class Trainer:
         return iter(train_loader(self.train_source, self.transform, collate, self.mode, self.sampler, workers, pin))
 
     def _take_step(self, batches: Iterator[Batch]) -> None:
-        """One update of the weights, from the gradients of all parts of the step."""
+        """Update the weights once, from the gradients of all parts of the step."""
         options = self.options
         self.model.train()
         if self.schedule is not None:
@@ -171,8 +162,8 @@ class Trainer:
         for part in range(options.accumulate):
             batch = next(batches)
             self.unreadable.add(batch.unreadable)
-            more = part < options.accumulate - 1 and self.group.world > 1
-            with self.parallel.no_sync() if more else nullcontext():
+            is_last = part == options.accumulate - 1
+            with nullcontext() if self.parallel is None or is_last else self.parallel.no_sync():
                 loss = self._loss(batch, part) / options.accumulate
                 self.scaler.scale(loss).backward()
             self.log.add_loss(loss)
@@ -202,7 +193,7 @@ class Trainer:
         if self.options.channels_last and isinstance(images, Tensor):
             images = images.to(memory_format=torch.channels_last)
         first = self.sampler.first_position(part)
-        seeds = [derive(seed, _MODEL, self.step, first + i) for i in range(len(images))]
+        seeds = [derive_seed(seed, _MODEL, self.step, first + i) for i in range(len(images))]
         reseed(seed, _MODEL, self.step, first)
         with autocast(device, self.options.precision):
             return self.task.loss(self.compiled, images, targets, seeds)
@@ -212,7 +203,7 @@ class Trainer:
         return self.evaluated < self.step and (self.step == self.length.steps or self.step % every == 0)
 
     def _evaluate(self) -> None:
-        """Evaluate what was saved just before: whatever happens here, no training is lost."""
+        """Evaluate the weights that were just saved, so that a failure here loses no training."""
         options, group = self.options, self.group
         loader = evaluation_loader(self.task, self.val_source, options.eval_batch_size, options.data.workers, group)
         start = time.monotonic()
@@ -235,7 +226,7 @@ class Trainer:
 
     def _save(self) -> None:
         if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
-            raise diverged("the weights are not finite", self.step)
+            raise divergence_error("the weights are not finite", self.step)
         self.unreadable.share()
         trainer = self._counters() | {"scaler": self.scaler.state_dict(), "optimizer": self.optimizer.state_dict()}
         if self.ema is not None:
@@ -253,15 +244,15 @@ class Trainer:
         }
 
     def _write(self, function: Callable[..., object], *args: Any) -> None:
-        """Call ``function`` to change what is on the disk, in the first process alone."""
+        """Call ``function``, which writes to the disk, in the main process only."""
         if self.group.is_main:
             try:
                 function(*args)
                 self._prune()
             except OSError as error:
                 raise UserError(
-                    f"output: {self.folder}: {error.strerror} at the checkpoint of step {self.step}; earlier ones are "
-                    f"whole: mend this and run the same command to go on"
+                    f"output: {self.folder}: {error.strerror} at the checkpoint of step {self.step}; earlier "
+                    f"checkpoints are intact; correct this and run the same command to resume"
                 ) from error
         barrier()
 
@@ -269,7 +260,7 @@ class Trainer:
         prune_checkpoints(self.folder, self.options.keep, int(self.best["step"]) if self.best else None)
 
     def _resume(self) -> None:
-        """Take over the newest checkpoint, if there is one."""
+        """Load the newest checkpoint, if there is one."""
         folder = latest_checkpoint(self.folder)
         if folder is None:
             return
@@ -285,16 +276,17 @@ class Trainer:
         if self.group.is_main:
             self._prune()
 
-    def _stop_agreed(self, wanted: bool) -> bool:
-        """Whether to stop now. Many processes ask each other only where they meet anyway, at the log's steps."""
-        alone = self.group.world == 1
-        return wanted if alone else self.log.is_due(self.step) and any_process(wanted, self.group.device)
+    def _should_stop(self, requested: bool) -> bool:
+        """Whether to stop now. Several processes agree on it only at the log's steps, where they synchronise anyway."""
+        if self.group.world == 1:
+            return requested
+        return self.log.is_due(self.step) and any_process(requested, self.group.device)
 
     def _summary(self) -> str:
         best, name = self.best, self.task.score_name
         score = f"best {name} {best['score']:.2f} % at step {best['step']}" if best else "not evaluated"
         return f"{score}; checkpoint in {self.folder / 'best'}"
 
-    def _say(self, line: str) -> None:
+    def _print_line(self, line: str) -> None:
         if self.group.is_main:
             print(line, flush=True)

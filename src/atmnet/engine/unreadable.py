@@ -1,4 +1,4 @@
-"""The unreadable training images that a run has met."""
+"""The unreadable training images of a run."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ class UnreadableImages:
     Args:
         images: Images in the training split.
         allowed: Share of them that may be unreadable.
-        say: Shows a line to the user.
+        print_line: Prints a line for the user.
     """
 
-    def __init__(self, images: int, allowed: float, say: Callable[[str], None]) -> None:
-        self._images, self._allowed, self._say = images, allowed, say
+    def __init__(self, images: int, allowed: float, print_line: Callable[[str], None]) -> None:
+        self._images, self._allowed, self._print_line = images, allowed, print_line
         self.names: list[str] = []
 
     def add(self, names: list[str]) -> None:
@@ -33,7 +33,7 @@ class UnreadableImages:
                 f"{100 * self._allowed:g} %: e.g. {self.names[0]}; `atmnet check-data` lists all"
             )
         for name in new:
-            self._say(f"skipped an unreadable image: {name}")
+            self._print_line(f"skipped an unreadable image: {name}")
 
     def share(self) -> None:
         """Add the names of all other processes, in the same order everywhere."""
