@@ -51,7 +51,7 @@ def test_another_size_of_images(atmnet, run):
 
 def test_a_checkpoint_taken_out_of_its_run_needs_to_be_told_the_data(atmnet, run, root, tmp_path):
     alone = shutil.copytree((run / "last").resolve(), tmp_path / "alone")
-    assert "data.root: the model carries no record of its data" in atmnet("evaluate", alone).error
+    assert "data.root: the model has no record of its data" in atmnet("evaluate", alone).error
     metrics = json.loads(atmnet("evaluate", alone, "--data.root", root, "--data.workers=0").out)
     assert metrics["top1"] == read_metrics(run)[-1]["top1"]
 

@@ -13,9 +13,9 @@ from atmnet.tasks import load_task
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import PredictOptions
 
-#: Longest side of a thumbnail on the contact sheet, so that thousands of photographs fit into memory.
+#: Longest side of a thumbnail on the contact sheet, in pixels, so that thousands of photographs fit into memory.
 _THUMBNAIL = 640
-#: Most characters of a path in the table.
+#: Maximum length of a path in the table, in characters.
 _PATH_WIDTH = 60
 
 
@@ -68,4 +68,4 @@ def _save(sheet: Image.Image, path: Path) -> None:
     try:
         sheet.save(path)
     except ValueError as error:
-        raise UserError(f"sheet: {path}: expected a picture's ending such as .png or .jpg") from error
+        raise UserError(f"sheet: {path}: expected the name of a picture file, ending in .png or .jpg") from error

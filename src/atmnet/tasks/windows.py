@@ -70,8 +70,8 @@ def whole_image_logits(model: nn.Module, image: Tensor) -> Tensor:
 def sliding_window_logits(model: nn.Module, image: Tensor, window: int, stride: int) -> Tensor:
     """Logits (K, H, W) of an image (C, H, W): for each pixel, the mean over all windows that contain it.
 
-    Windows are computed one at a time. The last window of a row or column ends at the image's edge. An image smaller than a window is first padded with
-    zeros, the mean of normalised images, to the right and below.
+    Windows are computed one at a time. The last window of a row or column ends at the image's edge. An image smaller
+    than a window is first padded on the right and below with zeros, the mean of normalised images.
     """
     height, width = image.shape[-2:]
     padded = F.pad(image, (0, max(0, window - width), 0, max(0, window - height)))
