@@ -1,7 +1,7 @@
 """The ATM layer against the published formulation, at the shapes of the stages: ``python -m benchmarks.layer``.
 
-Both get tokens and predicted offsets; the published one gets these expanded to all channels, as it keeps them for
-several blocks. Gradients are those of tokens, offsets and parameters. float32.
+Both take tokens and predicted offsets. The published formulation takes offsets that are already expanded to all
+channels, because it keeps them so for several blocks. Gradients are those of tokens, offsets and parameters. float32.
 """
 
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ SHAPES = [
     ((8, 7, 7, 512), 8),
     ((1, 200, 200, 64), 2),
 ]
-#: On a GPU, this many times as many images: it takes more than a few to keep one busy.
+#: Factor of the batch sizes on a GPU, which a few images do not keep busy.
 GPU_BATCHES = 16
 
 
 def forms(channels: int) -> dict[str, nn.Module]:
-    """Our layer, by the name of the form in which it computes."""
+    """Our layer, by the name of its form."""
     return {"ours": ATM(channels)}
 
 

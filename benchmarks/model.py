@@ -1,8 +1,8 @@
-"""atmnet_tiny against the published formulation and what else one would pick: ``python -m benchmarks.model``.
+"""atmnet_tiny against the published formulation and other timm models: ``python -m benchmarks.model``.
 
-Inference at 224 pixels; the same rule for every model: default memory format, cast to the dtype as a whole, compiled by
-torch.compile for the very shape. As published, a model computes in float32 throughout (on a GPU under autocast), since
-its operator has no bfloat16. Then atmnet_tiny against its own matrix products and convolutions alone.
+Inference at 224 pixels, with the same rules for every model: default memory format, the whole model cast to the dtype,
+compiled by torch.compile for exactly this shape. The published formulation computes in float32 (on a GPU under
+autocast), since its operator has no bfloat16. Then atmnet_tiny against only its own matrix products and convolutions.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from benchmarks.markdown import caption, grid, megabytes, times
 from benchmarks.script import Settings
 
 OURS = "atmnet_tiny"
-#: Modes with batch sizes and models. Compiling takes most of a minute for each model and size, hence fewer of them.
+#: Modes with batch sizes and models. There are fewer compiled ones, since compiling takes almost a minute for each.
 Plan = list[tuple[Mode, list[int], tuple[str, ...]]]
 PLAN: dict[str, Plan] = {
     "cpu": [
@@ -45,9 +45,10 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
             names[f"{PUBLISHED}, {Mode()}"] = (PUBLISHED, Mode())
         names |= {name: (name, mode) for name in rivals}
         for batch in batches:
-            torch.compiler.reset()  # else it compiles for sizes in general when it meets the second
+            torch.compiler.reset()  # otherwise the second size is compiled with dynamic shapes
             workloads = {
-                label: contestant(name, side, batch, its, settings.device, ours) for label, (name, its) in names.items()
+                label: contestant(name, side, batch, its_mode, settings.device, ours)
+                for label, (name, its_mode) in names.items()
             }
             models = measure_models(workloads, settings.rounds)
             first = workloads[ours]

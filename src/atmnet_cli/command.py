@@ -90,7 +90,7 @@ def build_parser() -> ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 2 for an error that the user can correct, printed as one line on stderr."""
+    """Run a command and return its exit status: 2 for errors that the user can correct, each one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments:
         arguments = ["--help"]
@@ -142,7 +142,7 @@ def _with_recipes(arguments: list[str]) -> list[str]:
                     f"config: {split[i]}: no such file or recipe; "
                     + (f"do you mean {near[0]}?" if near else f"recipes are {', '.join(known)}")
                 )
-            split[i] = str(RECIPES / f"{joined[i]}.yaml")
+            split[i] = str(RECIPES / f"{split[i]}.yaml")
     return split
 
 

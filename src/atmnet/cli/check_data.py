@@ -12,7 +12,7 @@ def run(options: CheckDataOptions) -> int:
     source = find_source(data)
     if source.check is None:
         raise UserError(
-            f"data.source: {data.source!r} is generated, so that there are no files to check; `atmnet make-scenes` writes files"
+            f"data.source: {data.source!r} is generated and has no files to check; `atmnet make-scenes` writes some"
         )
     train = source.check(data, data.train, None)
     _print(data.train, train, options.show, source.counts)

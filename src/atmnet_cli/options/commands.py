@@ -63,7 +63,7 @@ class EvaluateOptions:
     threads: int | None = None
     """Number of CPU threads. Default: PyTorch's choice."""
     report: str = ""
-    """Classification: HTML file to write, with learning curve, confusions, worst mistakes and where the network looks."""
+    """Classification: HTML file to write: learning curve, confusions, worst mistakes, and where the network looks."""
     windows: WindowOptions = field(default_factory=WindowOptions)
 
 
@@ -101,8 +101,8 @@ class ExportOptions:
     model: str
     """Run or checkpoint folder, or the name of a model together with weights."""
     to: Literal["onnx", "openvino", "torch", "aoti", "executorch", "coreml"] = "onnx"
-    """Format of the file: ONNX, OpenVINO IR, a torch.export program, machine code by AOTInductor, or an ExecuTorch program.
-    Core ML is refused, since such a file cannot be checked here."""
+    """Format: ONNX, OpenVINO IR, a torch.export program, machine code by AOTInductor, or an ExecuTorch program. Core ML
+    is refused, since such a file cannot be checked here."""
     output: str = ""
     """File to write. Default: the architecture's name with the format's suffix, in the current folder."""
     weights: str = ""
@@ -122,7 +122,7 @@ class ExportOptions:
     calibration: str = ""
     """For 'int8': folder of pictures to calibrate on, similar to those that the model will be used on."""
     images: str = ""
-    """Folder of pictures to compare file and model on. Default: --calibration, else pictures of scikit-image or scikit-learn."""
+    """Folder of pictures to compare on. Default: --calibration, else pictures of scikit-image or scikit-learn."""
     tolerance: float | None = None
     """Largest difference between file and model to accept. For fp32: the largest difference divided by the largest
     logit (or 1); default 5e-6. Else: the relative difference of norms; default 0.01 for fp16 and 0.15 for int8, the

@@ -9,8 +9,8 @@ class DataOptions:
     """Where images come from and how they are read."""
 
     source: str = "folder"
-    """Kind of data. Classification: 'folder' (one folder per class), 'tar', 'wds' (shards), 'digits' (embedded) or 'hfds/NAME';
-    detection: 'coco'; segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md."""
+    """Kind of data. Classification: 'folder' (one folder per class), 'tar', 'wds' (shards), 'digits' (embedded) or
+    'hfds/NAME'; detection: 'coco'; segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
@@ -24,7 +24,7 @@ class DataOptions:
     max_unreadable: float = 0.05
     """Share of training images (0 to 1) that may be unreadable before training stops. Evaluation accepts none."""
     workers: int = 4
-    """Loader processes of each training process, at most one per core; 0 reads images in the training process itself."""
+    """Loader processes of each training process, at most one per core; 0 reads in the training process itself."""
     ignore_zero: bool = True
     """'ade20k': ignore pixels of label 0, and count classes from label 1."""
     kwargs: dict[str, Any] = field(default_factory=dict)

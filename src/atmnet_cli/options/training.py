@@ -9,7 +9,7 @@ from atmnet_cli.options.model import ModelOptions
 
 @dataclass
 class AugmentOptions:
-    """Classification: random changes to training images, all by timm."""
+    """Random changes to the training images of classifiers, by timm."""
 
     scale: tuple[float, float] = (0.08, 1.0)
     """Minimum and maximum area of the random crop, as a share of the image."""
@@ -40,7 +40,7 @@ class AugmentOptions:
     label_smoothing: float = 0.0
     """Share of the target that is spread over all classes."""
     repeats: int = 1
-    """Repeated augmentation: number of times that an image is in a batch, each time with another augmentation."""
+    """For every head: number of times that an image is in a batch, each time with another augmentation."""
 
 
 @dataclass
@@ -48,8 +48,8 @@ class DenseOptions:
     """Detection and segmentation: image sizes, and random changes to training images."""
 
     img_sizes: list[int] = field(default_factory=lambda: [800])
-    """Detection: shorter sides in pixels, of which one is drawn for each training image; the last is the shorter side in
-    evaluation."""
+    """Detection: shorter sides in pixels, of which one is drawn for each training image; the last is the shorter side
+    in evaluation."""
     max_img_size: int = 1333
     """Detection: upper limit of the longer side, in pixels."""
     crop_size: int = 512
@@ -77,7 +77,7 @@ class OptimOptions:
     weight_decay: float = 0.05
     """Weight decay of matrices and kernels; 1-D parameters and position encodings have none."""
     layer_decay: float | None = None
-    """Factor between the learning rates of successive layer groups, from the head down. Default: none."""
+    """Classification: factor between learning rates of successive layer groups, from the head down. Default: equal."""
     clip_grad: float | None = None
     """Maximum norm of the gradient, to which larger ones are clipped. Default: no clipping."""
     sched: str = "cosine"
@@ -124,7 +124,7 @@ class TrainOptions:
     compile: bool = False
     """Compile the model with torch.compile."""
     ema: float = 0.0
-    """Decay per step of an exponential moving average of the weights, which is evaluated and saved; 0 for no average."""
+    """Decay per step of an exponential moving average of the weights, which is evaluated and saved; 0 for none."""
     seed: int = 0
     """Seed of all random numbers; the same seed gives the same run."""
     device: str = "auto"
