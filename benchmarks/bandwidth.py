@@ -11,7 +11,7 @@ from atmnet.benchmark import compare
 from benchmarks.script import Settings
 
 
-def against_copy(run: Callable[[], object], num_bytes: int, settings: Settings) -> dict[str, Any]:
+def compare_with_copy(run: Callable[[], object], num_bytes: int, settings: Settings) -> dict[str, Any]:
     """Time of a copy that moves ``num_bytes`` bytes, half read and half written, divided by the time of ``run``.
 
     ``num_bytes`` is the minimum that ``run`` must move, so that a share of 1 is the limit. A copy of the same size
@@ -27,6 +27,6 @@ def against_copy(run: Callable[[], object], num_bytes: int, settings: Settings) 
     }
 
 
-def bytes_of(tensors: Sequence[Tensor]) -> int:
+def total_bytes(tensors: Sequence[Tensor]) -> int:
     """Bytes of all elements of the tensors."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -97,7 +97,7 @@ def table(record: dict[str, Any]) -> str:
         for result in record["results"]
     ]
     head = ["", "parameters (M)", "published", "image", "multiply-accumulates (10^9)", "published"]
-    return f"{grid(head, rows)}\n\n*Published: the paper's, for detectors mmdetection's.*"
+    return f"{grid(head, rows)}\n\n*Published: from the paper; for detectors, from mmdetection.*"
 
 
 def _figure(result: dict[str, Any], key: str) -> str:

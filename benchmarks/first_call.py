@@ -67,7 +67,7 @@ def table(record: dict[str, Any]) -> str:
         ]
         for result in record["results"]
     ]
-    head = ["model", "call", "seconds, nothing kept", "seconds, kernels kept"]
+    head = ["model", "call", "seconds, empty cache", "seconds, cached kernels"]
     return f"{grid(head, rows)}\n\n*{place(record)}. Each figure is measured once.*"
 
 

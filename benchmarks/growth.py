@@ -9,9 +9,9 @@ from typing import Any
 
 from atmnet.benchmark import compare
 from benchmarks import script
-from benchmarks.contestants import PUBLISHED, Mode, contestant
 from benchmarks.markdown import caption, grid
 from benchmarks.script import Settings
+from benchmarks.workloads import PUBLISHED, Mode, build_workload
 
 SIDES = [224, 320, 448, 640, 1024]
 BATCH = {"cpu": 1, "cuda": 16}
@@ -23,7 +23,7 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
     names, sides = (["atmnet_nano", PUBLISHED], [32, 64]) if settings.quick else (NAMES, SIDES)
     batch = 1 if settings.quick else BATCH[settings.device.type]
     for name in names:
-        runs = {str(side): contestant(name, side, batch, Mode(), settings.device, names[0]) for side in sides}
+        runs = {str(side): build_workload(name, side, batch, Mode(), settings.device, names[0]) for side in sides}
         comparison = compare(runs, settings.rounds, device=settings.device)
         rows = []
         for side in sides:

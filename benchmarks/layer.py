@@ -15,7 +15,7 @@ from atmnet.layers import ATM
 from benchmarks import published, script
 from benchmarks.markdown import caption, grid
 from benchmarks.script import Settings
-from benchmarks.sides import HEAD, PUBLISHED, Side, against_published, cells
+from benchmarks.sides import HEAD, PUBLISHED, Side, cells, compare_with_published
 
 #: (B, H, W, C) tokens and S channels per share group: the stages at 224 pixels, and the first at 800.
 SHAPES = [
@@ -55,7 +55,7 @@ def _compare(size: tuple[int, ...], share: int, settings: Settings) -> Any:
         layer.to(settings.device)
         inputs = (tokens, expanded if name == PUBLISHED else offset)
         sides[name] = Side(partial(layer, *inputs), [*inputs, *layer.parameters()])
-    return against_published(sides, torch.randn_like(tokens), 1e-5, settings)
+    return compare_with_published(sides, torch.randn_like(tokens), 1e-5, settings)
 
 
 def table(record: dict[str, Any]) -> str:

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from atmnet.ops import available_backends, sample_along
 from benchmarks import script
-from benchmarks.bandwidth import against_copy, bytes_of
+from benchmarks.bandwidth import compare_with_copy, total_bytes
 from benchmarks.markdown import caption, grid
 from benchmarks.published import Branch
 from benchmarks.script import Settings
-from benchmarks.sides import HEAD, PUBLISHED, Side, against_published, cells
+from benchmarks.sides import HEAD, PUBLISHED, Side, cells, compare_with_published
 
 #: (B, H, W, C) tokens and S channels per share group.
 SHAPES = [((4, 56, 56, 64), 2), ((4, 28, 28, 128), 4), ((4, 14, 14, 320), 4), ((4, 7, 7, 512), 8)]
@@ -58,7 +58,7 @@ def _compare(size: tuple[int, ...], share: int, dtype: torch.dtype, settings: Se
     for name in backends:
         sides[name] = Side(partial(mixed, *ours, matrices, name), [*ours, *matrices])
 
-    runs = against_published(sides, torch.randn_like(tokens), TOLERANCE[dtype], settings)
+    runs = compare_with_published(sides, torch.randn_like(tokens), TOLERANCE[dtype], settings)
     for name in backends:
         runs[name]["copy"] = _bandwidth(*ours, name, settings)
     return runs
@@ -88,13 +88,13 @@ def _bandwidth(tokens: Tensor, offset: Tensor, backend: str, settings: Settings)
     """The sampling alone against a copy, forward and backward."""
     outputs = sampled(tokens, offset, backend)
     gradients = [torch.randn_like(out) for out in outputs]
-    read, written = bytes_of([tokens, offset]), bytes_of(outputs)
+    read, written = total_bytes([tokens, offset]), total_bytes(outputs)
     forward = torch.inference_mode()(partial(sampled, tokens, offset, backend))
     backward = partial(torch.autograd.grad, outputs, [tokens, offset], gradients, retain_graph=True)
     return {
-        "forward": against_copy(forward, read + written, settings),
+        "forward": compare_with_copy(forward, read + written, settings),
         # Both inputs and the outputs' gradients are read, the inputs' gradients are written.
-        "backward": against_copy(backward, 2 * read + written, settings),
+        "backward": compare_with_copy(backward, 2 * read + written, settings),
     }
 
 

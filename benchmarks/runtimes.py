@@ -18,9 +18,9 @@ from atmnet.export import export_model
 from atmnet.export.formats import FORMATS
 from atmnet_runtime import OpenVinoClassifier
 from benchmarks import script
-from benchmarks.contestants import PUBLISHED, Mode, contestant
 from benchmarks.markdown import caption, grid, times
 from benchmarks.script import Settings
+from benchmarks.workloads import PUBLISHED, Mode, build_workload
 
 NAMES = ["atmnet_xtiny", "atmnet_tiny", "atmnet_large"]
 BATCHES = [1, 4]
@@ -46,8 +46,8 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
     for name in names:
         files = [file for file in _FILES if name == NAMES[0] or file[0] in _FASTEST]
         for batch in BATCHES[:1] if settings.quick else BATCHES:
-            workload = contestant(name, side, batch, Mode(), settings.device)
-            published = contestant(PUBLISHED, side, batch, Mode(), settings.device, name)
+            workload = build_workload(name, side, batch, Mode(), settings.device)
+            published = build_workload(PUBLISHED, side, batch, Mode(), settings.device, name)
             runs: dict[str, Callable[[], object]] = {"as published, eager": published, "eager": workload}
             facts = {}
             with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +62,7 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
                     if label == "OpenVINO, static":
                         runs["OpenVINO, static, bfloat16"] = _bfloat16(path, workload.images)
                 if not settings.quick:
-                    compiled = contestant(name, side, batch, Mode(compiled=True), settings.device)
+                    compiled = build_workload(name, side, batch, Mode(compiled=True), settings.device)
                     runs["torch.compile"] = compiled
                 comparison = compare(runs, settings.rounds, device=settings.device, settle=True)
             rows = {

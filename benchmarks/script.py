@@ -71,10 +71,10 @@ def record(name: str, arguments: argparse.Namespace, measure: Measure, table: Ta
 
     torch.manual_seed(0)
     with cpu_threads(arguments.threads):
-        results: dict[str, Any] = {"machine": versions(settings.device), "rounds": settings.rounds, "results": []}
+        contents: dict[str, Any] = {"machine": versions(settings.device), "rounds": settings.rounds, "results": []}
         for result in measure(settings):
-            results["results"].append(result)
+            contents["results"].append(result)
             if output is not None:
-                output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-            print(f"{name}: {len(results['results'])} done", file=sys.stderr, flush=True)
-    print(table(results))
+                output.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
+            print(f"{name}: {len(contents['results'])} done", file=sys.stderr, flush=True)
+    print(table(contents))

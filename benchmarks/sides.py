@@ -29,7 +29,7 @@ class Side(NamedTuple):
     leaves: Sequence[Tensor]
 
 
-def against_published(sides: Mapping[str, Side], gradient: Tensor, tolerance: float, settings: Settings) -> Runs:
+def compare_with_published(sides: Mapping[str, Side], gradient: Tensor, tolerance: float, settings: Settings) -> Runs:
     """Time and peak memory of each side, forward and with the backward pass; one of them is the published one.
 
     Args:

@@ -1,4 +1,4 @@
-"""The models that are compared."""
+"""Workloads of the models that are compared."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from atmnet.benchmark import Workload, build_model
 from benchmarks import published
 
 PUBLISHED = "as published"
-RIVALS = (
+BASELINES = (
     "swin_tiny_patch4_window7_224",
     "convnext_tiny",
     "deit_small_patch16_224",
@@ -30,7 +30,7 @@ class Mode:
         return f"{str(self.dtype).removeprefix('torch.')} {'compiled' if self.compiled else 'eager'}"
 
 
-def contestant(
+def build_workload(
     name: str, side: int, batch: int, mode: Mode, device: torch.device, ours: str = "atmnet_tiny"
 ) -> Workload:
     """A timm model, or the published formulation of ``ours`` with the same weights.
