@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
-from atmnet.cli.evaluate import _data
+from atmnet.cli.evaluate import _data_options
 from atmnet.engine import read_metrics
 from atmnet_cli.options import DataOptions, EvaluationData
 
@@ -89,8 +89,8 @@ def test_a_default_that_is_named_counts_as_given(name):
     """Whatever the run was trained with: None alone stands for an option that was left out."""
     trained, default = GIVEN[name]
     recorded = {"data": {**asdict(DataOptions(source="folder", root="somewhere")), name: trained}}
-    assert getattr(_data(EvaluationData(), recorded), name) == trained
-    assert getattr(_data(EvaluationData(**{name: default}), recorded), name) == default
+    assert getattr(_data_options(EvaluationData(), recorded), name) == trained
+    assert getattr(_data_options(EvaluationData(**{name: default}), recorded), name) == default
 
 
 def test_every_option_of_the_data_can_be_left_out():
