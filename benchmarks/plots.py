@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.sides import PUBLISHED
 
-#: Colours that most colour-blind people tell apart (Okabe and Ito); the first is ours.
+#: Colours that most colour-blind people tell apart (Okabe and Ito).
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 #: Batch size in the plot of models.
 BATCH = 8

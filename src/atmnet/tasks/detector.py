@@ -104,7 +104,7 @@ def assemble_detector(
     if facts.stages == 2:
         kwargs["strides"] = strides
     try:
-        model = facts.build(
+        model: nn.Module = facts.build(
             body, num_classes, sizes, min_size=img_size, max_size=max_img_size, image_mean=list(mean),
             image_std=list(std), _skip_resize=True, **kwargs,
         )  # fmt: skip

@@ -1,6 +1,6 @@
 """The interface of tasks and networks that the engine uses.
 
-A *kind* is classification, detection or segmentation; a *head* stands on the backbone and belongs to one kind (see
+A *kind* is classification, detection or segmentation; a *head* is built on the backbone and belongs to one kind (see
 :mod:`atmnet.tasks.heads`); a *task* is a network together with its data, its loss and its metric.
 """
 
@@ -40,7 +40,7 @@ class Network(Protocol):
 
     @property
     def name(self) -> str:
-        """Architecture, and head if it has one of ours."""
+        """Architecture, and the head of a detector or segmenter."""
 
     @property
     def category_ids(self) -> list[int]:
