@@ -1,4 +1,4 @@
-"""How near a run comes to the machine's copy bandwidth."""
+"""The bandwidth of a run, as a share of the machine's copy bandwidth."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,22 +11,22 @@ from atmnet.benchmark import compare
 from benchmarks.script import Settings
 
 
-def against_copy(run: Callable[[], object], moved: int, settings: Settings) -> dict[str, Any]:
-    """Time of a copy that moves ``moved`` bytes, half read and half written, over the time of ``run``.
+def compare_with_copy(run: Callable[[], object], num_bytes: int, settings: Settings) -> dict[str, Any]:
+    """Time of a copy that moves ``num_bytes`` bytes, half read and half written, divided by the time of ``run``.
 
-    ``moved`` is what ``run`` must move at the least, so a share of 1 is the limit. A copy of the same size has the same
-    caches to its help.
+    ``num_bytes`` is the minimum that ``run`` must move, so that a share of 1 is the limit. A copy of the same size
+    profits equally from caches.
     """
-    source = torch.zeros(moved // 2, dtype=torch.uint8, device=settings.device)
+    source = torch.zeros(num_bytes // 2, dtype=torch.uint8, device=settings.device)
     copy = partial(torch.empty_like(source).copy_, source)
     comparison = compare({"run": run, "copy": copy}, settings.rounds, device=settings.device)
     return {
         "share": comparison.ratio("copy", "run")._asdict(),
-        "bytes_per_second": moved / comparison.seconds("run").median,
-        "copy_bytes_per_second": moved / comparison.seconds("copy").median,
+        "bytes_per_second": num_bytes / comparison.seconds("run").median,
+        "copy_bytes_per_second": num_bytes / comparison.seconds("copy").median,
     }
 
 
-def bytes_of(tensors: Sequence[Tensor]) -> int:
-    """Bytes of all elements."""
+def total_bytes(tensors: Sequence[Tensor]) -> int:
+    """Bytes of all elements of the tensors."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

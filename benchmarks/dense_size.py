@@ -1,7 +1,7 @@
 """Sizes of detectors and segmenters next to published ones: ``python -m benchmarks.dense_size``.
 
-Multiply-accumulates are those of the plain form of ATM for one image, and 5 for each element of a LayerNorm: the count
-that was published. Sampling, upsampling and other norms are not counted. Nothing here is timed.
+Multiply-accumulates are those of one image with the plain form of ATM, plus 5 for each element of a LayerNorm, as in
+the published counts. Sampling, upsampling and other norms are not counted. Nothing is timed.
 """
 
 import math
@@ -24,7 +24,7 @@ from benchmarks import script
 from benchmarks.markdown import grid
 from benchmarks.script import Settings
 
-#: By variant and head: published millions of parameters, GFLOPs, and the image (H, W) of these.
+#: By variant and head: published parameters in millions, published GFLOPs, and the image (H, W) that they are for.
 SEGMENTERS: dict[str, dict[Any, tuple[float, float, tuple[int, int]]]] = {
     "xtiny": {"upernet": (45.3, 889.5, (512, 2048)), "semantic_fpn": (19.1, 33.1, (512, 512))},
     "tiny": {"upernet": (57.1, 926.9, (512, 2048)), "semantic_fpn": (30.9, 42.4, (512, 512))},
@@ -32,7 +32,7 @@ SEGMENTERS: dict[str, dict[Any, tuple[float, float, tuple[int, int]]]] = {
     "base": {"upernet": (82.1, 1055.9, (512, 2048)), "semantic_fpn": (55.9, 74.7, (512, 512))},
     "large": {"upernet": (107.9, 1105.6, (512, 2048)), "semantic_fpn": (79.8, 86.6, (512, 512))},
 }
-#: Of ResNet-50 with FPN for 80 classes: mmdetection's millions of parameters.
+#: mmdetection's parameters in millions, for ResNet-50 with FPN and 80 classes.
 DETECTORS = {"mask_rcnn": 44.4, "cascade_mask_rcnn": 77.3}
 #: Channels of the maps of xtiny to base.
 DIMS = [64, 128, 320, 512]
@@ -73,7 +73,10 @@ def _cost(model: nn.Module, x: Any) -> dict[str, float]:
     norms = {torch.ops.aten.native_layer_norm: lambda shape, *_, **__: 2 * 5 * math.prod(shape)}
     with FlopCounterMode(display=False, custom_mapping=norms) as counter, torch.no_grad():
         model(x)
-    return {"parameters": _millions(model), "gmacs": counter.get_total_flops() / 2e9}  # it counts a multiply-add as two
+    return {
+        "parameters": _millions(model),
+        "gmacs": counter.get_total_flops() / 2e9,
+    }  # the counter counts a multiply-add as two
 
 
 def _millions(model: nn.Module) -> float:
@@ -94,7 +97,7 @@ def table(record: dict[str, Any]) -> str:
         for result in record["results"]
     ]
     head = ["", "parameters (M)", "published", "image", "multiply-accumulates (10^9)", "published"]
-    return f"{grid(head, rows)}\n\n*Published: the paper's, for detectors mmdetection's.*"
+    return f"{grid(head, rows)}\n\n*Published: from the paper; for detectors, from mmdetection.*"
 
 
 def _figure(result: dict[str, Any], key: str) -> str:

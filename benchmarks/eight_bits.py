@@ -1,13 +1,15 @@
-"""What eight bits cost and bring: ``python -m benchmarks.eight_bits RUN ...``.
+"""Accuracy, size and speed of 8-bit files: ``python -m benchmarks.eight_bits RUN ...``.
 
 Each RUN is a folder that ``atmnet train`` wrote for embedded data, such as runs/demo of ``make demo`` and
-runs/scenes/semantic_fpn-0 of benchmarks.scenes. Its files are calibrated on pictures of the training split, and
-evaluated on the validation split; the times are of images of the size that the run was trained with.
+runs/scenes/semantic_fpn-0 of benchmarks.scenes. The exported files are calibrated on pictures of the training
+split and evaluated on the validation split. Times are for images of the size that the run was trained with.
 """
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -23,7 +25,8 @@ from benchmarks import script
 from benchmarks.markdown import caption, grid, times
 from benchmarks.script import Settings
 
-PRECISIONS = ["fp32", "int8", "int8-dynamic"]
+Precision = Literal["fp32", "int8", "int8-dynamic"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 BATCHES = [1, 8, 32]
 _SCORES = {"top1": "top-1", "miou": "mIoU"}
 _PICTURES = 128
@@ -34,21 +37,23 @@ def measure(run: str, settings: Settings) -> dict[str, Any]:
     task = load_task(run)
     recorded = read_options(Path(run))
     if recorded is None:
-        raise UserError(f"RUN: {run}: no options.json in it or above it; expected a folder of `atmnet train`")
+        raise UserError(f"RUN: {run}: contains no options.json; expected a folder that `atmnet train` wrote")
     data = DataOptions(**recorded["data"])
     with tempfile.TemporaryDirectory() as folder:
         files = {precision: Path(folder) / f"{precision}.onnx" for precision in PRECISIONS}
         pictures = _write_pictures(task, data, Path(folder) / "pictures")
-        found = {precision: _facts(task, data, file, precision, pictures) for precision, file in files.items()}
+        results = {precision: _facts(task, data, file, precision, pictures) for precision, file in files.items()}
         opened = {precision: ExportedFile(file, torch.get_num_threads()) for precision, file in files.items()}
         side = opened["fp32"].config["input_size"]
         for batch in BATCHES[:1] if settings.quick else BATCHES:
             images = torch.randn(batch, *side).numpy()
-            runs = {name: lambda file=file, images=images: file.outputs(images) for name, file in opened.items()}
+            runs: dict[str, Callable[[], object]] = {
+                name: partial(file.outputs, images) for name, file in opened.items()
+            }
             comparison = compare(runs, settings.rounds, settle=True)
             for name in PRECISIONS:
-                found[name]["ratios"][str(batch)] = comparison.ratio(name, "fp32")._asdict()
-    return {"run": Path(run).name, "side": side[1], "precisions": found}
+                results[name]["ratios"][str(batch)] = comparison.ratio(name, "fp32")._asdict()
+    return {"run": Path(run).name, "side": side[1], "precisions": results}
 
 
 def _write_pictures(task: Task, data: DataOptions, folder: Path) -> str:
@@ -59,7 +64,7 @@ def _write_pictures(task: Task, data: DataOptions, folder: Path) -> str:
     return str(folder)
 
 
-def _facts(task: Task, data: DataOptions, file: Path, precision: Any, pictures: str) -> dict[str, Any]:
+def _facts(task: Task, data: DataOptions, file: Path, precision: Precision, pictures: str) -> dict[str, Any]:
     network = task.network
     calibration = pictures if precision == "int8" else ""
     if isinstance(network, DenseNetwork):
@@ -81,22 +86,22 @@ def table(record: dict[str, Any]) -> str:
     head = ["trained network", "precision", "score", "bytes", *(f"time, batch {batch}" for batch in batches)]
     rows = []
     for result in record["results"]:
-        whole = result["precisions"]["fp32"]
+        fp32 = result["precisions"]["fp32"]
         for name, facts in result["precisions"].items():
             score = f"{_SCORES[facts['score']]} {facts['value']:.2f} %"
             ratios = [times(facts["ratios"][batch]) for batch in batches]
             label = f"{result['run']}, {result['side']} pixels"
-            rows.append([label, f"`{name}`", score, f"{facts['bytes'] / whole['bytes']:.2f}x", *ratios])
+            rows.append([label, f"`{name}`", score, f"{facts['bytes'] / fp32['bytes']:.2f}x", *ratios])
     return "\n\n".join([grid(head, rows), caption(record)])
 
 
 def main() -> None:
-    """Do all runs."""
+    """Measure all runs, and write the record."""
     parser = script.parser("eight_bits", __doc__ or "", devices=["cpu"])
     parser.add_argument("run", nargs="+", help="folder that atmnet train wrote")
     parser.set_defaults(threads=1, rounds=31)  # the networks are small
-    given = parser.parse_args()
-    script.record("eight_bits", given, lambda settings: (measure(run, settings) for run in given.run), table)
+    arguments = parser.parse_args()
+    script.record("eight_bits", arguments, lambda settings: (measure(run, settings) for run in arguments.run), table)
 
 
 if __name__ == "__main__":

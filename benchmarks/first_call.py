@@ -1,7 +1,7 @@
-"""Seconds that a model's first call takes longer than the next: ``python -m benchmarks.first_call``.
+"""How many seconds longer a model's first call takes than later ones: ``python -m benchmarks.first_call``.
 
-The first call compiles the kernels (on a GPU it also times the tiles) and keeps them on disk, from where the next
-process loads them. Each figure is of a new process.
+The first call compiles the kernels (on a GPU it also times the tiles) and stores them on disk, from
+where the next process loads them. Each figure is measured in a new process.
 """
 
 import json
@@ -22,10 +22,10 @@ from pathlib import Path
 import timm, torch
 from atmnet.ops._numba import _compile
 name, side, batch, device, train, cache = json.loads(sys.argv[1])
-_compile._cache_folders = lambda: iter([Path(cache)])  # else beside the package, where kernels are kept already
+_compile._cache_folders = lambda: iter([Path(cache)])  # the default folder beside the package already has kernels
 model = timm.create_model(name).train(train).to(device)
 images = torch.randn(batch, 3, side, side, device=device)
-if device == "cuda":  # loading CUDA's libraries is no business of ours
+if device == "cuda":  # do not measure the loading of CUDA's libraries
     torch.nn.functional.conv2d(images, torch.randn(8, 3, 3, 3, device=device)).sum().item()
 seconds = []
 for _ in range(3):
@@ -43,7 +43,7 @@ print(json.dumps(seconds[0] - min(seconds[1:])))
 
 
 def measure(settings: Settings) -> Iterator[dict[str, Any]]:
-    """A result for inference and for training, each with an empty cache and with what that run kept."""
+    """A result for inference and one for training, each with an empty cache and with the cache that this run left."""
     name, side, batch = ("atmnet_nano", 32, 1) if settings.quick else ("atmnet_tiny", 224, 8)
     for train in (False, True):
         seconds = {}
@@ -52,8 +52,8 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
             command = [sys.executable, "-c", _PROGRAM, arguments]
             environment = os.environ | {"TRITON_CACHE_DIR": folder}
             for cache in ("empty", "kept"):
-                done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-                seconds[cache] = json.loads(done.stdout)
+                process = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+                seconds[cache] = json.loads(process.stdout)
         yield {"model": name, "batch": batch, "side": side, "train": train, "seconds": seconds}
 
 
@@ -67,7 +67,7 @@ def table(record: dict[str, Any]) -> str:
         ]
         for result in record["results"]
     ]
-    head = ["model", "call", "seconds, nothing kept", "seconds, kernels kept"]
+    head = ["model", "call", "seconds, empty cache", "seconds, cached kernels"]
     return f"{grid(head, rows)}\n\n*{place(record)}. Each figure is measured once.*"
 
 

@@ -1,7 +1,7 @@
-"""Where folding the matrices of an ATM layer pays: ``python -m benchmarks.fold``.
+"""For how many tokens folding the matrices of an ATM layer is faster: ``python -m benchmarks.fold``.
 
-The layer's plain form over its folded form, for token counts around (A + 1) C, where the products balance. float32,
-batch 8 on a CPU and 64 on a GPU.
+Times of the layer's plain form divided by those of its folded form, for token counts around (A + 1) C (A axes), where
+both need equally many multiply-adds. float32, batch 8 on a CPU and 64 on a GPU.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from benchmarks.script import Settings
 
 #: Channels C and S channels per share group, as in the stages.
 WIDTHS = [(64, 2), (128, 4), (320, 4), (512, 8)]
-#: Tokens N as multiples of C, about.
+#: Tokens N as approximate multiples of C.
 MULTIPLES = [1, 2, 3, 4, 6, 12]
 BATCH = {"cpu": 8, "cuda": 64}
 

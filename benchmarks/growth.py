@@ -9,9 +9,9 @@ from typing import Any
 
 from atmnet.benchmark import compare
 from benchmarks import script
-from benchmarks.contestants import PUBLISHED, Mode, contestant
 from benchmarks.markdown import caption, grid
 from benchmarks.script import Settings
+from benchmarks.workloads import PUBLISHED, Mode, build_workload
 
 SIDES = [224, 320, 448, 640, 1024]
 BATCH = {"cpu": 1, "cuda": 16}
@@ -19,11 +19,11 @@ NAMES = ["atmnet_tiny", PUBLISHED, "swin_tiny_patch4_window7_224", "deit_small_p
 
 
 def measure(settings: Settings) -> Iterator[dict[str, Any]]:
-    """A result for each model: a row for each size."""
+    """A result for each model, with a row for each size."""
     names, sides = (["atmnet_nano", PUBLISHED], [32, 64]) if settings.quick else (NAMES, SIDES)
     batch = 1 if settings.quick else BATCH[settings.device.type]
     for name in names:
-        runs = {str(side): contestant(name, side, batch, Mode(), settings.device, names[0]) for side in sides}
+        runs = {str(side): build_workload(name, side, batch, Mode(), settings.device, names[0]) for side in sides}
         comparison = compare(runs, settings.rounds, device=settings.device)
         rows = []
         for side in sides:
@@ -50,9 +50,9 @@ def table(record: dict[str, Any]) -> str:
     for result in results:
         head += [f"{result['model']}: time per token over that at {first}", "peak kB per token"]
     rows = []
-    for at in zip(*(result["sides"] for result in results), strict=True):
-        row = [str(at[0]["side"]), str(at[0]["tokens"])]
-        for cell in at:
+    for of_size in zip(*(result["sides"] for result in results), strict=True):
+        row = [str(of_size[0]["side"]), str(of_size[0]["tokens"])]
+        for cell in of_size:
             row += [f"{cell['time_per_token_over_first']['median']:.2f}x", f"{cell['peak_bytes_per_token'] / 1e3:.2f}"]
         rows.append(row)
     return f"{grid(head, rows)}\n\n{caption(record)}"

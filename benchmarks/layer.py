@@ -1,7 +1,7 @@
 """The ATM layer against the published formulation, at the shapes of the stages: ``python -m benchmarks.layer``.
 
-Both get tokens and predicted offsets; the published one gets these expanded to all channels, as it keeps them for
-several blocks. Gradients are those of tokens, offsets and parameters. float32.
+Both take tokens and predicted offsets. The published formulation takes offsets that are already expanded to all
+channels, because it keeps them so for several blocks. Gradients are those of tokens, offsets and parameters. float32.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from atmnet.layers import ATM
 from benchmarks import published, script
 from benchmarks.markdown import caption, grid
 from benchmarks.script import Settings
-from benchmarks.sides import HEAD, PUBLISHED, Side, against_published, cells
+from benchmarks.sides import HEAD, PUBLISHED, Side, cells, compare_with_published
 
 #: (B, H, W, C) tokens and S channels per share group: the stages at 224 pixels, and the first at 800.
 SHAPES = [
@@ -25,12 +25,12 @@ SHAPES = [
     ((8, 7, 7, 512), 8),
     ((1, 200, 200, 64), 2),
 ]
-#: On a GPU, this many times as many images: it takes more than a few to keep one busy.
+#: Factor of the batch sizes on a GPU, which a few images do not keep busy.
 GPU_BATCHES = 16
 
 
 def forms(channels: int) -> dict[str, nn.Module]:
-    """Our layer, by the name of the form in which it computes."""
+    """Our layer, by the name of its form."""
     return {"ours": ATM(channels)}
 
 
@@ -55,7 +55,7 @@ def _compare(size: tuple[int, ...], share: int, settings: Settings) -> Any:
         layer.to(settings.device)
         inputs = (tokens, expanded if name == PUBLISHED else offset)
         sides[name] = Side(partial(layer, *inputs), [*inputs, *layer.parameters()])
-    return against_published(sides, torch.randn_like(tokens), 1e-5, settings)
+    return compare_with_published(sides, torch.randn_like(tokens), 1e-5, settings)
 
 
 def table(record: dict[str, Any]) -> str:

@@ -1,11 +1,11 @@
-"""Tables in Markdown, and how figures are written in them."""
+"""Markdown tables, and the format of numbers in them."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -16,12 +16,12 @@ def times(spread: dict[str, float]) -> str:
 
 
 def megabytes(size: float) -> str:
-    """Bytes in units of 10^6."""
+    """``size`` in bytes, as a number of megabytes (10^6)."""
     return f"{size / 1e6:.1f}"
 
 
 def caption(record: dict[str, Any]) -> str:
-    """What a record was measured on."""
+    """The machine, versions and number of rounds of a record."""
     return f"*{place(record)}. Medians of {record['rounds']} interleaved rounds, quartiles in brackets.*"
 
 

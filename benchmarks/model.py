@@ -1,8 +1,8 @@
-"""atmnet_tiny against the published formulation and what else one would pick: ``python -m benchmarks.model``.
+"""atmnet_tiny against the published formulation and other timm models: ``python -m benchmarks.model``.
 
-Inference at 224 pixels; the same rule for every model: default memory format, cast to the dtype as a whole, compiled by
-torch.compile for the very shape. As published, a model computes in float32 throughout (on a GPU under autocast), since
-its operator has no bfloat16. Then atmnet_tiny against its own matrix products and convolutions alone.
+Inference at 224 pixels, with the same rules for every model: default memory format, the whole model cast to the dtype,
+compiled by torch.compile for exactly this shape. The published formulation computes in float32 (on a GPU under
+autocast), since its operator has no bfloat16. Then atmnet_tiny against only its own matrix products and convolutions.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,25 +12,25 @@ import torch
 
 from atmnet.benchmark import compare, measure_models, record_products
 from benchmarks import script
-from benchmarks.contestants import PUBLISHED, RIVALS, Mode, contestant
 from benchmarks.markdown import caption, grid, megabytes, times
 from benchmarks.script import Settings
+from benchmarks.workloads import BASELINES, PUBLISHED, Mode, build_workload
 
 OURS = "atmnet_tiny"
-#: Modes with batch sizes and models. Compiling takes most of a minute for each model and size, hence fewer of them.
+#: Modes with batch sizes and models. There are fewer compiled ones, since compiling takes almost a minute for each.
 Plan = list[tuple[Mode, list[int], tuple[str, ...]]]
 PLAN: dict[str, Plan] = {
     "cpu": [
-        (Mode(), [1, 8], RIVALS),
-        (Mode(torch.bfloat16, compiled=True), [8], RIVALS[:2]),
-        (Mode(compiled=True), [8], RIVALS[:2]),
-        (Mode(torch.bfloat16), [8], RIVALS[:2]),
-        (Mode(), [32], RIVALS),
+        (Mode(), [1, 8], BASELINES),
+        (Mode(torch.bfloat16, compiled=True), [8], BASELINES[:2]),
+        (Mode(compiled=True), [8], BASELINES[:2]),
+        (Mode(torch.bfloat16), [8], BASELINES[:2]),
+        (Mode(), [32], BASELINES),
     ],
     "cuda": [
-        (Mode(), [1, 64], RIVALS),
-        (Mode(torch.bfloat16), [1, 64], RIVALS),
-        (Mode(torch.bfloat16, compiled=True), [64], RIVALS[:2]),
+        (Mode(), [1, 64], BASELINES),
+        (Mode(torch.bfloat16), [1, 64], BASELINES),
+        (Mode(torch.bfloat16, compiled=True), [64], BASELINES[:2]),
     ],
 }
 QUICK: Plan = [(Mode(), [2], ()), (Mode(torch.bfloat16), [2], ())]
@@ -39,15 +39,16 @@ QUICK: Plan = [(Mode(), [2], ()), (Mode(torch.bfloat16), [2], ())]
 def measure(settings: Settings) -> Iterator[dict[str, Any]]:
     """A result for each mode and batch size."""
     ours, side = ("atmnet_nano", 32) if settings.quick else (OURS, 224)
-    for mode, batches, rivals in QUICK if settings.quick else PLAN[settings.device.type]:
+    for mode, batches, baselines in QUICK if settings.quick else PLAN[settings.device.type]:
         names = {ours: (ours, mode), PUBLISHED: (PUBLISHED, mode)}
         if mode != Mode():
             names[f"{PUBLISHED}, {Mode()}"] = (PUBLISHED, Mode())
-        names |= {name: (name, mode) for name in rivals}
+        names |= {name: (name, mode) for name in baselines}
         for batch in batches:
-            torch.compiler.reset()  # else it compiles for sizes in general when it meets the second
+            torch.compiler.reset()  # otherwise the second size is compiled with dynamic shapes
             workloads = {
-                label: contestant(name, side, batch, its, settings.device, ours) for label, (name, its) in names.items()
+                label: build_workload(name, side, batch, its_mode, settings.device, ours)
+                for label, (name, its_mode) in names.items()
             }
             models = measure_models(workloads, settings.rounds)
             first = workloads[ours]
@@ -80,7 +81,7 @@ def table(record: dict[str, Any]) -> str:
         limits = ", ".join(f"{times(result['over_products'])} at batch {result['batch']}" for result in results)
         parts.append(
             f"**{mode}**\n\n{grid(head, rows)}\n\n"
-            f"{names[0]} takes, of the time of its own matrix products and convolutions alone: {limits}."
+            f"Time of {names[0]} divided by that of its own matrix products and convolutions alone: {limits}."
         )
     return "\n\n".join([*parts, caption(record)])
 

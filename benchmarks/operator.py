@@ -1,12 +1,12 @@
 """Sampling along both axes against two calls of torchvision's ``deform_conv2d``: ``python -m benchmarks.operator``.
 
-The baseline is the published formulation: offsets are materialised for both axes at full channel count, for a 1x1
-deformable convolution each. It gets offsets that are expanded to all channels already, as the published code keeps
-them for several blocks, and float32 throughout, since it has no bfloat16. Ours is the sampling and the two matrix
-products, for each backend. Gradients are those of tokens, offsets and weights.
+The baseline is the published formulation: offsets are materialised for both axes and all channels, for one 1x1
+deformable convolution per axis. It takes offsets that are already expanded to all channels, because the published code
+keeps them so for several blocks, and computes in float32, since it has no bfloat16. Ours is the sampling and the two
+matrix products, for each backend. Gradients are those of tokens, offsets and weights.
 
-The sampling alone is held against the copy bandwidth: a copy of as many bytes as must be moved at the least, each input
-read once and each output written once.
+The sampling alone is compared with the copy bandwidth, that is with a copy of the minimum number of bytes that it must
+move: each input read once and each output written once.
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ from torch import Tensor
 
 from atmnet.ops import available_backends, sample_along
 from benchmarks import script
-from benchmarks.bandwidth import against_copy, bytes_of
+from benchmarks.bandwidth import compare_with_copy, total_bytes
 from benchmarks.markdown import caption, grid
 from benchmarks.published import Branch
 from benchmarks.script import Settings
-from benchmarks.sides import HEAD, PUBLISHED, Side, against_published, cells
+from benchmarks.sides import HEAD, PUBLISHED, Side, cells, compare_with_published
 
 #: (B, H, W, C) tokens and S channels per share group.
 SHAPES = [((4, 56, 56, 64), 2), ((4, 28, 28, 128), 4), ((4, 14, 14, 320), 4), ((4, 7, 7, 512), 8)]
-#: Times that many images on a GPU, whose caches would hold all of a small batch.
+#: Factor of the batch sizes on a GPU, whose caches would contain a small batch completely.
 GPU_BATCHES = 64
-#: Largest relative error against the published formulation in float32.
+#: Largest accepted relative error against the published formulation in float32.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
@@ -58,7 +58,7 @@ def _compare(size: tuple[int, ...], share: int, dtype: torch.dtype, settings: Se
     for name in backends:
         sides[name] = Side(partial(mixed, *ours, matrices, name), [*ours, *matrices])
 
-    runs = against_published(sides, torch.randn_like(tokens), TOLERANCE[dtype], settings)
+    runs = compare_with_published(sides, torch.randn_like(tokens), TOLERANCE[dtype], settings)
     for name in backends:
         runs[name]["copy"] = _bandwidth(*ours, name, settings)
     return runs
@@ -86,15 +86,15 @@ def mixed(tokens: Tensor, offset: Tensor, matrices: list[Tensor], backend: str) 
 
 def _bandwidth(tokens: Tensor, offset: Tensor, backend: str, settings: Settings) -> dict[str, Any]:
     """The sampling alone against a copy, forward and backward."""
-    outs = sampled(tokens, offset, backend)
-    gradients = [torch.randn_like(out) for out in outs]
-    read, written = bytes_of([tokens, offset]), bytes_of(outs)
+    outputs = sampled(tokens, offset, backend)
+    gradients = [torch.randn_like(out) for out in outputs]
+    read, written = total_bytes([tokens, offset]), total_bytes(outputs)
     forward = torch.inference_mode()(partial(sampled, tokens, offset, backend))
-    backward = partial(torch.autograd.grad, outs, [tokens, offset], gradients, retain_graph=True)
+    backward = partial(torch.autograd.grad, outputs, [tokens, offset], gradients, retain_graph=True)
     return {
-        "forward": against_copy(forward, read + written, settings),
+        "forward": compare_with_copy(forward, read + written, settings),
         # Both inputs and the outputs' gradients are read, the inputs' gradients are written.
-        "backward": against_copy(backward, 2 * read + written, settings),
+        "backward": compare_with_copy(backward, 2 * read + written, settings),
     }
 
 

@@ -1,6 +1,6 @@
 """How close the models are to the authors' own code: ``python -m benchmarks.parity``.
 
-Weights and inputs are procedural (tests/golden.py); outputs of the authors' code are in tests/golden/. Prints a
+Weights and inputs are generated (tests/golden.py); outputs of the authors' code are in tests/golden/. Prints a
 Markdown table and writes benchmarks/results/parity.json. Errors are |ours - theirs| / |theirs|, norms over the whole
 tensor.
 """
@@ -17,7 +17,7 @@ RESULT = Path(__file__).parent / "results" / "parity.json"
 
 
 def main() -> None:
-    """Measure, print, and record."""
+    """Measure the errors, print them, and write the record."""
     torch.set_num_threads(1)
     rows = {
         path.stem: {

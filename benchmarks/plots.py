@@ -1,4 +1,4 @@
-"""The plots of docs/performance.md, as SVG whose bytes depend on the results alone."""
+"""The plots of docs/performance.md, as SVG files whose bytes depend only on the results."""
 
 import json
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.sides import PUBLISHED
 
-#: Colours that most colour-blind people tell apart (Okabe and Ito); the first is ours.
+#: Colours that most colour-blind people tell apart (Okabe and Ito).
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-#: Of the plot of models.
+#: Batch size in the plot of models.
 BATCH = 8
 _STYLE: Any = {
     "svg.hashsalt": "atmnet",
@@ -28,17 +28,17 @@ _STYLE: Any = {
 
 
 def draw(results: Path, images: Path) -> list[Path]:
-    """Draw what there are results for; returns the files."""
+    """Draw the plots that there are results for. Returns the files."""
     plots: dict[str, Callable[[dict[str, Any]], Figure]] = {"growth": growth, "model": model, "layer": layer}
-    drawn = []
+    paths = []
     for name, plot in plots.items():
         if (results / f"{name}.json").exists():
             record = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
             path = images / f"performance_{name}.svg"
             with matplotlib.rc_context(_STYLE):
                 plot(record).savefig(path, metadata={"Date": None})
-            drawn.append(path)
-    return drawn
+            paths.append(path)
+    return paths
 
 
 def growth(record: dict[str, Any]) -> Figure:
@@ -76,7 +76,7 @@ def model(record: dict[str, Any]) -> Figure:
 
 
 def layer(record: dict[str, Any]) -> Figure:
-    """How many times faster than published the layer is, in the form that it chooses, for each shape."""
+    """How many times faster than the published formulation the layer is, for each shape."""
     shapes, forward, training = [], [], []
     for result in record["results"]:
         name = next(name for name in result["runs"] if name != PUBLISHED)
@@ -97,11 +97,11 @@ def _bars(axes: Axes, bars: dict[str, list[dict[str, float] | None]], names: lis
     height = 0.8 / len(bars)
     for k, (label, spreads) in enumerate(bars.items()):
         places = [i + (k - (len(bars) - 1) / 2) * height for i, spread in enumerate(spreads) if spread]
-        given = [spread for spread in spreads if spread]
-        medians = [spread["median"] for spread in given]
+        present = [spread for spread in spreads if spread]
+        medians = [spread["median"] for spread in present]
         whiskers = [
-            [spread["median"] - spread["lower_quartile"] for spread in given],
-            [spread["upper_quartile"] - spread["median"] for spread in given],
+            [spread["median"] - spread["lower_quartile"] for spread in present],
+            [spread["upper_quartile"] - spread["median"] for spread in present],
         ]
         axes.barh(places, medians, height * 0.9, xerr=whiskers, color=COLOURS[k], label=label, error_kw={"lw": 0.8})
     axes.axvline(1, color="black", linewidth=0.8)

@@ -1,9 +1,9 @@
-"""The published formulation of ATMNet, for comparison: same function and weights as ours, computed as its authors do.
+"""The published formulation of ATMNet, for comparison: the same function and weights, computed as by its authors.
 
 Each branch is a 1x1 deformable convolution by torchvision's ``deform_conv2d`` with one offset group for each channel:
 offsets are expanded to all channels, and materialised for both axes although those of the other axis are zero. The
-three branches are projected, stored, averaged, weighed, summed and projected again. Pictures and tokens change their
-layout where theirs do. Parameters have our names, so that our state dict loads.
+three branches are projected, stored, averaged, weighted, summed and projected again. Pictures and tokens change their
+memory layout at the same places as in the authors' code. Parameters have our names, so that our state dict loads.
 
 Shapes: B images, H x W tokens, C channels, S channels per share group.
 """
@@ -20,7 +20,7 @@ import atmnet  # noqa: F401
 
 
 class Branch(nn.Module):
-    """Looks along one axis: tokens (B, C, H, W), offsets (B, C, H, W) -> (B, C, H, W)."""
+    """Samples along one axis: tokens (B, C, H, W), offsets (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, dim: int, axis: int, bias: bool = True) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Offset(nn.Module):
 
 
 class Group(nn.Module):
-    """Blocks that share offsets, and what predicts these."""
+    """Blocks that share offsets, and the layer that predicts the offsets."""
 
     def __init__(self, dim: int, share: int, hidden: list[int]) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class PositionEncoding(nn.Module):
 
 
 class Stage(nn.Module):
-    """All blocks at one resolution, after downsampling (but in the first stage)."""
+    """All blocks at one resolution, after downsampling (except in the first stage)."""
 
     def __init__(self, dim: int, dim_in: int | None, share: int, hidden: list[list[int]]) -> None:
         super().__init__()

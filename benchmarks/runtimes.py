@@ -1,8 +1,8 @@
 """Models in other runtimes against the published formulation, eager: ``python -m benchmarks.runtimes``.
 
-The first model in every runtime, larger ones in the fastest. Every file is written and held to the eager model by
-atmnet.export first. Then all run in turns in one process, each with the same number of threads. A runtime that is not
-installed is left out.
+The first model runs in every runtime, larger ones only in the fastest. atmnet.export first writes every file and
+compares it with the eager model. Then all run in turns in one process, each with the same number of threads. Runtimes
+that are not installed are left out.
 """
 
 import tempfile
@@ -18,16 +18,16 @@ from atmnet.export import export_model
 from atmnet.export.formats import FORMATS
 from atmnet_runtime import OpenVinoClassifier
 from benchmarks import script
-from benchmarks.contestants import PUBLISHED, Mode, contestant
 from benchmarks.markdown import caption, grid, times
 from benchmarks.script import Settings
+from benchmarks.workloads import PUBLISHED, Mode, build_workload
 
 NAMES = ["atmnet_xtiny", "atmnet_tiny", "atmnet_large"]
 BATCHES = [1, 4]
-#: What the larger models are compared in.
+#: Runtimes of the larger models.
 _FASTEST = ("ONNX Runtime", "OpenVINO, static")
 _LIBRARIES = ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf")
-#: Label, format, file, further arguments of export_model, what it needs.
+#: Label, format, file, further arguments of export_model, and the library that it needs.
 _FILES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("ONNX Runtime", "onnx", "open.onnx", {}, "onnxruntime"),
     ("ONNX Runtime, static", "onnx", "static.onnx", {"dynamic": False}, "onnxruntime"),
@@ -46,23 +46,23 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
     for name in names:
         files = [file for file in _FILES if name == NAMES[0] or file[0] in _FASTEST]
         for batch in BATCHES[:1] if settings.quick else BATCHES:
-            workload = contestant(name, side, batch, Mode(), settings.device)
-            published = contestant(PUBLISHED, side, batch, Mode(), settings.device, name)
+            workload = build_workload(name, side, batch, Mode(), settings.device)
+            published = build_workload(PUBLISHED, side, batch, Mode(), settings.device, name)
             runs: dict[str, Callable[[], object]] = {"as published, eager": published, "eager": workload}
             facts = {}
             with tempfile.TemporaryDirectory() as folder:
-                for label, to, file, options, needed in files:
-                    if util.find_spec(needed) is None:
+                for label, to, file, options, library in files:
+                    if util.find_spec(library) is None:
                         continue
                     path = Path(folder) / file
                     report = export_model(workload.model, path, to=to, batch_size=batch, **options)
-                    largest = max(found.largest for found in report.differences)
+                    largest = max(difference.largest for difference in report.differences)
                     facts[label] = {"bytes": report.bytes, "nodes": report.nodes, "largest_difference": largest}
                     runs[label] = _call(to, path, workload.images)
                     if label == "OpenVINO, static":
                         runs["OpenVINO, static, bfloat16"] = _bfloat16(path, workload.images)
                 if not settings.quick:
-                    compiled = contestant(name, side, batch, Mode(compiled=True), settings.device)
+                    compiled = build_workload(name, side, batch, Mode(compiled=True), settings.device)
                     runs["torch.compile"] = compiled
                 comparison = compare(runs, settings.rounds, device=settings.device, settle=True)
             rows = {

@@ -1,7 +1,7 @@
-"""What the scenes recipes reach, and FPN against ATMFPN at equal budgets: ``python -m benchmarks.scenes``.
+"""Scores of the scenes recipes, and FPN against ATMFPN at equal budgets: ``python -m benchmarks.scenes``.
 
-Every run is one of ``atmnet train --config RECIPE``, single-threaded, so that several run side by side; none is timed
-against another. A run that is cut short or killed goes on when this is called again, since its folder is a run's.
+Every run is ``atmnet train --config RECIPE`` with one thread, so that several can run in parallel; their times are not
+compared. If the script is killed, calling it again resumes the runs.
 """
 
 import argparse
@@ -20,27 +20,27 @@ from benchmarks.markdown import grid
 from benchmarks.script import RESULTS
 
 RECIPES = ["faster_rcnn", "mask_rcnn", "cascade_mask_rcnn", "semantic_fpn", "upernet"]
-#: By recipe: what a comparison of necks does otherwise, in a fraction of the recipe's time.
+#: Recipes that necks are compared with, and the options that shorten them.
 COMPARED = {"faster_rcnn": {"steps": 250}, "semantic_fpn": {"steps": 600, "batch_size": 24}}
 NECKS = {"fpn": "FPN", "atmfpn": "ATMFPN", "atmfpn_aligned": "ATMFPN, aligned"}
-#: What is told of each kind of head, where it has it.
+#: Metrics in the tables; each recipe has those of its kind of head.
 METRICS = ["box_ap", "box_ap50", "box_ap75", "mask_ap", "mask_ap50", "mask_ap75", "miou", "macc", "aacc"]
 
 
 def plan(recipes: list[str], seeds: int, compared: list[str]) -> list[dict[str, Any]]:
-    """All runs: the recipes as they are, then each neck with every seed, at equal budgets."""
-    whole = [{"recipe": name, "seed": seed} for name in recipes for seed in range(seeds)]
-    parts = [
+    """All runs: first the unchanged recipes, then each neck with every seed at equal budgets."""
+    full = [{"recipe": name, "seed": seed} for name in recipes for seed in range(seeds)]
+    comparisons = [
         {"recipe": name, "neck": neck, "seed": seed, **COMPARED[name]}
         for name in compared
         for seed in range(3)
         for neck in NECKS
     ]
-    return whole + parts
+    return full + comparisons
 
 
 def train(run: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Do a run, or what is left of it; its last metrics."""
+    """Do or resume a run, and return its last metrics."""
     name = "-".join(str(value) for value in run.values())
     options = ["train", "--config", f"scenes_{run['recipe']}", "--output", str(folder / name), "--threads=1"]
     options += [f"--seed={run['seed']}"]
@@ -59,23 +59,28 @@ def train(run: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """A row for each recipe, then one for each task and neck with means and ranges over seeds."""
-    whole = [result for result in record["results"] if "neck" not in result]
-    columns = [key for key in METRICS if any(key in result for result in whole)]
+    """A row for each recipe, then one for each recipe and neck; means and ranges over seeds."""
+    full = [result for result in record["results"] if "neck" not in result]
+    columns = [key for key in METRICS if any(key in result for result in full)]
     rows = []
-    for name in dict.fromkeys(result["recipe"] for result in whole):
-        found = [result for result in whole if result["recipe"] == name]
+    for name in dict.fromkeys(result["recipe"] for result in full):
+        results = [result for result in full if result["recipe"] == name]
         rows.append(
-            [f"`scenes_{name}`", str(found[0]["step"]), str(len(found)), *(_spread(found, key) for key in columns)]
+            [
+                f"`scenes_{name}`",
+                str(results[0]["step"]),
+                str(len(results)),
+                *(_spread(results, key) for key in columns),
+            ]
         )
     parts = [grid(["recipe", "steps", "seeds", *map(_title, columns)], rows)]
     compared = [result for result in record["results"] if "neck" in result]
     rows = []
     for name, neck in dict.fromkeys((result["recipe"], result["neck"]) for result in compared):
-        found = [result for result in compared if (result["recipe"], result["neck"]) == (name, neck)]
-        keys = [key for key in columns if key in found[0]]
-        scores = ", ".join(f"{_title(key)} {_spread(found, key)}" for key in keys)
-        rows.append([f"`scenes_{name}`", NECKS[neck], str(found[0]["step"]), str(len(found)), scores])
+        results = [result for result in compared if (result["recipe"], result["neck"]) == (name, neck)]
+        keys = [key for key in columns if key in results[0]]
+        scores = ", ".join(f"{_title(key)} {_spread(results, key)}" for key in keys)
+        rows.append([f"`scenes_{name}`", NECKS[neck], str(results[0]["step"]), str(len(results)), scores])
     if rows:
         parts.append(grid(["recipe", "neck", "steps", "seeds", "mean (lowest to highest)"], rows))
     machine = record["machine"]
@@ -97,23 +102,29 @@ def _spread(results: list[dict[str, Any]], key: str) -> str:
 
 
 def main() -> None:
-    """Do all runs, and write results/scenes.json after each."""
+    """Do all runs, and write the record after each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scenes", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs side by side; default: all cores")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each recipe")
-    parser.add_argument("--recipes", nargs="*", default=RECIPES, help="recipes to run as they are")
-    parser.add_argument("--compare", nargs="*", default=list(COMPARED), help="recipes to compare necks with")
-    parser.add_argument("--folder", type=Path, default=Path("runs/scenes"), help="where runs lie")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="number of parallel runs; default: number of cores"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="number of runs of each recipe; default: %(default)s")
+    parser.add_argument("--recipes", nargs="*", default=RECIPES, help="recipes to run unchanged; default: all")
+    parser.add_argument(
+        "--compare", nargs="*", default=list(COMPARED), help="recipes to compare necks with; default: all that can be"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/scenes"), help="folder of the runs; default: %(default)s"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "scenes.json", help="where to write the record")
-    given = parser.parse_args()
-    runs = plan(given.recipes, given.seeds, given.compare)
-    found: dict[int, dict[str, Any]] = {}
-    with ProcessPoolExecutor(given.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(train, run, given.folder): i for i, run in enumerate(runs)}
+    arguments = parser.parse_args()
+    runs = plan(arguments.recipes, arguments.seeds, arguments.compare)
+    results: dict[int, dict[str, Any]] = {}
+    with ProcessPoolExecutor(arguments.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(train, run, arguments.folder): i for i, run in enumerate(runs)}
         for future in as_completed(waiting):
-            found[waiting[future]] = future.result()
-            record = {"machine": versions(device_of("cpu")), "results": [found[i] for i in sorted(found)]}
-            given.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            results[waiting[future]] = future.result()
+            record = {"machine": versions(device_of("cpu")), "results": [results[i] for i in sorted(results)]}
+            arguments.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(table(record))
 
 

@@ -1,4 +1,4 @@
-"""What the scripts share: options, threads, and a record with machine and versions, written after each result."""
+"""Run a benchmark script: its options, threads, and a record with machine and versions, written after each result."""
 
 import argparse
 import json
@@ -19,11 +19,11 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure."""
+    """Settings of the measurements."""
 
     device: torch.device
     rounds: int
-    #: Tiny shapes: shows that the script runs, measures nothing.
+    #: Tiny shapes, which test the script but give no useful measurements.
     quick: bool
 
 
@@ -44,29 +44,37 @@ def run(
 
 
 def parser(name: str, doc: str, devices: Sequence[str] = ("cpu", "cuda")) -> argparse.ArgumentParser:
-    """The options of every script."""
-    found = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc.splitlines()[0])
-    found.add_argument("--quick", action="store_true", help="tiny shapes, two rounds; writes only where told to")
-    found.add_argument("--device", default="cpu", choices=devices, help="where to run; default: %(default)s")
-    found.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads; default: %(default)s")
-    found.add_argument("--rounds", type=int, default=15, help="times that each run is measured; default: %(default)s")
-    found.add_argument("--output", type=Path, help="where to write the record")
-    return found
+    """A parser of the options that every script has."""
+    options = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc.splitlines()[0])
+    options.add_argument(
+        "--quick",
+        action="store_true",
+        help="tiny shapes and two rounds, to test the script; writes a record only with --output",
+    )
+    options.add_argument("--device", default="cpu", choices=devices, help="device to run on; default: %(default)s")
+    options.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="number of CPU threads; default: %(default)s"
+    )
+    options.add_argument(
+        "--rounds", type=int, default=15, help="number of measurements of each run; default: %(default)s"
+    )
+    options.add_argument("--output", type=Path, help="JSON file to write; default: benchmarks/results/NAME.json")
+    return options
 
 
-def record(name: str, given: argparse.Namespace, measure: Measure, table: Table) -> None:
+def record(name: str, arguments: argparse.Namespace, measure: Measure, table: Table) -> None:
     """Measure, print the table as Markdown, and write the record to results/NAME.json (NAME-cuda.json on a GPU)."""
-    settings = Settings(torch.device(given.device), 2 if given.quick else given.rounds, given.quick)
-    output: Path | None = given.output
-    if output is None and not given.quick:
+    settings = Settings(torch.device(arguments.device), 2 if arguments.quick else arguments.rounds, arguments.quick)
+    output: Path | None = arguments.output
+    if output is None and not arguments.quick:
         output = RESULTS / (f"{name}.json" if settings.device.type == "cpu" else f"{name}-{settings.device.type}.json")
 
     torch.manual_seed(0)
-    with cpu_threads(given.threads):
-        found: dict[str, Any] = {"machine": versions(settings.device), "rounds": settings.rounds, "results": []}
+    with cpu_threads(arguments.threads):
+        contents: dict[str, Any] = {"machine": versions(settings.device), "rounds": settings.rounds, "results": []}
         for result in measure(settings):
-            found["results"].append(result)
+            contents["results"].append(result)
             if output is not None:
-                output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-            print(f"{name}: {len(found['results'])} done", file=sys.stderr, flush=True)
-    print(table(found))
+                output.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
+            print(f"{name}: {len(contents['results'])} done", file=sys.stderr, flush=True)
+    print(table(contents))

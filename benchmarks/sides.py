@@ -13,25 +13,33 @@ from benchmarks.script import Settings
 
 PUBLISHED = "published"
 
+Runs = dict[str, dict[str, Any]]
+"""By side and way ('forward' or 'training'): seconds, ratio to the published side, and peak memory."""
+
 
 class Side(NamedTuple):
-    """One way: what to call, and the tensors whose gradients training wants."""
+    """One way to compute the function.
+
+    Attributes:
+        run: Computes the output.
+        leaves: Tensors whose gradients training needs.
+    """
 
     run: Callable[[], Tensor]
     leaves: Sequence[Tensor]
 
 
-def against_published(sides: Mapping[str, Side], gradient: Tensor, tolerance: float, settings: Settings) -> Any:
+def compare_with_published(sides: Mapping[str, Side], gradient: Tensor, tolerance: float, settings: Settings) -> Runs:
     """Time and peak memory of each side, forward and with the backward pass; one of them is the published one.
 
     Args:
-        sides: By name.
-        gradient: Of the output.
+        sides: The ways to compute the function, by name.
+        gradient: Gradient of the output.
         tolerance: Largest relative error of an output against the published one.
-        settings: How to measure.
+        settings: Settings of the measurements.
 
     Raises:
-        AssertionError: Where a side does not compute the same function: it will not be timed.
+        AssertionError: If a side does not compute the same function.
     """
     with torch.inference_mode():
         expected = sides[PUBLISHED].run()
@@ -43,7 +51,7 @@ def against_published(sides: Mapping[str, Side], gradient: Tensor, tolerance: fl
         "forward": {name: torch.inference_mode()(side.run) for name, side in sides.items()},
         "training": {name: partial(_gradients, side, gradient) for name, side in sides.items()},
     }
-    results: dict[str, Any] = {name: {} for name in sides}
+    results: Runs = {name: {} for name in sides}
     for way, runs in ways.items():
         comparison = compare(runs, settings.rounds, device=settings.device)
         for name, run in runs.items():
@@ -63,8 +71,8 @@ def _gradients(side: Side, gradient: Tensor) -> tuple[Tensor, ...]:
 HEAD = ["forward", "forward and backward", "peak MB forward", "peak MB both"]
 
 
-def cells(runs: dict[str, Any], name: str) -> list[str]:
-    """What a table tells of a side: under :data:`HEAD`."""
+def cells(runs: Runs, name: str) -> list[str]:
+    """The cells of a side in a table, in the columns :data:`HEAD`."""
     ratios = [times(runs[name][way]["published_over_this"]) for way in ("forward", "training")]
     peaks = [
         f"{megabytes(runs[name][way]['peak_bytes'])} (published {megabytes(runs[PUBLISHED][way]['peak_bytes'])})"

@@ -11,9 +11,9 @@ import torch
 
 from atmnet.benchmark import measure_models
 from benchmarks import script
-from benchmarks.contestants import PUBLISHED, Mode, contestant
 from benchmarks.markdown import caption, grid, megabytes, times
 from benchmarks.script import Settings
+from benchmarks.workloads import PUBLISHED, Mode, build_workload
 
 MODES = {
     "cpu": [Mode(train=True)],
@@ -29,7 +29,7 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
     names, side, batch = (["atmnet_nano", PUBLISHED], 32, 2) if settings.quick else (NAMES, 224, BATCH[kind])
     for mode in MODES[kind]:
         torch.compiler.reset()
-        workloads = {name: contestant(name, side, batch, mode, settings.device, names[0]) for name in names}
+        workloads = {name: build_workload(name, side, batch, mode, settings.device, names[0]) for name in names}
         yield {"mode": str(mode), "batch": batch, "models": measure_models(workloads, settings.rounds)}
 
 

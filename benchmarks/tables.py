@@ -1,7 +1,7 @@
 """Write the results into the pages of docs, and draw their plots: ``python -m benchmarks.tables``.
 
-A table stands between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, from results/NAME.json. NAME is that
-of a script, with ``-cuda`` appended for its results on a GPU. Without results, what stands there stays.
+The table of results/NAME.json goes between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``. NAME is that of a
+script, with ``-cuda`` appended for its results on a GPU. Without results, the text there is unchanged.
 """
 
 import json
@@ -32,7 +32,7 @@ _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name
 
 
 def updated(text: str, results: Path = RESULTS) -> str:
-    """``text`` with the table of every result that there is."""
+    """Replace every table in ``text`` that there are results for."""
 
     def block(match: re.Match[str]) -> str:
         record = results / f"{match['name']}.json"
@@ -46,7 +46,7 @@ def updated(text: str, results: Path = RESULTS) -> str:
 
 def main() -> None:
     """Update the pages and plots."""
-    from benchmarks import plots  # tables alone need no matplotlib
+    from benchmarks import plots  # tables need no matplotlib
 
     for page in PAGES:
         page.write_text(updated(page.read_text(encoding="utf-8")), encoding="utf-8")

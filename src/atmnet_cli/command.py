@@ -1,4 +1,4 @@
-"""The ``atmnet`` command: parses options, loads the module of the command that was named, and reports errors."""
+"""The ``atmnet`` command: parses options, runs the module of the command, and reports errors."""
 
 import difflib
 import importlib
@@ -38,14 +38,14 @@ _COMMANDS = {
     "make-scenes": MakeScenesOptions,
     "export": ExportOptions,
 }
-#: Options that are given by position: their help.
+#: Help of positional arguments.
 _POSITIONAL = {
-    "make-scenes": {"directory": "Folder to write to; new or empty."},
-    "evaluate": {"model": "Run or checkpoint folder; or the name of a model, with --weights."},
-    "export": {"model": "Run or checkpoint folder; or the name of a model, with --weights."},
+    "make-scenes": {"directory": "Folder to write to; it must be new or empty."},
+    "evaluate": {"model": "Run or checkpoint folder, or the name of a model together with --weights."},
+    "export": {"model": "Run or checkpoint folder, or the name of a model together with --weights."},
     "predict": {
-        "model": "Run or checkpoint folder; an exported file; or the name of a model, with --weights.",
-        "images": "Images and folders of images.",
+        "model": "Run or checkpoint folder, exported file, or the name of a model together with --weights.",
+        "images": "Image files and folders of images.",
     },
 }
 
@@ -55,7 +55,7 @@ def build_parser() -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
         prog="atmnet",
-        description="Active Token Mixer: train, evaluate and use vision backbones.",
+        description="Active Token Mixer: train, evaluate, use and export vision backbones.",
         exit_on_error=False,
         allow_abbrev=False,
     )
@@ -71,28 +71,34 @@ def build_parser() -> ArgumentParser:
         )
         if name == "train":
             recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-            command.add_argument("--config", action="config", help=f"YAML file, or one of the recipes: {recipes}.")
+            command.add_argument(
+                "--config", action="config", help=f"YAML file of options, or one of the recipes: {recipes}."
+            )
         for key, text in positional.items():
             command.add_argument(key, help=text, **({"type": str, "nargs": "+"} if key == "images" else {"type": str}))
-        by_hand = set(positional)
-        if name == "benchmark":  # so that several models can be named without brackets
-            by_hand.add("models")
-            models, text = BenchmarkOptions().models, "Names of timm models; ratios are to the first."
+        added = set(positional)
+        if name == "benchmark":  # so that the command line takes several models without brackets
+            added.add("models")
+            models, text = (
+                BenchmarkOptions().models,
+                "Names of timm models; times are compared with those of the first.",
+            )
             command.add_argument("--models", type=str, nargs="+", default=models, help=text)
-        command.add_class_arguments(options, skip=by_hand)
+        command.add_class_arguments(options, skip=added)
         commands.add_subcommand(name, command, help=(options.__doc__ or "").splitlines()[0])
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit status. What the user can mend is one line on stderr, and status 2."""
+    """Run a command and return its exit status: 2 for errors that the user can correct, each one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments:
         arguments = ["--help"]
     try:
         name, options = _parse(arguments)
         module = importlib.import_module(f"atmnet.cli.{name.replace('-', '_')}")
-        return module.run(options)
+        status: int = module.run(options)
+        return status
     except (UserError, ArgumentError) as error:
         return _fail(" ".join(str(error).split()))
     except BrokenPipeError:
@@ -113,7 +119,7 @@ def _parse(arguments: list[str]) -> tuple[str, object]:
         parsed = parser.parse_args(arguments)
     except ArgumentError as error:
         as_typed = {_option(new): _option(old) for new, old in zip(arguments, typed, strict=True)}
-        raise UserError(_explained(str(error), arguments[0], as_typed)) from error
+        raise UserError(_explain(str(error), arguments[0], as_typed)) from error
     name = parsed.subcommand
     values = parser.instantiate(parsed)[name]
     if name == "train":
@@ -122,37 +128,37 @@ def _parse(arguments: list[str]) -> tuple[str, object]:
 
 
 def _with_recipes(arguments: list[str]) -> list[str]:
-    """``--config NAME`` with the path of the recipe of that name, where no such file is at hand."""
-    joined: list[str] = []
+    """Replace NAME in ``--config NAME`` by the path of the recipe of that name, unless there is a file NAME."""
+    split: list[str] = []
     for argument in arguments:
         key, _, value = argument.partition("=")
-        joined += [key, value] if key == "--config" and value else [argument]
-    for i in range(1, len(joined)):
-        if joined[i - 1] == "--config" and not Path(joined[i]).is_file():
+        split += [key, value] if key == "--config" and value else [argument]
+    for i in range(1, len(split)):
+        if split[i - 1] == "--config" and not Path(split[i]).is_file():
             known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
-            if joined[i] not in known:
-                near = difflib.get_close_matches(joined[i], known, n=1)
+            if split[i] not in known:
+                near = difflib.get_close_matches(split[i], known, n=1)
                 raise UserError(
-                    f"config: {joined[i]}: no such file or recipe; "
+                    f"config: {split[i]}: no such file or recipe; "
                     + (f"do you mean {near[0]}?" if near else f"recipes are {', '.join(known)}")
                 )
-            joined[i] = str(RECIPES / f"{joined[i]}.yaml")
-    return joined
+            split[i] = str(RECIPES / f"{split[i]}.yaml")
+    return split
 
 
 def _option(argument: str) -> str:
-    """'data.root' of '--data.root=FOLDER'."""
+    """The name of an option as typed: 'data.root' for '--data.root=FOLDER'."""
     return argument.removeprefix("--").partition("=")[0]
 
 
 def _with_underscores(argument: str) -> str:
-    """'--batch_size=8' for '--batch-size=8'; what is no option stays."""
+    """'--batch_size=8' for '--batch-size=8'; arguments that are not options are unchanged."""
     name, equals, value = argument.partition("=")
     return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
 
 
-def _explained(message: str, command: str, as_typed: dict[str, str]) -> str:
-    """The parser's message; for an unknown option, its new name or the closest name that there is."""
+def _explain(message: str, command: str, as_typed: dict[str, str]) -> str:
+    """The parser's message or, for an unknown option, its new name or the closest known name."""
     match = re.search(r"does not accept option '([\w.-]+)'|unrecognized arguments: --([\w.-]+)", message)
     if match and command in _COMMANDS:
         wrong = (match[1] or match[2]).replace("-", "_")

@@ -1,4 +1,4 @@
-"""The error that users see, and the checks of options that commands share."""
+"""The error for mistakes of users, and checks of options that several commands use."""
 
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -18,14 +18,14 @@ def first_line(error: BaseException) -> str:
 
 
 def check_minimums(options: Any, minimums: Mapping[str, float]) -> None:
-    """Refuse numbers that are too small. An option that is None, or that these options do not have, passes.
+    """Refuse numbers that are too small. Options that are None or do not exist pass.
 
     Args:
         options: Options of any command.
         minimums: Smallest value allowed, by the option's dotted name, such as ``{"data.workers": 0}``.
 
     Raises:
-        UserError: Naming the first option that is below its minimum.
+        UserError: If an option is below its minimum; names the first.
     """
     for name, minimum in minimums.items():
         value = options
@@ -36,16 +36,16 @@ def check_minimums(options: Any, minimums: Mapping[str, float]) -> None:
 
 
 def refuse_options(options: Any, names: Iterable[str], chosen: str, prefix: str = "") -> None:
-    """Refuse options that were set although the choice made elsewhere does not take them.
+    """Refuse options that were set, but that another choice, such as that of the head, does not take.
 
     Args:
         options: Options of any command.
         names: Dotted names of the options that the choice does not take.
-        chosen: The choice, as the user knows it, such as "model.head 'fcos'".
-        prefix: What stands before the names on the command line.
+        chosen: The choice, in the user's terms, such as "model.head 'fcos'".
+        prefix: Prefix of the names on the command line, such as 'data.'.
 
     Raises:
-        UserError: Naming the first of them that is not at its default.
+        UserError: If one of them is not at its default; names the first.
     """
     for name in names:
         holder, _, leaf = name.rpartition(".")

@@ -1,9 +1,9 @@
-"""Options that had other names in earlier versions: refused on the command line, translated in recorded options."""
+"""Options with other names in earlier versions: refused on the command line, translated in recorded options."""
 
 from collections.abc import Mapping
 from typing import Any
 
-#: Old name -> new name, of options that any command takes.
+#: Old name -> new name, for the options of all commands.
 RENAMED = {
     "amp": "precision",
     "dtype": "precision",
@@ -17,16 +17,16 @@ RENAMED = {
     "data.kwargs.side": "data.kwargs.img_size",
     "data.kwargs.sizes": "data.kwargs.digit_sizes",
 }
-#: Old value -> new value, by the new name of the option.
+#: Old value -> new value, for each option by its new name.
 _VALUES: dict[str, dict[Any, Any]] = {"precision": {"none": "fp32"}}
 
 
 def translate(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Recorded options under the names of this version.
+    """Translate recorded options to the names of this version.
 
     Args:
         options: Nested options as a run or checkpoint recorded them.
-        prefix: Where they stand, with a dot at the end, such as 'model.'.
+        prefix: Group that the options belong to, with a dot at the end, such as 'model.'.
 
     Returns:
         The same options, renamed where their names have changed since.

@@ -21,7 +21,7 @@ def test_inference(atmnet, tmp_path):
     path = tmp_path / "times.json"
     result = atmnet("benchmark", "--models", "atmnet_nano", "test_resnet", *QUICK, "--output", path)
     assert (result.status, result.err) == (0, "")
-    assert result.out.startswith("inference at 32 pixels, batch 2, float32, eager, on CPU (threads: 1); ")
+    assert result.out.startswith("inference at 32 pixels, batch 2, fp32, eager, on CPU (threads: 1); ")
     table = rows(result.out)
     record = json.loads(path.read_text())
     assert list(table) == list(record["models"]) == ["atmnet_nano", "test_resnet"]
@@ -40,7 +40,7 @@ def test_training(atmnet):
     arguments = ["--models", "atmnet_nano", "test_resnet", "--train=true", "--precision=bf16"]
     result = atmnet("benchmark", *arguments, *QUICK)
     assert (result.status, result.err) == (0, "")
-    assert result.out.startswith("training step at 32 pixels, batch 2, bfloat16, eager, on CPU (threads: 1); ")
+    assert result.out.startswith("training step at 32 pixels, batch 2, bf16, eager, on CPU (threads: 1); ")
     for cells in rows(result.out).values():
         peak, saved = map(float, cells[-2:])
         assert peak > 0
@@ -89,7 +89,7 @@ def test_a_dtype_that_a_model_does_not_run_in(atmnet, monkeypatch):
 
     monkeypatch.setattr("atmnet.models.ATMNet.forward", fail)
     told = atmnet("benchmark", "--models", "atmnet_nano", *QUICK, "--precision=bf16").error
-    assert told.startswith("models: atmnet_nano cannot run at img_size 32, batch_size 2 in bfloat16 on cpu: ")
+    assert told.startswith("models: atmnet_nano cannot run at img_size 32, batch_size 2 in bf16 on cpu: ")
     assert told.endswith("not implemented for 'BFloat16'")
 
 

@@ -199,4 +199,4 @@ def test_options_of_others_are_refused(atmnet, detector, scenes):
     assert "windows: only segmenters take windows" in atmnet("evaluate", detector, "--windows.flip=false").error
     assert "windows: only segmenters take windows" in atmnet("predict", detector, scenes, "--windows.scales=[1]").error
     assert "top: detection does not take it; leave it out" in atmnet("predict", detector, scenes, "--top=3").error
-    assert "has its own" in atmnet("evaluate", detector, "--weights=w.safetensors").error
+    assert "contains its own weights" in atmnet("evaluate", detector, "--weights=w.safetensors").error

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
-from atmnet.cli.evaluate import _data
+from atmnet.cli.evaluate import _data_options
 from atmnet.engine import read_metrics
 from atmnet_cli.options import DataOptions, EvaluationData
 
@@ -51,7 +51,7 @@ def test_another_size_of_images(atmnet, run):
 
 def test_a_checkpoint_taken_out_of_its_run_needs_to_be_told_the_data(atmnet, run, root, tmp_path):
     alone = shutil.copytree((run / "last").resolve(), tmp_path / "alone")
-    assert "data.root: the model carries no record of its data" in atmnet("evaluate", alone).error
+    assert "data.root: the model has no record of its data" in atmnet("evaluate", alone).error
     metrics = json.loads(atmnet("evaluate", alone, "--data.root", root, "--data.workers=0").out)
     assert metrics["top1"] == read_metrics(run)[-1]["top1"]
 
@@ -89,8 +89,8 @@ def test_a_default_that_is_named_counts_as_given(name):
     """Whatever the run was trained with: None alone stands for an option that was left out."""
     trained, default = GIVEN[name]
     recorded = {"data": {**asdict(DataOptions(source="folder", root="somewhere")), name: trained}}
-    assert getattr(_data(EvaluationData(), recorded), name) == trained
-    assert getattr(_data(EvaluationData(**{name: default}), recorded), name) == default
+    assert getattr(_data_options(EvaluationData(), recorded), name) == trained
+    assert getattr(_data_options(EvaluationData(**{name: default}), recorded), name) == default
 
 
 def test_every_option_of_the_data_can_be_left_out():

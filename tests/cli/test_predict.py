@@ -94,7 +94,7 @@ def test_sheet(atmnet, run, pictures, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("sheet.txt", "expected a picture's ending"), ("no/sheet.png", "No such file")]
+    ("name", "told"), [("sheet.txt", "expected the name of a picture file"), ("no/sheet.png", "No such file")]
 )
 def test_sheet_that_cannot_be_written(atmnet, run, root, tmp_path, name, told):
     assert told in atmnet("predict", run, root / "val" / "two", "--sheet", tmp_path / name).last_error

@@ -82,11 +82,11 @@ def test_the_command_line_goes_before_the_recipe(atmnet, quick, tmp_path):
     ("arguments", "told"),
     [
         (["evaluate", "nowhere"], r"model: unknown model or folder 'nowhere'"),
-        (["evaluate", "atmnet_nano"], r"weights: atmnet_nano is the name of a model; name the file"),
+        (["evaluate", "atmnet_nano"], r"weights: atmnet_nano is only the name of a model; pass the file"),
         (["evaluate", "{run}", "--batch_size=0"], r"batch_size: got 0, expected at least 1"),
         (["evaluate", "{run}", "--data.img_size=-1"], r"data.img_size: .*-1"),
         (["evaluate", "{run}", "--weightz=x"], r"unknown option 'weightz'; do you mean 'weights'\?"),
-        (["evaluate", "{run}/checkpoints"], r"checkpoints: holds no checkpoint"),
+        (["evaluate", "{run}/checkpoints"], r"checkpoints: contains no checkpoint"),
         (["predict", "{run}"], r"images"),
         (["predict", "{run}", "nowhere.jpg"], r"images: nowhere.jpg: no such file or folder"),
         (["predict", "{run}", "{run}"], r"images: no images .* in "),

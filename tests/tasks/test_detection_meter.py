@@ -204,7 +204,7 @@ def test_nothing_to_find(masks):
         result = _measure(found, true, classes, masks=masks)
         assert result.metrics == {"images": len(true)}
         assert result.score == 0
-        assert result.text == f"nothing to find on {len(true)} images"
+        assert result.text == f"no labelled object on {len(true)} images"
         assert np.isnan(result.class_ap["box"]).all()
 
 

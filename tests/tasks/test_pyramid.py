@@ -115,14 +115,14 @@ def test_weights_of_another_dense_network():
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda w: {**w, "extra.weight": torch.zeros(1)}, "1 parameters too many, e.g. extra.weight"),
+        (lambda w: {**w, "extra.weight": torch.zeros(1)}, "1 unexpected parameters, e.g. extra.weight"),
         (
             lambda w: {k: v for k, v in w.items() if "pos_embed" not in k},
-            "8 parameters missing, e.g. stages.0.pos_embed",
+            "8 missing parameters, e.g. stages.0.pos_embed",
         ),
-        (lambda w: {}, "parameters missing, e.g. patch_embed"),
+        (lambda w: {}, "missing parameters, e.g. patch_embed"),
         (lambda w: {**w, "patch_embed.proj.bias": torch.zeros(5)}, "size mismatch"),
-        (lambda w: timm.create_model("test_resnet").state_dict(), "parameters too many"),
+        (lambda w: timm.create_model("test_resnet").state_dict(), "unexpected parameters"),
     ],
 )
 def test_weights_of_something_else(spoil, message):

@@ -163,7 +163,7 @@ def test_wrong_arguments(head, given, message):
 
 
 def test_wrong_head():
-    with pytest.raises(UserError, match=r"^model.head: got 'fcos', expected 'semantic_fpn' or 'upernet'"):
+    with pytest.raises(UserError, match=r"^model.head: got 'fcos', expected one of semantic_fpn, upernet"):
         build_segmenter(ModelOptions(name="atmnet_nano", head="fcos"), 5)
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from atmnet.tasks.windows import segment, sliding, whole
+from atmnet.tasks.windows import segment, sliding_window_logits, whole_image_logits
 from atmnet_cli.errors import UserError
 
 
@@ -39,16 +39,16 @@ def _image(height: int, width: int) -> torch.Tensor:
 def test_windows_change_nothing_pixelwise(size, stride):
     model = Pixelwise()
     image = _image(*size)
-    found = sliding(model, image, 16, stride)
+    found = sliding_window_logits(model, image, 16, stride)
     assert found.shape == (4, *size)
     assert set(model.seen) == {(1, 3, 16, 16)}
-    torch.testing.assert_close(found, whole(model, image))
+    torch.testing.assert_close(found, whole_image_logits(model, image))
 
 
 @pytest.mark.parametrize(("length", "stride", "starts"), [(16, 10, [0]), (17, 10, [0, 1]), (36, 10, [0, 10, 20])])
 def test_windows_end_at_the_edge_and_overlaps_are_averaged(length, stride, starts):
     """Column numbers of all windows that see a column, averaged by hand."""
-    found = sliding(Corner(), _image(16, length), 16, stride)
+    found = sliding_window_logits(Corner(), _image(16, length), 16, stride)
     for column in range(length):
         expected = [column - start for start in starts if start <= column < start + 16]
         assert found[1, :, column].tolist() == pytest.approx([sum(expected) / len(expected)] * 16)
@@ -57,7 +57,7 @@ def test_windows_end_at_the_edge_and_overlaps_are_averaged(length, stride, start
 
 def test_number_of_windows():
     model = Pixelwise()
-    sliding(model, _image(40, 25), 16, 10)
+    sliding_window_logits(model, _image(40, 25), 16, 10)
     assert len(model.seen) == 4 * 2
 
 

@@ -18,8 +18,8 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def run(options: BenchmarkOptions) -> int:
-    """Measure, print a table, and write the figures where asked."""
-    device = _checked(options)
+    """Measure the models, print a table, and write a JSON file if one is asked for."""
+    device = _check_options(options)
     with cpu_threads(options.threads):
         names = list(dict.fromkeys(options.models))
         progress = Progress("round", options.rounds)
@@ -37,8 +37,8 @@ def run(options: BenchmarkOptions) -> int:
     return 0
 
 
-def _checked(options: BenchmarkOptions) -> torch.device:
-    """The device; refuses what cannot work before anything is measured."""
+def _check_options(options: BenchmarkOptions) -> torch.device:
+    """Refuse options that cannot work, before anything is measured. Returns the device."""
     check_minimums(options, _MINIMUMS)
     if options.output:
         path = Path(options.output)
@@ -46,12 +46,14 @@ def _checked(options: BenchmarkOptions) -> torch.device:
             raise UserError(f"output: {path}: expected a file in a folder that exists")
     device = device_of(options.device)
     if device.type not in ("cpu", "cuda"):
-        raise UserError(f"device: got {options.device!r}, expected cpu or cuda: memory is not measured elsewhere")
+        raise UserError(
+            f"device: got {options.device!r}, expected cpu or cuda, since memory can be measured only there"
+        )
     return device
 
 
 def _workload(name: str, options: BenchmarkOptions, device: torch.device) -> Workload:
-    """A model that has run once; where it cannot, the user learns which and why."""
+    """A workload that has run once. If that fails, the error names the model and the reason."""
     model = build_model(name, options.img_size, device)
     dtype = _DTYPES[options.precision]
     try:
@@ -75,28 +77,28 @@ def _workload(name: str, options: BenchmarkOptions, device: torch.device) -> Wor
 
 def _table(options: BenchmarkOptions, machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
     first = next(iter(rows))
-    place = machine.get("gpu") or f"CPU (threads: {machine['threads']})"
+    hardware = machine.get("gpu") or f"CPU (threads: {machine['threads']})"
     kind = "training step" if options.train else "inference"
     form = "compiled" if options.compile else "eager"
     head = ["model", "ms", "images/s", "ratio", "(quartiles)", "peak MB"] + ["saved MB"] * options.train
-    lines = [head]
+    table = [head]
     for name, row in rows.items():
         ratio = row["ratio"]
-        line = [
+        cells = [
             name,
             f"{row['seconds']['median'] * 1e3:.1f}",
             f"{row['images_per_second']:.1f}",
             f"{ratio['median']:.2f}",
             f"({ratio['lower_quartile']:.2f} to {ratio['upper_quartile']:.2f})",
         ]
-        lines.append(line + [f"{row[key] / 1e6:.1f}" for key in ("peak_bytes", "saved_bytes") if key in row])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    told = [
-        f"{kind} at {options.img_size} pixels, batch {options.batch_size}, {options.precision}, {form}, on {place}; "
+        table.append(cells + [f"{row[key] / 1e6:.1f}" for key in ("peak_bytes", "saved_bytes") if key in row])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        f"{kind} at {options.img_size} pixels, batch {options.batch_size}, {options.precision}, {form}, on {hardware}; "
         f"medians of {options.rounds} rounds",
-        f"ratio: time over that of {first}; peak: memory of a call beyond weights and images"
-        + "; saved: kept for the backward pass" * options.train,
+        f"ratio: time divided by that of {first}; peak: memory of a call besides weights and images"
+        + "; saved: memory kept for the backward pass" * options.train,
     ]
-    for name, *cells in lines:
-        told.append("  ".join([f"{name:{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))]))
-    return "\n".join(told)
+    for name, *cells in table:
+        lines.append("  ".join([f"{name:{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))]))
+    return "\n".join(lines)

@@ -7,13 +7,13 @@ from atmnet_cli.options import CheckDataOptions
 
 
 def run(options: CheckDataOptions) -> int:
-    """Print what each split holds and what is wrong with it; 1 where there are errors."""
+    """Print the contents and problems of each split. Returns 1 if there are errors."""
     data = options.data
     source = find_source(data)
     refuse_options(data, ["img_size", "max_unreadable", "workers"], "check-data", prefix="data.")
     if source.check is None:
         raise UserError(
-            f"data.source: {data.source!r} is generated, not read; `atmnet make-scenes` writes files to check"
+            f"data.source: {data.source!r} is generated and has no files to check; `atmnet make-scenes` writes some"
         )
     train = source.check(data, data.train, None)
     _print(data.train, train, options.show, source.counts)
@@ -26,16 +26,16 @@ def run(options: CheckDataOptions) -> int:
     return 1 if errors else 0
 
 
-def _print(split: str, check: SplitCheck, show: int, counts_of: str) -> None:
+def _print(split: str, check: SplitCheck, show: int, count_label: str) -> None:
     print(f"{split}: {len(check.source)} images, {len(check.source.classes)} classes")
     if check.sizes:
         sides = sorted(min(size) for size in check.sizes)
         print(f"  shorter side {sides[0]} to {sides[-1]} pixels, median {sides[len(sides) // 2]}")
     if counts := sorted(check.labels.values()):
-        print(f"  {counts_of} {counts[0]} to {counts[-1]}, median {counts[len(counts) // 2]}")
-    for sort, problems in (("error", check.errors), ("note", check.notes)):
+        print(f"  {count_label} {counts[0]} to {counts[-1]}, median {counts[len(counts) // 2]}")
+    for severity, problems in (("error", check.errors), ("note", check.notes)):
         for kind, names in sorted(problems.items()):
-            print(f"  {sort}: {kind}: {len(names)}")
+            print(f"  {severity}: {kind}: {len(names)}")
             for name in names[:show]:
                 print(f"    {name}")
             if len(names) > show:

@@ -24,9 +24,9 @@ def run(options: EvaluateOptions) -> int:
     """Print the metrics as one JSON line, and write the report if one is asked for."""
     task = load_task(options.model, options.weights, options.windows, keep_mistakes=_WORST if options.report else 0)
     network = task.network
-    _check(options, network)
+    _check_options(options, network)
     recorded = read_options(Path(options.model))
-    data = _data(options.data, recorded)
+    data = _data_options(options.data, recorded)
     if options.data.img_size is not None:
         network.config = data_config(network.model, options.data.img_size)
     result = evaluate(options, task, data)
@@ -43,7 +43,7 @@ def run(options: EvaluateOptions) -> int:
     return 0
 
 
-def _check(options: EvaluateOptions, network: Network) -> None:
+def _check_options(options: EvaluateOptions, network: Network) -> None:
     """Refuse options that this network does not take."""
     if options.report and network.kind != "classification":
         raise UserError(
@@ -63,16 +63,17 @@ def _check(options: EvaluateOptions, network: Network) -> None:
         raise UserError("precision: an exported file computes in the precision that it was exported with; leave it out")
 
 
-def _data(changes: EvaluationData, recorded: dict[str, Any] | None) -> DataOptions:
-    """The data of the run that is evaluated, with the options that were given in place of its own."""
-    given = {name: value for name, value in vars(changes).items() if value is not None}
+def _data_options(changes: EvaluationData, recorded: dict[str, Any] | None) -> DataOptions:
+    """The data options that the run recorded, replaced by those on the command line."""
+    overrides = {name: value for name, value in vars(changes).items() if value is not None}
     if recorded is None:
-        if not given:
-            raise UserError("data.root: the model carries no record of its data; say which to evaluate on")
-        return DataOptions(**given)
+        if not overrides:
+            raise UserError("data.root: the model has no record of its data; pass --data.root or --data.source")
+        return DataOptions(**overrides)
     trained = recorded["data"]
-    other = given.get("source", trained["source"]) != trained["source"] or ("root" in given and not trained["root"])
-    return DataOptions(**{**({} if other else trained), **given})
+    other_source = overrides.get("source", trained["source"]) != trained["source"]
+    other_root = "root" in overrides and not trained["root"]  # the run had embedded data
+    return DataOptions(**{**({} if other_source or other_root else trained), **overrides})
 
 
 def _report(
@@ -114,8 +115,8 @@ def _report(
 
 
 def source_name(options: EvaluateOptions, recorded: dict[str, Any] | None) -> str:
-    """What the data set is called in the report's title."""
-    data = _data(options.data, recorded)
+    """Name of the data set in the report's title."""
+    data = _data_options(options.data, recorded)
     return Path(data.root).name if data.root else data.source
 
 
@@ -125,13 +126,13 @@ def _example(source: Split, mode: str, mistake: Mistake) -> Example:
 
 
 def _examples(classifier: Classifier, source: Split, mode: str) -> list[Example]:
-    """The first image of each class, up to a number of them, with what the model says."""
+    """The first image of each class, for at most ``_EXAMPLES`` classes, with the model's prediction."""
     chosen: dict[int, tuple[str, Image.Image]] = {}
-    wanted = min(_EXAMPLES, len(classifier.classes))
+    num_classes = min(_EXAMPLES, len(classifier.classes))
     for index in range(len(source)):
         image, target = source.load(index, mode)
         chosen.setdefault(target, (source.name(index), image))
-        if len(chosen) == wanted:
+        if len(chosen) == num_classes:
             break
     transform = eval_transform(classifier.config)
     examples = []

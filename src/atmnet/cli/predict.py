@@ -14,9 +14,9 @@ from atmnet.tasks import load_task
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import PredictOptions
 
-#: Longest side of a thumbnail on the contact sheet, so that thousands of photographs fit into memory.
+#: Longest side of a thumbnail on the contact sheet, in pixels, so that thousands of photographs fit into memory.
 _THUMBNAIL = 640
-#: Most characters of a path in the table.
+#: Maximum length of a path in the table, in characters.
 _PATH_WIDTH = 60
 
 
@@ -73,5 +73,5 @@ def _picture_format(path: str) -> str | None:
         return None
     suffix = Path(path).suffix.lower()
     if Image.registered_extensions().get(suffix) not in Image.SAVE:
-        raise UserError(f"sheet: {path}: expected a picture's ending such as .png or .jpg")
+        raise UserError(f"sheet: {path}: expected the name of a picture file, ending in .png or .jpg")
     return Image.registered_extensions()[suffix]

@@ -8,7 +8,7 @@ from atmnet_cli.options import TrainOptions
 
 
 def run(options: TrainOptions) -> int:
-    """Train, and say what it cost."""
+    """Train, and print the process time that it took."""
     before = time.process_time()
     folder = train(options)
     if os.environ.get("RANK", "0") == "0":

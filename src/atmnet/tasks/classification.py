@@ -1,7 +1,6 @@
-"""The task of classification, as the engine sees it."""
+"""The classification task, as the engine uses it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from PIL import Image
@@ -57,14 +56,15 @@ class ClassificationTask:
         """Mean cross-entropy with soft targets (B, K)."""
         return classification_loss(model(images), targets)
 
-    def outputs(self, model: nn.Module, images: Tensor, targets: Any) -> Tensor:
+    def outputs(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         """Logits (B, K)."""
-        return model(images)
+        logits: Tensor = model(images)
+        return logits
 
     def meter(self, device: torch.device) -> ClassificationMeter:
         """Accuracy, confusions and mistakes."""
         return ClassificationMeter(len(self.network.classes), device, self._keep_mistakes)
 
     def empty_target(self, image: Image.Image) -> int:
-        """Any class: outputs do not depend on it."""
+        """Class 0; the outputs do not depend on it."""
         return 0

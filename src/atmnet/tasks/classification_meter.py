@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrongly classified image: its number in the data set, true class, predicted class and probability of that."""
+    """A wrongly classified image: index in the data set, true class, predicted class and probability of the latter."""
 
     index: int
     target: int
@@ -23,8 +23,15 @@ class Mistake:
 
 
 class ClassificationResult(NamedTuple):
-    """Metrics over a data set: mean loss, top-1 and top-5 accuracy in percent, images, confusion matrix (K, K) with
-    true classes as rows, and the most confident mistakes."""
+    """Metrics over a data set.
+
+    Attributes:
+        loss: Mean cross-entropy.
+        top1, top5: Accuracy in percent.
+        images: Number of images.
+        confusion: Confusion matrix (K, K) with true classes as rows.
+        mistakes: The most confident mistakes, the most confident first.
+    """
 
     loss: float
     top1: float
@@ -35,7 +42,7 @@ class ClassificationResult(NamedTuple):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """All numbers, by the names that they have in metrics.jsonl."""
+        """All numbers, by their names in metrics.jsonl."""
         return {"loss": self.loss, "top1": self.top1, "top5": self.top5, "images": self.images}
 
     @property
@@ -45,51 +52,51 @@ class ClassificationResult(NamedTuple):
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """The main metrics in one line."""
         return f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %, loss {self.loss:.4f} on {self.images} images"
 
 
 class ClassificationMeter:
-    """Sums over batches, and over processes, from which the metrics follow exactly."""
+    """Accumulates sums over batches and processes, from which the metrics follow exactly."""
 
     def __init__(self, num_classes: int, device: torch.device, keep_mistakes: int = 0) -> None:
         self.num_classes = num_classes
         self.keep_mistakes = keep_mistakes
         self._top = min(5, num_classes)
-        wide = torch.float32 if device.type == "mps" else torch.float64
-        self._sums = torch.zeros(4, dtype=wide, device=device)  # loss, top-1, top-5, images
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._sums = torch.zeros(4, dtype=dtype, device=device)  # loss, top-1, top-5, images
         self._confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
         self._mistakes: list[Mistake] = []
 
     def update(self, logits: Tensor, targets: Tensor, first: int, stride: int = 1) -> None:
-        """Add a batch: logits (B, K), targets (B,); image i is number ``first + i * stride`` of the data set."""
+        """Add a batch: logits (B, K), targets (B,); image i has the index ``first + i * stride`` in the data set."""
         logits = logits.float()
         losses = F.cross_entropy(logits, targets, reduction="none")
-        ranked = logits.topk(self._top).indices
-        hits = ranked == targets.unsqueeze(1)
+        top_classes = logits.topk(self._top).indices
+        hits = top_classes == targets.unsqueeze(1)
         self._sums[:3] += torch.stack([losses.to(self._sums).sum(), hits[:, 0].sum(), hits.sum()])
         self._sums[3] += len(targets)
-        self._confusion += torch.bincount(targets * self.num_classes + ranked[:, 0], minlength=self.num_classes**2)
+        self._confusion += torch.bincount(targets * self.num_classes + top_classes[:, 0], minlength=self.num_classes**2)
         if self.keep_mistakes:
-            confidence = logits.softmax(1)
+            probabilities = logits.softmax(1)
             for i in (~hits[:, 0]).nonzero().flatten().tolist():
-                predicted = int(ranked[i, 0])
-                mistake = Mistake(first + i * stride, int(targets[i]), predicted, float(confidence[i, predicted]))
+                predicted = int(top_classes[i, 0])
+                mistake = Mistake(first + i * stride, int(targets[i]), predicted, float(probabilities[i, predicted]))
                 self._mistakes.append(mistake)
-            self._keep_worst()
+            self._keep_most_confident()
 
-    def _keep_worst(self) -> None:
+    def _keep_most_confident(self) -> None:
         self._mistakes = sorted(self._mistakes, key=lambda m: (-m.confidence, m.index))[: self.keep_mistakes]
 
     def result(self) -> ClassificationResult:
-        """The metrics, over all processes where there are several; to be asked for once, by all of them."""
+        """The metrics over all processes. Every process must call this, and only once."""
         if dist.is_initialized():
             dist.all_reduce(self._sums)
             dist.all_reduce(self._confusion)
-            shares: list[list[Mistake]] = [[] for _ in range(dist.get_world_size())]
-            dist.all_gather_object(shares, self._mistakes)
-            self._mistakes = [mistake for share in shares for mistake in share]
-            self._keep_worst()
+            mistakes: list[list[Mistake]] = [[] for _ in range(dist.get_world_size())]
+            dist.all_gather_object(mistakes, self._mistakes)
+            self._mistakes = [mistake for of_process in mistakes for mistake in of_process]
+            self._keep_most_confident()
         loss, top1, top5, images = self._sums.tolist()
         confusion = self._confusion.view(self.num_classes, self.num_classes).cpu()
         return ClassificationResult(

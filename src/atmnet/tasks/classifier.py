@@ -1,4 +1,4 @@
-"""A classifier: a timm model with its class names and preprocessing, built anew or loaded from a checkpoint."""
+"""A classifier: a timm model with its class names and preprocessing, newly built or loaded from a checkpoint."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Classifier:
     def name(self) -> str:
         """The architecture."""
         model: Any = self.model
-        return model.pretrained_cfg["architecture"]
+        return str(model.pretrained_cfg["architecture"])
 
     @property
     def category_ids(self) -> list[int]:
@@ -55,10 +55,10 @@ class Classifier:
 
 
 def build_classifier(options: ModelOptions, classes: list[str], img_size: int | None) -> Classifier:
-    """A model for ``classes``, initialised or from ``options.weights``.
+    """Build a model for ``classes``, with initial weights or those of ``options.weights``.
 
     Raises:
-        UserError: For an unknown model, or a checkpoint that is missing, unreadable or of another model.
+        UserError: If the model is unknown, or its checkpoint is missing, unreadable or of another model.
     """
     check_model_name(options.name, "model.name")
     kwargs: dict[str, Any] = {**options.kwargs, "num_classes": len(classes)}
@@ -66,7 +66,7 @@ def build_classifier(options: ModelOptions, classes: list[str], img_size: int | 
         kwargs["drop_path_rate"] = options.drop_path
     if options.weights:
         weights, weight_classes = read_weights(options.weights)
-        model = _create_with(options.name, weights, options.weights, classes, weight_classes, kwargs)
+        model = _create_with_weights(options.name, weights, options.weights, classes, weight_classes, kwargs)
     else:
         model = create_model(options.name, **kwargs)
     if options.grad_checkpointing:
@@ -75,10 +75,10 @@ def build_classifier(options: ModelOptions, classes: list[str], img_size: int | 
 
 
 def load_classifier(model: str, weights: str = "") -> Classifier:
-    """A trained classifier from a run or checkpoint folder, or from a model's name and a weights file.
+    """Load a trained classifier from a run or checkpoint folder, or by a model's name and a weights file.
 
     Raises:
-        UserError: If there is none, or model and weights do not fit.
+        UserError: If there is no such classifier, or model and weights do not fit each other.
     """
     folder = find_checkpoint(Path(model))
     if folder is not None:
@@ -88,17 +88,17 @@ def load_classifier(model: str, weights: str = "") -> Classifier:
         return Classifier(network.eval(), classes, data_config(network))
     check_model_name(model, "model", "model or folder")
     if not weights:
-        raise UserError(f"weights: {model} is the name of a model; name the file or folder of its weights, too")
+        raise UserError(f"weights: {model} is only the name of a model; pass the file or folder of its weights, too")
     state, classes = read_weights(weights)
     num_classes = _num_classes(model, state)
     if num_classes == 0:
         raise UserError(f"{weights}: not weights of {model} with a classifier")
     classes = classes or (_imagenet_classes() if num_classes == 1000 else [str(k) for k in range(num_classes)])
-    network = _create_with(model, state, weights, classes, classes, {"num_classes": num_classes})
+    network = _create_with_weights(model, state, weights, classes, classes, {"num_classes": num_classes})
     return Classifier(network.eval(), classes, data_config(network))
 
 
-def _create_with(
+def _create_with_weights(
     name: str,
     weights: dict[str, Tensor],
     path: str,
@@ -106,23 +106,23 @@ def _create_with(
     weight_classes: list[str],
     kwargs: dict[str, Any],
 ) -> Any:
-    """A model for ``classes`` with given weights; its head is new where the weights are for other classes."""
+    """Create a model for ``classes`` with these weights; its head is new if the weights are for other classes."""
     model = create_model(name, **kwargs)
     config = model.pretrained_cfg
     num_classes = _num_classes(name, weights)
-    same = num_classes == len(classes) and (not weight_classes or weight_classes == classes)
-    source = {**config, "state_dict": dict(weights), "num_classes": num_classes if same else -1}
+    same_classes = num_classes == len(classes) and (not weight_classes or weight_classes == classes)
+    source = {**config, "state_dict": dict(weights), "num_classes": num_classes if same_classes else -1}
     try:
-        own, optional = model.state_dict(), (*_heads(name), "norm.", "stage_norms.")
+        expected, optional = model.state_dict(), (*_heads(name), "norm.", "stage_norms.")
         if isinstance(model, ATMNet):
             source["state_dict"] = weights = convert(weights, model)
-            surplus = [key for key in weights if key not in own and not key.startswith(optional)]
-            if surplus:
-                raise ValueError(f"{len(surplus)} parameters too many, e.g. {surplus[0]}")
-        # timm ignores missing parameters where the head is new, so a file of another model would pass unnoticed.
-        missing = [key for key in own if key not in weights and not key.startswith(optional)]
+            unexpected = [key for key in weights if key not in expected and not key.startswith(optional)]
+            if unexpected:
+                raise ValueError(f"{len(unexpected)} unexpected parameters, e.g. {unexpected[0]}")
+        # With a new head, timm ignores missing parameters, so that it would accept a file of another model.
+        missing = [key for key in expected if key not in weights and not key.startswith(optional)]
         if missing:
-            raise ValueError(f"{len(missing)} parameters are missing, e.g. {missing[0]}")
+            raise ValueError(f"{len(missing)} missing parameters, e.g. {missing[0]}")
         load_pretrained(model, source, num_classes=len(classes), in_chans=model.in_chans)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{path}: not weights of {name}: {first_line(error)}") from error
@@ -130,14 +130,14 @@ def _create_with(
 
 
 def _heads(name: str) -> tuple[str, ...]:
-    """Names of the final layers of a timm model; distilled models have two."""
+    """Names of a timm model's classifier layers; distilled models have two."""
     config = timm.get_pretrained_cfg(name)
     heads = config.classifier if config is not None else None
     return (heads,) if isinstance(heads, str) else tuple(heads or ())
 
 
 def _num_classes(name: str, weights: dict[str, Tensor]) -> int:
-    """Number of classes of weights; 0 if they have no classifier. The authors' files call theirs 'head'."""
+    """Number of classes of the weights; 0 if they have no classifier. In the authors' files it is called 'head'."""
     for head in (*_heads(name), "head"):
         if f"{head}.weight" in weights:
             return len(weights[f"{head}.weight"])

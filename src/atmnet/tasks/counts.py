@@ -1,17 +1,17 @@
-"""Losses that are means over things of which processes have different numbers."""
+"""Losses that are means over items, of which processes have different numbers."""
 
 import torch.distributed as dist
 from torch import Tensor
 
 
-def shares_of(counts: Tensor) -> Tensor:
-    """What to multiply means by, so that their averages over processes are the means over all things together.
+def loss_scales(counts: Tensor) -> Tensor:
+    """Factors for the means of this process, so that the average over processes is the mean over all items.
 
-    With n_r of N things in process r of R, n_r R / N: averaged over processes, the sums of all are divided by N. A mean
-    over nothing is taken for a sum divided by 1.
+    If process r of R has n_r of N items, its factor is n_r R / N: the average over processes is then the sum over all
+    items, divided by N. A mean over no items counts as a sum divided by 1.
 
     Args:
-        counts: Numbers of things that this process's means are over.
+        counts: Number of items in this process, for each mean.
     """
     counts = counts.detach().float()
     if not dist.is_initialized():

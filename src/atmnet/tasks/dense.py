@@ -1,4 +1,4 @@
-"""Detectors and segmenters with class names and sizes of images, built anew or loaded from a checkpoint."""
+"""Detectors and segmenters with their class names and image sizes, newly built or loaded from a checkpoint."""
 
 import json
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ class DenseNetwork:
     """A detector or segmenter.
 
     Attributes:
-        model: See :mod:`atmnet.tasks.detector` and :mod:`atmnet.tasks.segmenter` for what goes in and comes out.
+        model: See :mod:`atmnet.tasks.detector` and :mod:`atmnet.tasks.segmenter` for its inputs and outputs.
         classes: Class names, without background.
         config: timm's data configuration of the backbone (mean, std, ...).
         options: Backbone, neck and head.
-        dense: Sizes of images.
-        category_ids: Numbers of the classes in COCO's files; 1 to K if the data set has no numbers.
+        dense: Image sizes.
+        category_ids: Category ids of the classes in COCO files; 1 to K if the data set has none.
         exported: Whether the model runs an exported file.
     """
 
@@ -46,7 +46,7 @@ class DenseNetwork:
 
     @property
     def kind(self) -> Kind:
-        """'detection' or 'segmentation', as the head says."""
+        """'detection' or 'segmentation', depending on the head."""
         return find_head(self.options.head).kind
 
     @property
@@ -55,7 +55,7 @@ class DenseNetwork:
         return f"{self.options.name} {self.options.head}"
 
     def write_config(self, path: Path) -> None:
-        """Write kind, network, class names and sizes as JSON."""
+        """Write kind, network, class names and image sizes as JSON."""
         record = {
             "kind": self.kind,
             "head": self.options.head,
@@ -70,10 +70,10 @@ class DenseNetwork:
 def build_dense(
     options: ModelOptions, dense: DenseOptions, classes: list[str], category_ids: Sequence[int] | None = None
 ) -> DenseNetwork:
-    """A detector or segmenter for ``classes``, its backbone initialised or from ``options.weights``.
+    """Build a detector or segmenter for ``classes``; the backbone has initial weights or those of ``options.weights``.
 
     Raises:
-        UserError: For an unknown backbone or argument, or a checkpoint that is missing, unreadable or of another model.
+        UserError: If backbone or argument is unknown, or the checkpoint is missing, unreadable or of another model.
     """
     network = _assemble(options, dense, classes, category_ids)
     if options.weights:
@@ -83,10 +83,10 @@ def build_dense(
 
 
 def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
-    """The network of a checkpoint folder, whose config.json holds ``record``.
+    """Load the network of a checkpoint folder, whose config.json contains ``record``.
 
     Raises:
-        UserError: Where the folder's parts do not fit each other.
+        UserError: If the configuration is not that of a detector or segmenter, or the weights do not fit it.
     """
     try:
         options = ModelOptions(**translate(record["model"], "model."))
@@ -101,7 +101,7 @@ def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
         network.model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f"{folder / 'model.safetensors'}: not weights of its config.json: {first_line(error)}"
+            f"{folder / 'model.safetensors'}: does not fit the network in config.json: {first_line(error)}"
         ) from error
     network.model.eval()
     return network
@@ -116,5 +116,5 @@ def _assemble(
     else:
         model = build_segmenter(options, len(classes))
     backbone: Any = model.backbone
-    numbers = list(category_ids or range(1, len(classes) + 1))
-    return DenseNetwork(model, classes, backbone.config, options, dense, numbers)
+    ids = list(category_ids or range(1, len(classes) + 1))
+    return DenseNetwork(model, classes, backbone.config, options, dense, ids)

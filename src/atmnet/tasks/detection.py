@@ -1,21 +1,20 @@
-"""The task of object detection and instance segmentation, as the engine sees it.
+"""The task of object detection and instance segmentation, as the engine uses it.
 
-Shapes: N objects of an image of H x W pixels. Labels count classes from 0 here and in data, without background;
+Shapes: N objects of an image of H x W pixels. Here and in the data, labels count classes from 0, without background;
 torchvision's two-stage detectors count from 1.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data import Collate, Split, list_samples
+from atmnet.data import Collate, Split, Transform, list_samples
 from atmnet.data.dense_transforms import detection_eval_transform, detection_train_transform
 from atmnet.data.sources import open_split
 from atmnet.data.targets import DetectionTarget, no_objects
-from atmnet.tasks.counts import shares_of
+from atmnet.tasks.counts import loss_scales
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.detection_meter import DetectionMeter
 from atmnet.tasks.detector import counters_of
@@ -38,22 +37,22 @@ class DetectionTask:
         """A split of a data set whose classes are the network's."""
         return open_split(data, split, "detection", self.network.classes, self._masks)
 
-    def train_transform(self) -> Any:
+    def train_transform(self) -> Transform:
         """Random size, flip and colours."""
         return detection_train_transform(self.network.dense)
 
-    def eval_transform(self) -> Any:
-        """The picture as it is: the model resizes."""
+    def eval_transform(self) -> Transform:
+        """The picture unchanged, since the model resizes it."""
         return detection_eval_transform()
 
     @property
     def train_collate(self) -> Collate:
-        """Lists: images differ in size."""
+        """Lists, since images differ in size."""
         return list_samples
 
     @property
     def eval_collate(self) -> Collate:
-        """Lists: images differ in size."""
+        """Lists, since images differ in size."""
         return list_samples
 
     def mix(self, images: list[Tensor], targets: list[DetectionTarget]) -> tuple[list[Tensor], list[DetectionTarget]]:
@@ -67,19 +66,21 @@ class DetectionTask:
         targets: list[DetectionTarget],
         seeds: Sequence[int],
     ) -> Tensor:
-        """The sum of the detector's losses. Crowds are no examples to learn from."""
+        """The sum of the detector's losses. Crowd regions are not used as targets."""
         counters = counters_of(self.network.model)
         for counter in counters:
             counter.start(seeds)
         losses = model(images, [self._to_torchvision(target) for target in targets])
         counts = {name: count for counter in counters for name, count in counter.counts().items()}
         if counts:
-            for name, share in zip(counts, shares_of(torch.stack(list(counts.values()))), strict=True):
-                losses[name] = losses[name] * share
+            for name, scale in zip(counts, loss_scales(torch.stack(list(counts.values()))), strict=True):
+                losses[name] = losses[name] * scale
         return torch.stack(list(losses.values())).sum()
 
-    def outputs(self, model: nn.Module, images: list[Tensor], targets: Any) -> list[dict[str, Tensor]]:
-        """For each image boxes (N, 4), labels (N,), scores (N,), and masks (N, 1, H, W) in 0..1 if it has any."""
+    def outputs(
+        self, model: nn.Module, images: list[Tensor], targets: list[DetectionTarget]
+    ) -> list[dict[str, Tensor]]:
+        """For each image boxes (N, 4), labels (N,), scores (N,), and masks (N, 1, H, W) in 0..1 if there are masks."""
         return [{**objects, "labels": objects["labels"] - self._first_label} for objects in model(images)]
 
     def meter(self, device: torch.device) -> DetectionMeter:

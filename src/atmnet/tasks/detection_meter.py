@@ -1,4 +1,4 @@
-"""COCO's average precision and recall, of boxes and masks, over batches and processes.
+"""COCO's average precision and recall for boxes and masks, over batches and processes.
 
 Shapes: N objects of an image of H x W pixels, K classes.
 """
@@ -25,7 +25,7 @@ _NAMES = {
     "mar_10": "ar10",
     "mar_100": "ar",
 }
-"""torchmetrics' names and ours."""
+"""torchmetrics' names -> the names in metrics.jsonl."""
 
 _STATES = tuple(
     f"{side}_{part}"
@@ -35,7 +35,7 @@ _STATES = tuple(
     }.items()
     for part in parts
 )
-"""What torchmetrics keeps: lists with an entry for each image, masks as run lengths; without masks, no entries."""
+"""torchmetrics' states: lists with one entry per image, masks run-length encoded; without masks, theirs are empty."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ class DetectionResult:
 
     Attributes:
         metrics: ``box_ap`` over IoU 0.50 to 0.95, ``box_ap50``, ``box_ap75``, ``box_ap_s`` (area below 32 x 32
-            pixels), ``box_ap_m``, ``box_ap_l`` (above 96 x 96), the recall ``box_ar`` of up to 100 objects an image,
-            ``box_ar10`` and ``box_ar1``; the same of ``mask_`` where there are masks; ``images``. What cannot be
-            measured, as the precision of small objects where there are none, is left out.
-        class_ap: "box" (and "mask"): AP of each of the K classes, NaN for those that do not occur.
+            pixels), ``box_ap_m``, ``box_ap_l`` (above 96 x 96), the recall ``box_ar`` with up to 100 objects per
+            image, ``box_ar10`` and ``box_ar1``; the same with ``mask_`` if the head has masks; ``images``. A metric
+            that cannot be measured, such as the precision of small objects if there are none, is left out.
+        class_ap: By "box" and, if the head has masks, "mask": AP of each of the K classes, NaN for classes that do not
+            occur.
     """
 
     metrics: dict[str, float]
@@ -55,33 +56,33 @@ class DetectionResult:
 
     @property
     def score(self) -> float:
-        """AP of masks where there are such, else of boxes; 0 where there was nothing to find."""
+        """AP of masks if the head has masks, else of boxes; 0 if no image contains an object."""
         return self.metrics.get("mask_ap" if "mask" in self.class_ap else "box_ap", 0.0)
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """The main metrics in one line."""
         parts = [
             f"{kind} AP {m[f'{kind}_ap']:.2f} % (AP50 {m[f'{kind}_ap50']:.2f} %, AP75 {m[f'{kind}_ap75']:.2f} %)"
             for m, kind in ((self.metrics, kind) for kind in self.class_ap)
             if f"{kind}_ap" in m
         ]
-        return f"{', '.join(parts) or 'nothing to find'} on {self.metrics['images']} images"
+        return f"{', '.join(parts) or 'no labelled object'} on {self.metrics['images']} images"
 
 
 class DetectionMeter:
-    """Gathers what was found and what is true, from which COCO's metrics follow.
+    """Collects predicted and labelled objects, from which COCO's metrics follow.
 
-    Crowd regions are neither to be found nor held against what is found in them; objects are small, medium or large
-    by their annotated area; of an image's objects of a class, the 100 of the best scores count.
+    Crowd regions need not be detected, and detections inside them do not count as errors. Objects are small, medium or
+    large by their annotated area. For each image and class, the 100 detections with the highest scores count.
 
     Args:
         classes: Names of the K classes.
-        device: Of the network. What is gathered stays in main memory: boxes, and masks as run lengths.
-        masks: Whether there are masks to compare.
+        device: Device of the network. Boxes and run-length encoded masks are collected in main memory.
+        masks: Whether to compare masks, too.
 
     Raises:
-        UserError: Where torchmetrics or faster-coco-eval are not installed.
+        UserError: If torchmetrics or faster-coco-eval is not installed.
     """
 
     def __init__(self, classes: list[str], device: torch.device, masks: bool = False) -> None:
@@ -94,53 +95,55 @@ class DetectionMeter:
         self.masks = masks
         self._metric = MeanAveragePrecision(
             iou_type=("bbox", "segm") if masks else "bbox",
-            # COCO's own thresholds: torchmetrics' defaults are rounded to float32, which decides ties otherwise.
+            # COCO's own thresholds: torchmetrics rounds its defaults to float32, which changes ties.
             iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
             rec_thresholds=np.linspace(0, 1, 101).tolist(),
             extended_summary=True,
             backend="faster_coco_eval",
-            sync_on_compute=False,  # it takes for granted that all processes have as many images
+            sync_on_compute=False,  # it assumes that all processes have equally many images
         )
         self._metric.warn_on_many_detections = False
         self._metric.update([], [])  # a process may have no image at all
-        self._numbers: list[int] = []
+        self._indices: list[int] = []
 
     def update(
         self, outputs: list[dict[str, Tensor]], targets: list[DetectionTarget], first: int, stride: int = 1
     ) -> None:
-        """Add a batch; image i is number ``first + i * stride`` of the data set.
+        """Add a batch; image i has the index ``first + i * stride`` in the data set.
 
         Args:
             outputs: For each image boxes (N, 4) as x0 y0 x1 y1, labels (N,) from 0, scores (N,), and masks
-                (N, 1, H, W), booleans or probabilities, of which more than a half counts.
-            targets: What is true of each image.
+                (N, 1, H, W), which are boolean or probabilities, then thresholded at 0.5.
+            targets: Labelled objects of each image.
         """
-        self._metric.update([self._found(output) for output in outputs], [self._true(target) for target in targets])
-        self._numbers += [first + i * stride for i in range(len(targets))]
+        self._metric.update(
+            [self._prediction(output) for output in outputs], [self._label(target) for target in targets]
+        )
+        self._indices += [first + i * stride for i in range(len(targets))]
 
-    def _found(self, output: dict[str, Tensor]) -> dict[str, Tensor]:
-        found = {
+    def _prediction(self, output: dict[str, Tensor]) -> dict[str, Tensor]:
+        prediction = {
             "boxes": output["boxes"].float().cpu(),
             "labels": output["labels"].cpu(),
             "scores": output["scores"].float().cpu(),
         }
         if self.masks:
-            found["masks"] = (output["masks"].squeeze(1) > 0.5).to(torch.uint8).cpu()
-        return found
+            prediction["masks"] = (output["masks"].squeeze(1) > 0.5).to(torch.uint8).cpu()
+        return prediction
 
-    def _true(self, target: DetectionTarget) -> dict[str, Tensor]:
-        true = {
+    def _label(self, target: DetectionTarget) -> dict[str, Tensor]:
+        label = {
             "boxes": target.boxes.cpu(),
             "labels": target.labels.cpu(),
             "iscrowd": target.crowd.int().cpu(),
             "area": target.area.cpu(),
         }
         if self.masks:
-            true["masks"] = target.masks.to(torch.uint8).cpu()
-        return true
+            label["masks"] = target.masks.to(torch.uint8).cpu()
+        return label
 
     def result(self) -> DetectionResult:
-        """The metrics, over all processes where there are several; to be asked for once, by all of them."""
+        """The metrics over all processes. Every process must call this, and only once."""
         self._gather()
         values = self._metric.compute()
         occurring = values["classes"].flatten().tolist()
@@ -152,24 +155,24 @@ class DetectionMeter:
                 if value >= 0:
                     metrics[f"{kind}_{ours}"] = 100 * value
             class_ap[kind] = [torch.nan] * len(self.classes)
-            if self._numbers:
+            if self._indices:
                 precision = values[f"{prefix}precision"][:, :, :, 0, -1]  # IoU, recall, class; any area, 100 objects
-                for label, of_class in zip(occurring, precision.unbind(2), strict=True):
-                    if of_class.max() >= 0:
-                        class_ap[kind][label] = 100 * of_class[of_class >= 0].mean().item()
-        metrics["images"] = len(self._numbers)
+                for label, class_precision in zip(occurring, precision.unbind(2), strict=True):
+                    if class_precision.max() >= 0:
+                        class_ap[kind][label] = 100 * class_precision[class_precision >= 0].mean().item()
+        metrics["images"] = len(self._indices)
         return DetectionResult(metrics, class_ap)
 
     def _gather(self) -> None:
-        """Have all processes' images, in the order of the data set: among equal scores it matters."""
-        own = (self._numbers, {name: getattr(self._metric, name) for name in _STATES})
-        shares: list[Any] = [own]
+        """Collect the images of all processes in the order of the data set, which decides between equal scores."""
+        own = (self._indices, {name: getattr(self._metric, name) for name in _STATES})
+        parts: list[Any] = [own]
         if dist.is_initialized():
-            shares = [None] * dist.get_world_size()
-            dist.all_gather_object(shares, own)
-        numbers = [number for share, _ in shares for number in share]
-        order = sorted(range(len(numbers)), key=numbers.__getitem__)
+            parts = [None] * dist.get_world_size()
+            dist.all_gather_object(parts, own)
+        indices = [index for of_process, _ in parts for index in of_process]
+        order = sorted(range(len(indices)), key=indices.__getitem__)
         for name in _STATES:
-            entries = [entry for _, states in shares for entry in states[name]]
+            entries = [entry for _, states in parts for entry in states[name]]
             setattr(self._metric, name, [entries[i] for i in order] if entries else [])
-        self._numbers = [numbers[i] for i in order]
+        self._indices = [indices[i] for i in order]

@@ -1,15 +1,15 @@
 """torchvision's detectors, and Cascade Mask R-CNN, on any pyramid.
 
-In: in training a list of images (3, H, W) in 0..1 and of targets (boxes, labels, masks), as torchvision takes them, at
-the size to be trained at; in evaluation images alone, of any size. Out: in training a dict of losses; in evaluation,
-for each image, boxes, labels, scores, and masks (N, 1, H, W) if the detector predicts masks.
+Inputs: in training, a list of images (3, H, W) in 0..1, already resized, and a list of targets (boxes, labels, masks)
+in torchvision's format; in evaluation, only images, of any size. Outputs: in training, a dict of losses; in evaluation,
+for each image boxes, labels, scores, and masks (N, 1, H, W) if the detector predicts masks.
 
 Losses by head:
-    retinanet, retinanet_v2: ``classification``, ``bbox_regression``; means over images
-    fcos: ``classification``, ``bbox_regression``, ``bbox_ctrness``; over all foreground positions
-    faster_rcnn, mask_rcnn: ``loss_objectness``, ``loss_rpn_box_reg``; over anchors drawn. ``loss_classifier``,
-        ``loss_box_reg``; over proposals drawn. ``loss_mask``; over the objects among these
-    cascade_mask_rcnn: the same, with ``_1``, ``_2``, ``_3`` for the stages at the end of the last three
+    retinanet, retinanet_v2: ``classification`` and ``bbox_regression`` are means over images
+    fcos: ``classification``, ``bbox_regression`` and ``bbox_ctrness`` are means over all foreground positions
+    faster_rcnn, mask_rcnn: ``loss_objectness`` and ``loss_rpn_box_reg`` are means over the sampled anchors,
+        ``loss_classifier`` and ``loss_box_reg`` over the sampled proposals, ``loss_mask`` over the positive ones
+    cascade_mask_rcnn: the same; the last three names end in ``_1``, ``_2`` or ``_3`` for the stage
 """
 
 import inspect
@@ -31,15 +31,15 @@ from atmnet_cli.options import DenseOptions, ModelOptions
 
 
 def build_detector(options: ModelOptions, dense: DenseOptions, num_classes: int) -> nn.Module:
-    """A detector with initialised weights.
+    """Build a detector with initial weights.
 
     Args:
         options: Backbone, neck, and head with its arguments; see :func:`assemble_detector`.
-        dense: Sizes of images.
+        dense: Image sizes.
         num_classes: Classes, without background.
 
     Raises:
-        UserError: For a backbone without feature maps, or arguments that backbone, neck or head do not take.
+        UserError: If the backbone has no feature maps, or backbone, neck or head do not take an argument.
     """
     head = find_head(options.head, "detection")
     body = pyramid(options, extra=head.extra_levels, first_stride=head.first_stride)
@@ -68,18 +68,18 @@ def assemble_detector(
     std: Sequence[float] = (0.229, 0.224, 0.225),
     head_kwargs: dict[str, Any] | None = None,
 ) -> nn.Module:
-    """A detector on a given pyramid, as torchvision assembles its own.
+    """Build a detector on a pyramid, as torchvision assembles its own.
 
     Args:
-        body: Images (B, 3, H, W) -> OrderedDict of maps, those of the backbone named '0', '1', ..., with the number of
-            their channels in ``out_channels``. One-stage heads expect two more maps after the backbone's, other heads
-            one more, each of twice the stride of the one before.
+        body: Images (B, 3, H, W) -> OrderedDict of maps, those of the backbone named '0', '1', .... Its
+            attribute ``out_channels`` is their number of channels. One-stage heads expect two more maps after the
+            backbone's, other heads one more, each of twice the stride of the one before.
         head: Name of a detection head in :data:`atmnet.tasks.heads.HEADS`.
         num_classes: Classes, without background.
         strides: Strides of the backbone's maps.
         img_size: Shorter side that images are resized to in evaluation; in training they keep their size.
         max_img_size: Upper limit of the longer side.
-        mean, std: Of the images that the backbone expects.
+        mean, std: Mean and standard deviation of each channel, as the backbone expects.
         head_kwargs: Numeric arguments of torchvision's detector, and
 
             - ``anchor_sizes``: base size of the anchors of each level in pixels. Default: torchvision's, a multiple of
@@ -88,7 +88,7 @@ def assemble_detector(
             - ``mask_channels`` (heads with masks): channels of the mask head, default 256.
 
     Raises:
-        UserError: For an unknown head or argument, or a value that does not fit.
+        UserError: If head or argument is unknown, or a value does not fit.
     """
     facts = find_head(head, "detection")
     assert facts.build is not None
@@ -104,7 +104,7 @@ def assemble_detector(
     if facts.stages == 2:
         kwargs["strides"] = strides
     try:
-        model = facts.build(
+        model: nn.Module = facts.build(
             body, num_classes, sizes, min_size=img_size, max_size=max_img_size, image_mean=list(mean),
             image_std=list(std), _skip_resize=True, **kwargs,
         )  # fmt: skip
@@ -117,23 +117,23 @@ def assemble_detector(
 
 
 def counters_of(model: nn.Module) -> list[SampleCounter]:
-    """The parts of a detector that draw by the images' seeds, or count what its losses are means over."""
+    """The modules of a detector that sample by the images' seeds, or count the items that its losses are means over."""
     parts = [part for module in model.modules() for part in (module, getattr(module, "fg_bg_sampler", None))]
     return [part for part in parts if isinstance(part, PositionSampler | FCOSHead)]
 
 
 def _convert_to_float32(module: nn.Module, args: Any, output: Any) -> Any:
-    """Boxes are decoded in the dtype of predictions; half precision would round an edge at 800 pixels by up to 2."""
+    """Boxes are decoded in the predictions' dtype; half precision would round an edge at 800 pixels by up to 2."""
     return tree_map_only(Tensor, lambda x: x.float() if x.dtype in (torch.bfloat16, torch.float16) else x, output)
 
 
 def _check_arguments(name: str, head: Head, kwargs: dict[str, Any]) -> None:
-    """Refuse unknown arguments: torchvision's detectors would swallow them."""
+    """Refuse unknown arguments, which torchvision's detectors would accept and ignore."""
     assert head.signature is not None
     parameters = inspect.signature(head.signature).parameters.values()
     known = {"anchor_sizes", "size_divisible", *head.arguments}
     known |= {p.name for p in parameters if isinstance(p.default, int | float)}
-    known -= {"min_size", "max_size"}  # set by the sizes of images
+    known -= {"min_size", "max_size"}  # set by the options of image sizes
     if unknown := kwargs.keys() - known:
         raise UserError(
             f"model.head_kwargs: {name} has no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(known))}"

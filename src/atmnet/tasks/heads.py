@@ -1,7 +1,7 @@
-"""The heads: what each of them is, in one table. Adding a head is a builder in a file of its own and a line here.
+"""The table of heads. To add a head, write its builder in a file of its own and add a line here.
 
 The names of the heads are also the values of the option ``model.head`` (``atmnet_cli.options.Head``, which cannot
-import this module, since help must be instant); a test holds the two together.
+import this module, since help must be instant); a test compares the two.
 """
 
 from collections.abc import Callable
@@ -21,19 +21,19 @@ from atmnet_cli.errors import UserError
 
 @dataclass(frozen=True)
 class Head:
-    """The facts of a head.
+    """Properties of a head.
 
     Attributes:
         kind: What a network with this head does.
         build: Builds the head on a pyramid: see :mod:`atmnet.tasks.one_stage`, :mod:`atmnet.tasks.two_stage` and
-            :mod:`atmnet.tasks.segmentation_heads`. None for the classifier, which is a timm model as it is.
-        neck: Whether the head stands on a feature pyramid network, rather than on the backbone's own maps.
-        stages: Detectors: 1, or 2 for those that first propose boxes.
+            :mod:`atmnet.tasks.segmentation_heads`. None for the classifier, which is an unchanged timm model.
+        neck: Whether the head takes the maps of a feature pyramid network, rather than the backbone's own.
+        stages: Detectors: 1, or 2 if the detector first proposes boxes.
         masks: Detectors: whether the head predicts a mask for each object.
         first_label: Detectors: the label of the first class inside torchvision's model. Two-stage detectors take 0 for
             the background.
         first_stride: Stride of the finest map that the head takes.
-        extra_levels: Levels beyond the backbone's.
+        extra_levels: Levels that the neck adds to the backbone's.
         anchor_scale: Detectors: the default base size of anchors, as a multiple of the stride.
         signature: Detectors: the callable whose numeric arguments are allowed in ``model.head_kwargs``.
         arguments: Detectors: further arguments allowed there.
@@ -87,7 +87,7 @@ def find_head(name: str, kind: Kind | None = None) -> Head:
         kind: What the head must be for; None takes any.
 
     Raises:
-        UserError: For a name that is no head, or a head of another kind.
+        UserError: If there is no head of this name, or it is of another kind.
     """
     names = [key for key, head in HEADS.items() if kind in (None, head.kind)]
     if name not in names:

@@ -1,4 +1,4 @@
-"""Loss and mixing of classification.
+"""Mixup, CutMix and the loss of classification.
 
 Shapes: B images, K classes, C channels, h x w pixels.
 """
@@ -14,9 +14,10 @@ from atmnet_cli.options import AugmentOptions
 class Mixer:
     """Mixup and CutMix of neighbours in the batch, by timm.
 
-    timm mixes the first image with the last, the second with the last but one. Laid out so that these are neighbours,
-    the result does not depend on how a step's batch is cut over processes, as long as shares are even: the random
-    numbers, drawn from NumPy's global generator, serve a whole batch.
+    timm mixes the first image with the last, the second with the last but one, and so on. Here the batch is reordered
+    first, so that timm mixes neighbours. The result then does not depend on how a step's batch is divided among
+    processes, as long as each process gets an even number of images: timm draws its random numbers, from NumPy's global
+    generator, once for a whole batch.
     """
 
     def __init__(self, augment: AugmentOptions, num_classes: int) -> None:
@@ -43,9 +44,10 @@ class Mixer:
         if self._mixup is None:
             soft = F.one_hot(targets, self.num_classes).float()
             return images, soft * (1 - self._smoothing) + self._smoothing / self.num_classes
-        layout = torch.arange(len(images), device=images.device)
-        layout = torch.cat([layout[0::2], layout[1::2].flip(0)])
-        return self._mixup(images[layout], targets[layout])
+        order = torch.arange(len(images), device=images.device)
+        order = torch.cat([order[0::2], order[1::2].flip(0)])
+        mixed: tuple[Tensor, Tensor] = self._mixup(images[order], targets[order])
+        return mixed
 
 
 def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:

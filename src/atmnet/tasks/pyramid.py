@@ -1,4 +1,4 @@
-"""A timm backbone with a neck: what detectors and segmenters stand on.
+"""The feature pyramid of detectors and segmenters: a timm backbone with a neck.
 
 Shapes: B images of H x W pixels, C channels of the neck, strides s of the levels.
 """
@@ -20,19 +20,19 @@ from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import ModelOptions
 
 Neck = Literal["fpn", "atmfpn", "atmfpn_aligned"]
-#: Levels beyond the backbone's: one by subsampling, or two by convolutions from the neck's or the backbone's last map.
+#: Levels that the neck adds: one by subsampling, or two by convolutions from the neck's or the backbone's last map.
 ExtraLevels = Literal["pool", "p6p7", "p6p7_from_c5"]
 
 
 class Pyramid(nn.Module):
-    """The feature maps of a timm model, one for each stride, brought to one number of channels by a neck.
+    """The feature maps of a timm model, one for each stride, with a neck that gives all the same number of channels.
 
     Args:
-        name: Any timm model that gives feature maps.
-        neck: Feature pyramid over the maps; None for the maps as they are.
+        name: Any timm model with feature maps.
+        neck: Feature pyramid network on the maps; None leaves the maps unchanged.
         channels: Channels C of the neck.
-        extra: Levels beyond the backbone's.
-        first_stride: Stride of the finest map to take.
+        extra: Levels that the neck adds to the backbone's.
+        first_stride: Stride of the finest map to use.
         drop_path: Stochastic depth rate of the last block.
         grad_checkpointing: Recompute blocks in the backward pass.
         in_chans: Channels of images.
@@ -40,21 +40,21 @@ class Pyramid(nn.Module):
 
     Attributes:
         name: The model's name.
-        body: The timm model, without classifier and with what else no map needs removed. An ATMNet has a LayerNorm for
-            each map.
+        body: The timm model without its classifier and all other layers that no map needs. An ATMNet has a LayerNorm
+            for each map.
         neck: The neck, or None.
         config: timm's data configuration (mean, std, ...).
         pruned: Names of the parameters that were removed from ``body``.
         strides: Stride of each of the backbone's maps, finest first.
-        in_channels: Channels of each of these.
-        out_channels: Channels of every level; of the last map, where there is no neck.
+        in_channels: Channels of each of these maps.
+        out_channels: Channels of every level; without a neck, of the last map.
 
     Shape:
         Images (B, in_chans, H, W) -> OrderedDict of maps (B, C, H / s, W / s), finest first; those of the backbone
         are named '0', '1', ...
 
     Raises:
-        UserError: For a model without feature maps, or arguments that it does not take.
+        UserError: If the model has no feature maps, or does not take an argument.
     """
 
     def __init__(
@@ -74,24 +74,28 @@ class Pyramid(nn.Module):
         kwargs = {"in_chans": in_chans, **(kwargs or {})}
         if drop_path:
             kwargs["drop_path_rate"] = drop_path
-        ours = timm.model_entrypoint(name).__module__.startswith("atmnet.")
-        body = create_model(name, **kwargs, **({"stage_norms": True} if ours else {}))
+        is_atmnet = timm.model_entrypoint(name).__module__.startswith("atmnet.")
+        body = create_model(name, **kwargs, **({"stage_norms": True} if is_atmnet else {}))
         infos = getattr(body, "feature_info", None)
         if not infos or not hasattr(body, "forward_intermediates"):
-            raise UserError(f"model.name: {name} has no feature maps; take a model that timm gives features_only of")
-        deepest = {info["reduction"]: i for i, info in enumerate(infos)}  # of several maps of a stride the last
-        taken = sorted(i for stride, i in deepest.items() if stride >= first_stride)
-        if not taken:
+            raise UserError(
+                f"model.name: {name} has no feature maps; expected a model that supports timm's features_only"
+            )
+        deepest = {
+            info["reduction"]: i for i, info in enumerate(infos)
+        }  # the last of several maps with the same stride
+        indices = sorted(i for stride, i in deepest.items() if stride >= first_stride)
+        if not indices:
             raise UserError(f"model.name: {name} has no feature map of stride {first_stride} or more")
         self.name = name
         self.config = data_config(body)
-        self.strides = [int(infos[i]["reduction"]) for i in taken]
-        self.in_channels = [int(infos[i]["num_chs"]) for i in taken]
+        self.strides = [int(infos[i]["reduction"]) for i in indices]
+        self.in_channels = [int(infos[i]["num_chs"]) for i in indices]
 
-        whole = set(body.state_dict())
-        self._indices = body.prune_intermediate_layers(taken, prune_norm=not ours, prune_head=True)
-        self._norm = ours
-        self.pruned = frozenset(whole - set(body.state_dict()))
+        unpruned = set(body.state_dict())
+        self._indices = body.prune_intermediate_layers(indices, prune_norm=not is_atmnet, prune_head=True)
+        self._norm = is_atmnet
+        self.pruned = frozenset(unpruned - set(body.state_dict()))
         if grad_checkpointing:
             enable_grad_checkpointing(body, name)
         self.body = body
@@ -109,7 +113,7 @@ class Pyramid(nn.Module):
 def pyramid(
     options: ModelOptions, *, extra: ExtraLevels | None, first_stride: int = 4, with_neck: bool = True
 ) -> Pyramid:
-    """The backbone that ``options`` name, and its neck unless ``with_neck`` is false."""
+    """Build the backbone of ``options``, with its neck unless ``with_neck`` is false."""
     return Pyramid(
         options.name,
         neck=options.neck if with_neck else None,
@@ -123,39 +127,40 @@ def pyramid(
 
 
 def load_body(model: Any, weights: dict[str, Tensor], path: str) -> None:
-    """Start a detector's or segmenter's backbone from the weights of a classifier, or of another dense network.
+    """Load the weights of a classifier, or of another detector or segmenter, into the backbone of ``model``.
 
-    Classifier and final norm of the file are left out; the maps' norms that it lacks stay as they are. BatchNorm in the
-    backbone keeps its statistics from now on.
+    The classifier and final norm in ``weights`` are ignored. Norms of the maps that ``weights`` lack keep their values.
+    BatchNorm in the backbone is frozen.
 
     Args:
-        model: What :func:`atmnet.tasks.detector.build_detector` or :func:`atmnet.tasks.segmenter.build_segmenter` gave.
-        weights: By names of the timm model, of the authors' files, or of a dense network of ours.
-        path: Where they come from, for messages.
+        model: A detector of :func:`atmnet.tasks.detector.build_detector`, or a segmenter of
+            :func:`atmnet.tasks.segmenter.build_segmenter`.
+        weights: State dict with the names of the timm model, of the authors' files, or of a detector or segmenter.
+        path: File of the weights, for the error message.
 
     Raises:
         UserError: If they are not weights of this backbone.
     """
-    backbone, inner = model.backbone, "backbone.body."
+    backbone, prefix = model.backbone, "backbone.body."
     body = backbone.body
-    if any(key.startswith(inner) for key in weights):
-        weights = {key.removeprefix(inner): value for key, value in weights.items() if key.startswith(inner)}
+    if any(key.startswith(prefix) for key in weights):
+        weights = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
     try:
         if isinstance(body, ATMNet):
             weights = convert(weights, body)
-        own = body.state_dict()
-        surplus = [key for key in weights if key not in own and key not in backbone.pruned]
-        missing = [key for key in own if key not in weights and not _optional(key)]
-        for keys, what in ((surplus, "too many"), (missing, "missing")):
+        expected = body.state_dict()
+        unexpected = [key for key in weights if key not in expected and key not in backbone.pruned]
+        missing = [key for key in expected if key not in weights and not _is_optional(key)]
+        for keys, what in ((unexpected, "unexpected"), (missing, "missing")):
             if keys:
-                raise ValueError(f"{len(keys)} parameters {what}, e.g. {keys[0]}")
-        body.load_state_dict({key: value for key, value in weights.items() if key in own}, strict=False)
+                raise ValueError(f"{len(keys)} {what} parameters, e.g. {keys[0]}")
+        body.load_state_dict({key: value for key, value in weights.items() if key in expected}, strict=False)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{path}: not weights of {backbone.name}: {first_line(error)}") from error
     backbone.body = freeze_batch_norm_2d(body)
 
 
-def _optional(key: str) -> bool:
+def _is_optional(key: str) -> bool:
     return key.startswith("stage_norms.") or key.endswith(".num_batches_tracked")
 
 

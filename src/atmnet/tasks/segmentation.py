@@ -1,4 +1,4 @@
-"""The task of semantic segmentation, as the engine sees it.
+"""The task of semantic segmentation, as the engine uses it.
 
 Shapes: B images, K classes, H x W pixels.
 """
@@ -11,20 +11,20 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data import Collate, Split, list_samples, stack_samples
+from atmnet.data import Collate, Split, Transform, list_samples, stack_samples
 from atmnet.data.dense_transforms import segmentation_eval_transform, segmentation_train_transform
 from atmnet.data.sources import open_split
 from atmnet.data.targets import IGNORE
-from atmnet.tasks.counts import shares_of
+from atmnet.tasks.counts import loss_scales
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.segmentation_meter import SegmentationMeter
-from atmnet.tasks.windows import check, segment
+from atmnet.tasks.windows import check_windows, segment
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, WindowOptions
 
 
 class SegmentationTask:
-    """Cross-entropy at every pixel that is not to be ignored, of the main head and an auxiliary one, and mIoU."""
+    """Cross-entropy of the main and auxiliary heads over all pixels that are not ignored, measured by mIoU."""
 
     score_name = "mIoU"
     pairs = False
@@ -32,7 +32,7 @@ class SegmentationTask:
     def __init__(self, network: DenseNetwork, windows: WindowOptions) -> None:
         self.network = network
         self._scales = windows.scales or (1.0,)
-        check(windows.window, windows.stride, self._scales)
+        check_windows(windows.window, windows.stride, self._scales)
         self.windows = windows
         self.weights = _class_weights(network.dense.class_weights, network.classes)
 
@@ -40,24 +40,24 @@ class SegmentationTask:
         """A split of a data set whose classes are the network's."""
         return open_split(data, split, "segmentation", self.network.classes)
 
-    def train_transform(self) -> Any:
-        """Random size, crop, flip and colours; a crop of one size for all images."""
+    def train_transform(self) -> Transform:
+        """Random size, crop, flip and colours; all crops have the same size."""
         config = self.network.config
         return segmentation_train_transform(self.network.dense, config["mean"], config["std"])
 
-    def eval_transform(self) -> Any:
-        """The picture at the crop's size, the label map at its own."""
+    def eval_transform(self) -> Transform:
+        """The picture with its shorter side resized to the crop's, the label map in its own size."""
         config = self.network.config
         return segmentation_eval_transform(self.network.dense.crop_size, config["mean"], config["std"])
 
     @property
     def train_collate(self) -> Collate:
-        """Crops of one size (B, 3, H, W), and label maps (B, H, W)."""
+        """Crops (B, 3, H, W), and label maps (B, H, W)."""
         return stack_samples
 
     @property
     def eval_collate(self) -> Collate:
-        """Lists: images and label maps differ in size."""
+        """Lists, since images and label maps differ in size."""
         return list_samples
 
     def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,26 +65,26 @@ class SegmentationTask:
         return images, targets
 
     def loss(self, model: Callable[..., list[Tensor]], images: Tensor, targets: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Weighted mean cross-entropy over the pixels that are not to be ignored, of all processes together."""
+        """Weighted mean cross-entropy over the pixels that are not ignored, of all processes together."""
         targets = targets.long()
         main, *auxiliary = model(images)
         weights = self.weights.to(targets.device)
-        whole = weights[targets[targets != IGNORE]].sum()
-        total = _cross_entropy(main, targets, weights, whole)
+        total_weight = weights[targets[targets != IGNORE]].sum()
+        loss = _cross_entropy(main, targets, weights, total_weight)
         segmenter: Any = self.network.model
         for logits in auxiliary:
-            total = total + segmenter.aux_weight * _cross_entropy(logits, targets, weights, whole)
-        return total * shares_of(whole)
+            loss = loss + segmenter.aux_weight * _cross_entropy(logits, targets, weights, total_weight)
+        return loss * loss_scales(total_weight)
 
     def outputs(self, model: nn.Module, images: list[Tensor], targets: list[Tensor]) -> list[Tensor]:
-        """A label map (H, W) of the size of the target for each image."""
+        """For each image, a label map (H, W) of the size of its target."""
         return [
             self.probabilities(model, image, tuple(target.shape[-2:])).argmax(0)
             for image, target in zip(images, targets, strict=True)
         ]
 
     def probabilities(self, model: nn.Module, image: Tensor, size: tuple[int, ...]) -> Tensor:
-        """Image (3, H, W), as the transform gives it -> probabilities of the classes (K, h, w) for ``size`` (h, w)."""
+        """Image (3, H, W), as the transform returns it -> class probabilities (K, h, w) for ``size`` (h, w)."""
         windows = self.windows
         return segment(
             model, image, size=(size[0], size[1]), window=windows.window, stride=windows.stride,
@@ -92,7 +92,7 @@ class SegmentationTask:
         )  # fmt: skip
 
     def meter(self, device: torch.device) -> SegmentationMeter:
-        """mIoU, mean and overall accuracy."""
+        """mIoU, mean accuracy and pixel accuracy."""
         return SegmentationMeter(self.network.classes, device)
 
     def empty_target(self, image: Image.Image) -> Tensor:
@@ -100,21 +100,21 @@ class SegmentationTask:
         return torch.full((image.height, image.width), IGNORE, dtype=torch.uint8)
 
 
-def _class_weights(given: list[float] | None, classes: list[str]) -> Tensor:
-    """One for each class, (K,), of which the least that counts is 1: a mean does not depend on their scale."""
-    if given is None:
+def _class_weights(values: list[float] | None, classes: list[str]) -> Tensor:
+    """Class weights (K,), scaled so that the smallest positive one is 1; weighted means do not depend on the scale."""
+    if values is None:
         return torch.ones(len(classes))
-    weights = torch.tensor(given, dtype=torch.float32)
-    if len(given) != len(classes) or not (weights >= 0).all() or not 0 < weights.sum() < float("inf"):
+    weights = torch.tensor(values, dtype=torch.float32)
+    if len(values) != len(classes) or not (weights >= 0).all() or not 0 < weights.sum() < float("inf"):
         raise UserError(
-            f"dense.class_weights: got {given}, expected a number for each of the {len(classes)} classes, none "
-            "below 0 and one above it"
+            f"dense.class_weights: got {values}, expected a number for each of the {len(classes)} classes, all "
+            "finite and at least 0, and one or more above 0"
         )
     return weights / weights[weights > 0].min()
 
 
-def _cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, whole: Tensor) -> Tensor:
-    """Weighted mean over the pixels that are not ignored, which weigh ``whole`` together; 0 where that is nothing."""
+def _cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, total_weight: Tensor) -> Tensor:
+    """Weighted mean over the pixels that are not ignored, whose weights add up to ``total_weight``; 0 without any."""
     logits = F.interpolate(logits.float(), targets.shape[-2:], mode="bilinear", align_corners=False)
     losses = F.cross_entropy(logits, targets, weights, ignore_index=IGNORE, reduction="sum")
-    return losses / whole.clamp(min=1)
+    return losses / total_weight.clamp(min=1)

@@ -44,15 +44,15 @@ def upernet(
         num_classes: Classes K.
         channels: Hidden channels.
         pool_scales: Sides of the grids that the coarsest map is pooled to.
-        aux_channels: Channels of the FCN head, which takes the last map but one.
-        aux_weight: Weight of its loss; 0 for no such head.
+        aux_channels: Channels of the auxiliary FCN head, which takes the second to last map.
+        aux_weight: Weight of the auxiliary head's loss; 0 leaves this head out.
         dropout: Rate at which whole channels are dropped before a classifier.
         norm: 'batch' for BatchNorm, as published, which needs at least 2 images at once in each process; 'group' for
             GroupNorm of 32 groups, which takes any number and gives the same result however a batch is divided.
 
     Raises:
-        UserError: Without transformers, or for an unknown norm.
-        ValueError: For channels that GroupNorm cannot group.
+        UserError: If transformers is not installed, or the norm is unknown.
+        ValueError: If GroupNorm cannot divide the channels into groups.
     """
     try:
         from transformers import UperNetConfig

@@ -18,11 +18,11 @@ class SegmentationResult:
     """Metrics over a data set, in percent, from the counts of all its pixels together; IoU is intersection over union.
 
     Attributes:
-        metrics: ``miou``, the mean IoU of the classes that occur, in the truth or as a prediction; ``macc``, the mean
-            share of a class's pixels that is found; ``aacc``, the share of all pixels that is right; ``images``. Where
-            every pixel is to be ignored, only ``images``.
-        iou: Of each of the K classes, NaN for those that do not occur.
-        accuracy: Likewise, NaN for those that do not occur in the truth.
+        metrics: ``miou``, the mean IoU of the classes that occur in labels or predictions; ``macc``, the mean accuracy
+            of the classes that occur in labels; ``aacc``, the share of all pixels that is predicted correctly;
+            ``images``. If every pixel is ignored, only ``images``.
+        iou: IoU of each of the K classes, NaN for classes that do not occur.
+        accuracy: Share of each class's pixels that is predicted correctly, NaN for classes without labelled pixels.
         confusion: Pixels (K, K), true classes as rows.
     """
 
@@ -33,12 +33,12 @@ class SegmentationResult:
 
     @property
     def score(self) -> float:
-        """mIoU; 0 where every pixel is to be ignored."""
+        """mIoU; 0 if every pixel is ignored."""
         return self.metrics.get("miou", 0.0)
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """The main metrics in one line."""
         m = self.metrics
         if "miou" not in m:
             return f"no labelled pixel on {m['images']} images"
@@ -47,11 +47,11 @@ class SegmentationResult:
 
 
 class SegmentationMeter:
-    """Counts of pixels over batches, and over processes, from which the metrics follow exactly.
+    """Counts pixels over batches and processes, from which the metrics follow exactly.
 
     Args:
         classes: Names of the K classes.
-        device: Where the label maps are.
+        device: Device of the label maps.
     """
 
     def __init__(self, classes: list[str], device: torch.device) -> None:
@@ -60,14 +60,14 @@ class SegmentationMeter:
         self._images = torch.zeros((), dtype=torch.int64, device=device)
 
     def update(self, outputs: list[Tensor], targets: list[Tensor], first: int, stride: int = 1) -> None:
-        """Add a batch; image i is number ``first + i * stride`` of the data set.
+        """Add a batch; image i has the index ``first + i * stride`` in the data set.
 
         Args:
             outputs: Predicted label map (H, W) of each image.
-            targets: True label maps of the same sizes, in which 255 is to be ignored.
+            targets: True label maps of the same sizes; pixels of 255 are ignored.
 
         Raises:
-            UserError: For a true label that is no class.
+            UserError: If a true label is not a class.
         """
         k = len(self.classes)
         for output, target in zip(outputs, targets, strict=True):
@@ -77,27 +77,27 @@ class SegmentationMeter:
             if len(pixels) > k * k:
                 raise UserError(
                     f"data: image {first}: label {int(true.max())} in a label map, expected 0 to {k - 1} or {IGNORE} "
-                    "(ignored); `atmnet check-data` lists all"
+                    "(ignored); `atmnet check-data` lists all such images"
                 )
             self._confusion += pixels
             self._images += 1
             first += stride
 
     def result(self) -> SegmentationResult:
-        """The metrics, over all processes where there are several; to be asked for once, by all of them."""
+        """The metrics over all processes. Every process must call this, and only once."""
         if dist.is_initialized():
             dist.all_reduce(self._confusion)
             dist.all_reduce(self._images)
         confusion = self._confusion.view(len(self.classes), -1).cpu()
-        right, true, predicted = confusion.diagonal().double(), confusion.sum(1), confusion.sum(0)
-        iou = 100 * right / (true + predicted - right)  # 0 / 0 = NaN: a class that does not occur
-        accuracy = 100 * right / true
+        correct, true, predicted = confusion.diagonal().double(), confusion.sum(1), confusion.sum(0)
+        iou = 100 * correct / (true + predicted - correct)  # 0 / 0 = NaN: a class that does not occur
+        accuracy = 100 * correct / true
         metrics: dict[str, float] = {}
         if confusion.sum():
             metrics = {
                 "miou": iou.nanmean().item(),
                 "macc": accuracy.nanmean().item(),
-                "aacc": (100 * right.sum() / confusion.sum()).item(),
+                "aacc": (100 * correct.sum() / confusion.sum()).item(),
             }
         metrics["images"] = int(self._images)
         return SegmentationResult(metrics, iou.tolist(), accuracy.tolist(), confusion)

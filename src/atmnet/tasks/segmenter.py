@@ -13,10 +13,10 @@ from atmnet_cli.options import ModelOptions
 
 
 class Segmenter(nn.Module):
-    """A pyramid with a head that predicts the label map, and an optional auxiliary head used in training alone.
+    """A pyramid with a head that predicts the label map, and an optional auxiliary head, used only in training.
 
     Attributes:
-        backbone: Maps of the images.
+        backbone: Images -> feature maps.
         head: List of these maps -> logits.
         auxiliary: The auxiliary head, or None.
         aux_weight: Weight of the auxiliary head's loss.
@@ -39,8 +39,8 @@ class Segmenter(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor] | Tensor:
         if self.training and self._batch_norm and len(images) < 2:
             raise UserError(
-                "batch_size: BatchNorm of the head needs at least 2 images at once in each process; got 1: take more,"
-                ' or model.head_kwargs {"norm": "group"}'
+                "batch_size: got 1 image per process, but the head's BatchNorm needs at least 2 images at once; use "
+                'a larger batch_size, or model.head_kwargs {"norm": "group"}'
             )
         maps = list(self.backbone(images).values())
         logits = self.head(maps)
@@ -50,7 +50,7 @@ class Segmenter(nn.Module):
 
 
 def build_segmenter(options: ModelOptions, num_classes: int) -> Segmenter:
-    """A segmenter with initialised weights.
+    """Build a segmenter with initial weights.
 
     Args:
         options: Backbone, neck and head. The head's arguments ``head_kwargs`` are those of its builder in
@@ -59,7 +59,7 @@ def build_segmenter(options: ModelOptions, num_classes: int) -> Segmenter:
         num_classes: Classes K.
 
     Raises:
-        UserError: For a backbone without feature maps, an unknown head, or arguments that backbone or head do not take.
+        UserError: If the backbone has no feature maps, the head is unknown, or they do not take an argument.
     """
     head = find_head(options.head, "segmentation")
     assert head.build is not None

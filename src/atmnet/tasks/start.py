@@ -20,20 +20,20 @@ from atmnet_cli.options import AugmentOptions, TrainOptions, WindowOptions
 
 
 def open_training(options: TrainOptions) -> Split:
-    """The training split; its classes are those of the network to build.
+    """Open the training split, whose classes are those of the network to build.
 
     Raises:
-        UserError: If there is no such data, or it is of another kind.
+        UserError: If the data do not exist, or are for another kind of network.
     """
     head = find_head(options.model.head)
     return open_split(options.data, options.data.train, head.kind, masks=head.masks)
 
 
 def start_task(options: TrainOptions, source: Split) -> Task:
-    """A task with a new network, for the classes of the training split ``source``.
+    """Make a task with a new network, for the classes of the training split ``source``.
 
     Raises:
-        UserError: For options that do not fit each other.
+        UserError: If options do not fit each other.
     """
     network: Network
     if find_head(options.model.head).kind == "classification":
@@ -44,16 +44,16 @@ def start_task(options: TrainOptions, source: Split) -> Task:
 
 
 def load_task(model: str, weights: str = "", windows: WindowOptions | None = None, keep_mistakes: int = 0) -> Task:
-    """A task with a trained network.
+    """Make a task with a trained network.
 
     Args:
         model: A run or checkpoint folder, a file that ``atmnet export`` wrote, or the name of a model.
         weights: Weights file, if ``model`` is a name.
-        windows: Segmentation: how the network sees an image.
-        keep_mistakes: Classification: number of wrongly classified images that an evaluation keeps.
+        windows: Segmentation: sliding windows, scales and mirroring.
+        keep_mistakes: Classification: number of wrongly classified images to keep for the result of an evaluation.
 
     Raises:
-        UserError: If there is no such network, model and weights do not fit, or ``windows`` does not go with its kind.
+        UserError: If there is no such network, it does not fit ``weights``, or it does not take ``windows``.
     """
     if weights and Path(model).exists():
         raise UserError(f"weights: {model} contains its own weights; leave --weights out")
@@ -64,12 +64,12 @@ def load_task(model: str, weights: str = "", windows: WindowOptions | None = Non
 
 
 def load_network(model: str, weights: str = "") -> Network:
-    """The trained network of :func:`load_task`, by itself."""
+    """Load only the network of :func:`load_task`, with the same arguments."""
     if Path(model).suffix in ENDINGS:
         return load_exported(model)
     folder = find_checkpoint(Path(model))
     record = read_config(folder) if folder is not None else {}
-    if folder is not None and "head" in record:  # what a detector's or segmenter's configuration has
+    if folder is not None and "head" in record:  # only detectors and segmenters record a head
         return load_dense(folder, record)
     return load_classifier(model, weights)
 
@@ -81,7 +81,7 @@ def make_task(
     windows: WindowOptions | None = None,
     keep_mistakes: int = 0,
 ) -> Task:
-    """The task of a network: each kind takes the options that concern it; see :func:`load_task`."""
+    """Make the task of a network. Each kind uses only its own options; see :func:`load_task`."""
     if network.kind == "classification":
         return ClassificationTask(cast(Classifier, network), augment, keep_mistakes)
     dense = cast(DenseNetwork, network)
@@ -90,6 +90,6 @@ def make_task(
     windows = windows or WindowOptions()
     if network.exported and windows.window is None:
         file: Any = dense.model
-        # An exported segmenter of one size sees a larger picture window by window.
+        # An exported segmenter of a fixed size needs sliding windows for larger pictures.
         windows = replace(windows, window=file.file.shape[2])
     return SegmentationTask(dense, windows)

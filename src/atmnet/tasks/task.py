@@ -1,6 +1,6 @@
-"""What the engine asks of a task and of its network.
+"""The interface of tasks and networks that the engine uses.
 
-A *kind* is classification, detection or segmentation; a *head* stands on the backbone and belongs to one kind (see
+A *kind* is classification, detection or segmentation; a *head* is built on the backbone and belongs to one kind (see
 :mod:`atmnet.tasks.heads`); a *task* is a network together with its data, its loss and its metric.
 """
 
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data import Collate, Split
+from atmnet.data import Collate, Split, Transform
 from atmnet.models.create import DataConfig
 from atmnet_cli.options import DataOptions, Kind
 
@@ -40,11 +40,11 @@ class Network(Protocol):
 
     @property
     def name(self) -> str:
-        """Architecture, and head if it has one of ours."""
+        """Architecture, and the head of a detector or segmenter."""
 
     @property
     def category_ids(self) -> list[int]:
-        """Numbers of the classes in COCO's files; 1 to K if the data set has no numbers."""
+        """Category ids of the classes in COCO files; 1 to K if the data set has none."""
 
     def write_config(self, path: Path) -> None:
         """Write what :func:`atmnet.tasks.load_task` needs besides the weights, as JSON."""
@@ -70,17 +70,17 @@ class Meter(Protocol):
     """Accumulates the batches of an evaluation."""
 
     def update(self, outputs: Any, targets: Any, first: int, stride: int = 1) -> None:
-        """Add a batch; sample i of it is number ``first + i * stride`` of the data set."""
+        """Add a batch; its sample i has the index ``first + i * stride`` in the data set."""
 
     def result(self) -> Result:
-        """The result over all processes. All of them must call this, once."""
+        """The result over all processes. Every process must call this, and only once."""
 
 
 class Task(Protocol):
     """A network with the data that it takes, its loss and its metric.
 
     Attributes:
-        score_name: What :attr:`Result.score` is called.
+        score_name: Name of :attr:`Result.score`.
         pairs: Whether batches must be of even size.
     """
 
@@ -94,15 +94,15 @@ class Task(Protocol):
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
 
-    def train_transform(self) -> Callable[[Any, Any], tuple[Tensor, Any]]:
+    def train_transform(self) -> Transform:
         """(picture, target) -> the input and target of a training sample, changed at random."""
 
-    def eval_transform(self) -> Callable[[Any, Any], tuple[Tensor, Any]]:
+    def eval_transform(self) -> Transform:
         """(picture, target) -> the input and target of an evaluation sample."""
 
     @property
     def train_collate(self) -> Collate:
-        """Training samples -> a batch as :meth:`mix` and :meth:`loss` take it; a function that a process can pickle."""
+        """Training samples -> a batch as :meth:`mix` and :meth:`loss` take it; picklable."""
 
     @property
     def eval_collate(self) -> Collate:
@@ -117,7 +117,7 @@ class Task(Protocol):
         Args:
             model: The network's model, or a wrapper of it.
             images, targets: The batch, on the model's device.
-            seeds: A seed for each image, for what the loss draws at random.
+            seeds: A seed for each image, for random sampling in the loss.
         """
 
     def outputs(self, model: nn.Module, images: Any, targets: Any) -> Any:
@@ -127,4 +127,4 @@ class Task(Protocol):
         """A new meter."""
 
     def empty_target(self, image: Image.Image) -> Any:
-        """A target that knows nothing of the picture, to compute outputs without one."""
+        """A placeholder target, to compute outputs for a picture without labels."""

@@ -1,8 +1,8 @@
 """Build two-stage detectors on a pyramid: torchvision's Faster and Mask R-CNN, and Cascade Mask R-CNN.
 
 Every builder takes a pyramid, the number of classes without background, the base size of the anchors of each level in
-pixels, the strides of the backbone's maps, and further arguments of torchvision's class. All draw the positions that
-they train on through :class:`~atmnet.heads.PositionSampler`, so that a run resumes with the same ones.
+pixels, the strides of the backbone's maps, and further arguments of torchvision's class. All of them
+sample anchors and proposals by :class:`~atmnet.heads.PositionSampler`, so that a resumed run draws the same ones.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from atmnet.heads import CascadeRoIHeads, PositionSampler, RoIAlign
 from atmnet.tasks.one_stage import ASPECT_RATIOS
 
-#: Cells along each side of what is cut out for a box and for a mask.
+#: Side of RoIAlign's output for boxes and for masks, in cells.
 _BOX_CELLS, _MASK_CELLS = 7, 14
 
 
@@ -89,10 +89,10 @@ def cascade_mask_rcnn(
     image_std: Sequence[float] = (0.229, 0.224, 0.225),
     **kwargs: Any,
 ) -> nn.Module:
-    """Cascade Mask R-CNN (arXiv 1906.09756): torchvision's proposals, and three stages of heads of ours.
+    """Cascade Mask R-CNN (arXiv 1906.09756): torchvision's proposals and three stages of our own heads.
 
-    Arguments are named, and have the defaults, as torchvision's ``MaskRCNN`` has them. The IoU thresholds of boxes are
-    missing, since each stage has its own.
+    Arguments have the names and defaults of torchvision's ``MaskRCNN``. The IoU thresholds of boxes are missing, since
+    each stage has its own.
     """
     anchors = _anchors(anchor_sizes)
     rpn = RegionProposalNetwork(
@@ -122,7 +122,7 @@ def cascade_mask_rcnn(
     )
     transform = GeneralizedRCNNTransform(min_size, max_size, list(image_mean), list(image_std), **kwargs)
     model = GeneralizedRCNN(body, rpn, roi_heads, transform)
-    _draw_proposals_by_position(model)
+    _set_rpn_sampler(model)
     return model
 
 
@@ -139,7 +139,7 @@ def _box_parts(body: Any, num_classes: int, strides: Sequence[int], representati
 
 
 def _with_position_samplers(model: Any) -> nn.Module:
-    _draw_proposals_by_position(model)
+    _set_rpn_sampler(model)
     heads = model.roi_heads
     heads.fg_bg_sampler = PositionSampler(
         heads.fg_bg_sampler.batch_size_per_image,
@@ -151,7 +151,7 @@ def _with_position_samplers(model: Any) -> nn.Module:
     return model
 
 
-def _draw_proposals_by_position(model: Any) -> None:
+def _set_rpn_sampler(model: Any) -> None:
     sampler = model.rpn.fg_bg_sampler
     model.rpn.fg_bg_sampler = PositionSampler(
         sampler.batch_size_per_image,

@@ -12,10 +12,10 @@ from atmnet_cli.errors import UserError, first_line
 
 
 def find_checkpoint(path: Path) -> Path | None:
-    """The checkpoint folder that a run or checkpoint folder stands for: itself, its best, or its last.
+    """The checkpoint folder at ``path``: the folder itself, or the best or last checkpoint of a run.
 
     Returns:
-        The folder; None if ``path`` is no folder.
+        The folder; None if ``path`` is not a folder.
 
     Raises:
         UserError: If ``path`` is a folder without a checkpoint.
@@ -24,7 +24,9 @@ def find_checkpoint(path: Path) -> Path | None:
         if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
             return folder
     if path.is_dir():
-        raise UserError(f"{path}: holds no checkpoint (config.json with model.safetensors, or best/, last/)")
+        raise UserError(
+            f"{path}: contains no checkpoint; expected config.json and model.safetensors in it, in best/ or in last/"
+        )
     return None
 
 
@@ -35,7 +37,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         UserError: If its config.json does not describe a network.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not ("architecture" in config or "head" in config):
             raise ValueError("neither a timm model nor a detector or segmenter")
         return config
@@ -44,12 +46,12 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_class_names(folder: Path) -> list[str]:
-    """The class names in a checkpoint folder's configuration; empty if it gives none."""
+    """The class names in a checkpoint folder's configuration; empty if it has none."""
     return read_config(folder).get("label_names") or []
 
 
 def read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights of a file or folder, and the class names if the folder gives them.
+    """The weights in a file or folder, and the class names if the folder has them.
 
     Raises:
         UserError: If there is no such file or folder, or it cannot be read.

@@ -1,4 +1,4 @@
-"""What the other commands can be told."""
+"""Options of all commands except training."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -8,124 +8,127 @@ from atmnet_cli.options.data import DataOptions
 
 @dataclass
 class WindowOptions:
-    """Segmentation: how the network sees an image, whole or by windows, at several sizes and mirrored."""
+    """Segmentation: sliding windows, and averages over scales and mirrored images."""
 
     window: int | None = None
-    """Side of sliding windows, in pixels. Default: the whole image at once."""
+    """Side of the sliding windows, in pixels. Default: the whole image in one forward pass."""
     stride: int | None = None
-    """Distance of sliding windows. Default: two thirds of a window."""
+    """Distance between sliding windows, in pixels. Default: two thirds of a window."""
     scales: tuple[float, ...] | None = None
-    """Sizes of the image to average over, as multiples. Default: its own size."""
+    """Sizes of the image to average over, relative to its own, e.g. [0.75, 1, 1.25]. Default: [1]."""
     flip: bool | None = None
-    """Average over the mirrored image, too. Default: false."""
+    """Average also over the mirrored image. Default: false."""
 
 
 @dataclass
 class EvaluationData:
-    """The data to evaluate on. An option that is left out is as the run was trained with; with another source or, for a
-    run on embedded data, another root, it has the default of training."""
+    """The data to evaluate on; options default to those of the training run.
+
+    With another source, or with a root for a run on embedded data, they default to those of ``atmnet train``.
+    """
 
     source: str | None = None
-    """As in training: 'folder', 'tar', 'wds', 'digits', 'hfds/NAME', 'coco', 'ade20k' or 'scenes'."""
+    """Kind of data: 'folder', 'tar', 'wds', 'digits', 'hfds/NAME', 'coco', 'ade20k' or 'scenes'."""
     root: str | None = None
-    """Folder that holds the splits; cache folder for 'hfds/NAME'."""
+    """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     val: str | None = None
-    """The split to evaluate on."""
+    """Name of the split to evaluate on."""
     classes: str | None = None
     """Text file with one class name per line."""
     img_size: int | None = None
     """Classification: side of the square that images are resized to, in pixels."""
     workers: int | None = None
-    """Loader processes for each process, at most one a core; 0 reads in the process itself."""
+    """Loader processes of each process, at most one per core; 0 reads images in the process itself."""
     ignore_zero: bool | None = None
-    """'ade20k': label 0 is no class but ignored, and the others count from 1."""
+    """'ade20k': ignore pixels of label 0, and count classes from label 1."""
     kwargs: dict[str, Any] | None = None
-    """'scenes': its arguments."""
+    """'scenes': its arguments, e.g. {"img_size": 128}."""
 
 
 @dataclass
 class EvaluateOptions:
-    """Evaluate a model. Of a classifier also confusions, and a report with where it looks."""
+    """Evaluate a model, and write a report for a classifier."""
 
     model: str
-    """Run or checkpoint folder; or the name of a model, with weights."""
+    """Run or checkpoint folder, or the name of a model together with weights."""
     weights: str = ""
-    """Weights file, where model is the name of one."""
+    """File or folder of the weights, if model is the name of a model."""
     data: EvaluationData = field(default_factory=EvaluationData)
     batch_size: int = 256
-    """Images in a forward pass, per process."""
+    """Images per forward pass in each process."""
     device: str = "auto"
-    """'auto', 'cpu', 'cuda', ..."""
+    """Device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ..."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """'bf16' and 'fp16' compute by automatic mixed precision."""
+    """Precision to compute in; 'bf16' and 'fp16' use automatic mixed precision."""
     threads: int | None = None
-    """CPU threads. Default: PyTorch's choice."""
+    """Number of CPU threads. Default: PyTorch's choice."""
     report: str = ""
-    """Classification: HTML file to write: learning curve, confusions, worst mistakes, where the network looks."""
+    """Classification: HTML file to write: learning curve, confusions, worst mistakes, and where the network looks."""
     windows: WindowOptions = field(default_factory=WindowOptions)
 
 
 @dataclass
 class PredictOptions:
-    """Classify, detect or segment: a table or JSON lines, and pictures."""
+    """Classify, detect or segment images; print a table or JSON lines, and draw pictures."""
 
     model: str
-    """Run or checkpoint folder; a file that `atmnet export` wrote; or the name of a model, with weights."""
+    """Run or checkpoint folder, a file that `atmnet export` wrote, or the name of a model together with weights."""
     images: list[str]
-    """Images and folders of images."""
+    """Image files and folders of images."""
     weights: str = ""
-    """Weights file, where model is a name."""
+    """File or folder of the weights, if model is the name of a model."""
     top: int | None = None
-    """Classification: classes to print for each image. Default: 3."""
+    """Classification: number of classes to print for each image. Default: 3."""
     format: Literal["table", "jsonl"] = "table"
-    """How to print: for people or for programs."""
+    """Output format: 'table' for people, 'jsonl' (one JSON object per line) for programs."""
     sheet: str = ""
-    """Picture file to write: every image with its prediction."""
+    """Picture file to write that shows every image with its prediction."""
     output: str = ""
     """Detection and segmentation: folder to write pictures and results to (COCO JSON, PNG label maps)."""
     threshold: float | None = None
-    """Detection: lowest score to show; the COCO JSON has all objects. Default: 0.5."""
+    """Detection: minimum score of objects to show; the COCO JSON has all objects. Default: 0.5."""
     windows: WindowOptions = field(default_factory=WindowOptions)
     batch_size: int = 32
-    """Images in a forward pass."""
+    """Images per forward pass."""
     device: str = "auto"
-    """'auto', 'cpu', 'cuda', ..."""
+    """Device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ..."""
 
 
 @dataclass
 class ExportOptions:
-    """Write a trained network as a file for other runtimes, and hold that file to the model."""
+    """Export a trained network to a file for other runtimes, and compare this file with the model."""
 
     model: str
-    """Run or checkpoint folder; or the name of a model, with weights."""
+    """Run or checkpoint folder, or the name of a model together with weights."""
     to: Literal["onnx", "openvino", "torch", "aoti", "executorch", "coreml"] = "onnx"
     """Format: ONNX, OpenVINO IR, a torch.export program, machine code by AOTInductor, or an ExecuTorch program. Core ML
-    is refused: it cannot be checked here."""
+    is refused, since such a file cannot be checked here."""
     output: str = ""
-    """File to write. Default: the architecture's name with the format's ending, in the current folder."""
+    """File to write. Default: the architecture's name with the format's suffix, in the current folder."""
     weights: str = ""
-    """Weights file, where model is a name."""
+    """File or folder of the weights, if model is the name of a model."""
     dynamic: bool = True
-    """Leave batch, height and width open; ONNX and OpenVINO can."""
+    """Export with dynamic batch, height and width; only for ONNX and OpenVINO."""
     batch_size: int = 1
-    """Images in a call, where that is not open."""
+    """Images per call, if the batch is not dynamic."""
     img_size: int | None = None
-    """Side of the square images, in pixels. Default: the model's."""
+    """Side of the square images, in pixels. Default: that of the model."""
     pixels: Literal["normalised", "unit", "uint8"] = "normalised"
-    """What the file takes: floats already normalised by mean and std, floats in 0..1, or bytes."""
+    """Pixels that the file takes: floats normalised by mean and std, floats in 0..1, or bytes."""
     raw: bool = False
-    """Detection: what the heads say and anchors, for any batch, in place of objects; RetinaNet and FCOS."""
+    """Detection, RetinaNet and FCOS: return the heads' outputs and anchors, for any batch, instead of objects."""
     precision: Literal["fp32", "fp16", "int8", "int8-dynamic"] = "fp32"
-    """Of weights and products; 'int8' needs pictures to calibrate on."""
+    """Precision of weights and matrix products; 'int8' needs --calibration."""
     calibration: str = ""
-    """Folder of pictures like those that the model is for, for 'int8'."""
+    """For 'int8': folder of pictures to calibrate on, similar to those that the model will be used on."""
     images: str = ""
-    """Folder of pictures to compare on. Default: those to calibrate on, else scikit-image's or scikit-learn's."""
+    """Folder of pictures to compare on. Default: --calibration, else pictures of scikit-image or scikit-learn."""
     tolerance: float | None = None
-    """Largest difference from the model to let pass: of fp32 the largest over the largest logit (or 1), by default
-    5e-6; else of norms, 0.01 for fp16 and, on pictures alone, 0.15 for int8."""
+    """Largest difference between file and model to accept. For fp32: the largest difference divided by the largest
+    logit (or 1); default 5e-6. Else: the relative difference of norms; default 0.01 for fp16 and 0.15 for int8, the
+    latter only on pictures."""
     threads: int | None = None
-    """CPU threads of the comparison. Default: PyTorch's choice."""
+    """Number of CPU threads for the comparison. Default: PyTorch's choice."""
 
 
 @dataclass
@@ -133,61 +136,61 @@ class BenchmarkOptions:
     """Compare the speed and memory of models on this machine."""
 
     models: list[str] = field(default_factory=lambda: ["atmnet_tiny", "swin_tiny_patch4_window7_224", "convnext_tiny"])
-    """Names of timm models; ratios are to the first."""
+    """Names of timm models; times are compared with those of the first."""
     img_size: int = 224
     """Side of the square images, in pixels."""
     batch_size: int = 8
-    """Images in a call."""
+    """Images per call."""
     train: bool = False
-    """Measure a training step (forward, backward, AdamW) rather than inference."""
+    """Measure a training step (forward, backward, AdamW) instead of inference."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """What to compute in: inference casts the model, training uses autocast."""
+    """Precision to compute in; inference casts the model, training uses autocast."""
     compile: bool = False
-    """Compile the models by torch.compile."""
+    """Compile the models with torch.compile."""
     device: str = "auto"
-    """'auto' (CUDA where there is one, else CPU), 'cpu', 'cuda', 'cuda:1', ..."""
+    """Device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ..."""
     threads: int | None = None
-    """CPU threads. Default: PyTorch's choice."""
+    """Number of CPU threads. Default: PyTorch's choice."""
     rounds: int = 15
-    """Times that each model is measured, in turns with the others."""
+    """Number of measurements of each model, in turns with the other models."""
     output: str = ""
-    """JSON file to write: all figures, machine and versions."""
+    """JSON file to write, with all measurements, the machine and the versions."""
 
 
 @dataclass
 class CheckDataOptions:
-    """Read every image of a data set and say what is wrong with it."""
+    """Read every image of a data set, and list its problems."""
 
     data: DataOptions = field(default_factory=DataOptions)
     show: int = 10
-    """Problems of each kind to name; all are counted."""
+    """Maximum number of problems of each kind to list; all are counted."""
 
 
 @dataclass
 class MakeScenesOptions:
-    """Write the embedded digit scenes as files, in COCO and ADE20K layout."""
+    """Write the embedded digit scenes to files, in the layouts of COCO and ADE20K."""
 
     directory: str
-    """Folder to write to; new or empty."""
+    """Folder to write to; it must be new or empty."""
     train: int = 2000
-    """Training scenes."""
+    """Number of training scenes."""
     val: int = 300
-    """Validation scenes, of held-out digits and photographs."""
+    """Number of validation scenes, made of held-out digits and photographs."""
     img_size: int = 128
     """Side of a scene, in pixels."""
     objects: tuple[int, int] = (1, 8)
-    """Fewest and most digits."""
+    """Minimum and maximum number of digits per scene."""
     digit_sizes: tuple[int, int] | None = None
-    """Least and greatest length of a digit, in pixels. Default: 10 to 56, in small scenes to 7/16 of the side."""
+    """Minimum and maximum length of a digit, in pixels. Default: 10 to 56, or to 7/16 of the side in small scenes."""
     contrast: tuple[int, int] = (50, 130)
-    """Least and greatest distance of a digit's luminance from the ground's, of 255."""
+    """Minimum and maximum difference between a digit's luminance and that of its background, in 0..255."""
     seed: int = 0
-    """Another seed, other scenes."""
+    """Seed of the scenes."""
 
 
 @dataclass
 class ModelsOptions:
-    """List the models with their published and measured facts."""
+    """List the models with their size, multiply-accumulates and published accuracy."""
 
     img_size: int = 224
-    """Side of the image that multiply-accumulates are counted for, in pixels."""
+    """Side of the square image to count multiply-accumulates for, in pixels."""

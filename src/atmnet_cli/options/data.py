@@ -9,23 +9,23 @@ class DataOptions:
     """Where images come from and how they are read."""
 
     source: str = "folder"
-    """Classification: 'folder' (one folder per class), 'tar', 'wds' (shards), 'digits' (embedded) or 'hfds/NAME';
-    detection: 'coco'; segmentation: 'ade20k'; both: 'scenes' (embedded). See docs/data.md."""
+    """Kind of data. Classification: 'folder' (one folder per class), 'tar', 'wds' (shards), 'digits' (embedded) or
+    'hfds/NAME'; detection: 'coco'; segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md."""
     root: str = ""
-    """Folder that holds the splits; cache folder for 'hfds/NAME'."""
+    """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
-    """Training split: a sub-folder or tar file of root, a pattern of shards, or a split's name."""
+    """Training split: a sub-folder or tar file in root, a pattern of shards, or the name of a split."""
     val: str = "val"
-    """Validation split, likewise."""
+    """Validation split, in the same form."""
     classes: str = ""
-    """Text file with one class name per line. Default: the training split's."""
+    """Text file with one class name per line. Default: the classes of the training split."""
     img_size: int | None = None
-    """Side of the square that images are resized to, in pixels. Default: the model's."""
+    """Classification: side of the square that images are resized to, in pixels. Default: that of the model."""
     max_unreadable: float = 0.05
-    """Share of training images that may be unreadable before training stops. Evaluation accepts none."""
+    """Share of training images (0 to 1) that may be unreadable before training stops. Evaluation accepts none."""
     workers: int = 4
-    """Loader processes for each training process, at most one a core; 0 reads in the training process itself."""
+    """Loader processes of each training process, at most one per core; 0 reads in the training process itself."""
     ignore_zero: bool = True
-    """'ade20k': label 0 is no class but ignored, and the others count from 1."""
+    """'ade20k': ignore pixels of label 0, and count classes from label 1."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """'scenes': its arguments, e.g. {"img_size": 128, "images": 2000}."""

@@ -1,4 +1,4 @@
-"""Which network."""
+"""Options of the network."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 #: What a network does.
 Kind = Literal["classification", "detection", "segmentation"]
 
-#: What stands on the backbone: the classifier, a detector, a segmenter. See ``atmnet.tasks.heads``.
+#: The head on the backbone: the classifier, a detector or a segmenter. See ``atmnet.tasks.heads``.
 Head = Literal[
     "classifier",
     "retinanet", "retinanet_v2", "fcos", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn",
@@ -16,24 +16,24 @@ Head = Literal[
 
 @dataclass
 class ModelOptions:
-    """Which network, and which weights it starts from."""
+    """The network, and the weights that it starts from."""
 
     name: str = "atmnet_tiny"
-    """Any model that timm knows; `atmnet models` lists ours."""
+    """Name of any timm model; `atmnet models` lists those of atmnet."""
     head: Head = "classifier"
-    """What stands on the backbone: a classifier, or the head of a detector or segmenter."""
+    """Head on the backbone: a classifier, or the head of a detector or segmenter."""
     neck: Literal["fpn", "atmfpn", "atmfpn_aligned"] = "fpn"
-    """Feature pyramid of detectors and 'semantic_fpn'."""
+    """Feature pyramid network of detectors and 'semantic_fpn'."""
     channels: int = 256
-    """Channels of the neck; of the head of 'upernet'."""
+    """Number of channels of the neck; for 'upernet', of the head."""
     head_kwargs: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the detector or segmenter; see docs/dense.md."""
     weights: str = ""
-    """Weights to start from: an official file, a timm file, or a folder of ours. Another number of classes gives a
-    new head; detectors and segmenters take the backbone alone. Default: initialise."""
+    """Weights to start from: an official file, a timm file, or a run or checkpoint folder. For other classes, the head
+    is new; detectors and segmenters use only the backbone's weights. Default: random weights."""
     drop_path: float = 0.0
     """Stochastic depth rate of the last block."""
     grad_checkpointing: bool = False
-    """Recompute blocks in the backward pass: less memory, about a third more time."""
+    """Recompute blocks in the backward pass, which needs less memory and about a third more time."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the model, e.g. {"drop_rate": 0.1}."""

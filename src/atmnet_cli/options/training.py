@@ -1,4 +1,4 @@
-"""How to train."""
+"""Options of training."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,61 +9,61 @@ from atmnet_cli.options.model import ModelOptions
 
 @dataclass
 class AugmentOptions:
-    """Random changes to training images, all by timm."""
+    """Random changes to the training images of classifiers, by timm."""
 
     scale: tuple[float, float] = (0.08, 1.0)
-    """Area of the random crop, as shares of the image."""
+    """Minimum and maximum area of the random crop, as a share of the image."""
     ratio: tuple[float, float] = (0.75, 1.3333333333333333)
-    """Aspect ratio of the random crop."""
+    """Minimum and maximum aspect ratio of the random crop."""
     hflip: float = 0.5
-    """Probability of a horizontal flip."""
+    """Probability of a horizontal flip of an image."""
     vflip: float = 0.0
-    """Probability of a vertical flip."""
+    """Probability of a vertical flip of an image."""
     color_jitter: float = 0.4
-    """Strength of colour jitter; ignored where auto_augment is set, as in timm."""
+    """Strength of colour jitter; ignored if auto_augment is set, as in timm."""
     auto_augment: str | None = None
     """RandAugment or AutoAugment policy in timm's notation, e.g. 'rand-m9-mstd0.5-inc1'."""
     interpolation: str = "random"
-    """Resampling of the random crop: 'bilinear', 'bicubic' or 'random' between the two."""
+    """Interpolation of the random crop: 'bilinear', 'bicubic', or 'random' for a random choice of the two."""
     erase: float = 0.0
-    """Probability of random erasing."""
+    """Probability of erasing a random rectangle of an image."""
     erase_mode: Literal["const", "rand", "pixel"] = "pixel"
-    """What erased rectangles are filled with."""
+    """Fill of erased rectangles: zeros, one random colour, or random pixels."""
     mixup: float = 0.0
-    """Mixup's alpha; 0 for none."""
+    """Alpha of Mixup; 0 switches Mixup off."""
     cutmix: float = 0.0
-    """CutMix's alpha; 0 for none."""
+    """Alpha of CutMix; 0 switches CutMix off."""
     mix_prob: float = 1.0
-    """Probability of Mixup or CutMix for a batch."""
+    """Probability that a batch is mixed by Mixup or CutMix."""
     switch_prob: float = 0.5
-    """Probability of CutMix rather than Mixup, where both are on."""
+    """Probability of CutMix rather than Mixup for a mixed batch, if both are on."""
     label_smoothing: float = 0.0
-    """Share of the target spread over all classes."""
+    """Share of the target that is spread over all classes."""
     repeats: int = 1
-    """Repeated augmentation: times that an image enters a batch, each time augmented anew."""
+    """For every head: number of times that an image is in a batch, each time with another augmentation."""
 
 
 @dataclass
 class DenseOptions:
-    """Sizes of images in detection and segmentation, and random changes to those of training."""
+    """Detection and segmentation: image sizes, and random changes to training images."""
 
     img_sizes: list[int] = field(default_factory=lambda: [800])
-    """Detection: shorter sides that training images are resized to, one drawn for each image; the last is the shorter
-    side in evaluation."""
+    """Detection: shorter sides in pixels, of which one is drawn for each training image; the last is the shorter side
+    in evaluation."""
     max_img_size: int = 1333
-    """Detection: upper limit of the longer side."""
+    """Detection: upper limit of the longer side, in pixels."""
     crop_size: int = 512
-    """Segmentation: side of the square crop in training, and shorter side in evaluation."""
+    """Segmentation: side of the square crop in training and shorter side in evaluation, in pixels."""
     scale: tuple[float, float] = (0.5, 2.0)
-    """Segmentation: range of the shorter side before the crop, as multiples of the crop's."""
+    """Segmentation: minimum and maximum of the shorter side before the crop, relative to the crop's side."""
     max_class_share: float = 0.75
-    """Segmentation: a crop with more than this share of one class is drawn again."""
+    """Segmentation: a crop is drawn again if more than this share of it is one class."""
     hflip: float = 0.5
-    """Probability of a horizontal flip."""
+    """Probability of a horizontal flip of an image."""
     distort: bool = False
-    """Photometric distortion: brightness, contrast, saturation and hue."""
+    """Change brightness, contrast, saturation and hue at random."""
     class_weights: list[float] | None = None
-    """Segmentation: weight of each class in the cross-entropy, in the order of the classes; none weighs all alike."""
+    """Segmentation: weight of each class in the cross-entropy, in the order of the classes. Default: equal weights."""
 
 
 @dataclass
@@ -71,71 +71,71 @@ class OptimOptions:
     """Optimiser and learning-rate schedule, by timm."""
 
     opt: str = "adamw"
-    """Name in timm's optimiser registry."""
+    """Name of the optimiser in timm's registry."""
     lr: float = 5e-4
-    """Peak learning rate for the whole batch (never scaled behind your back)."""
+    """Peak learning rate. It is used as it is, never scaled with the batch size."""
     weight_decay: float = 0.05
-    """Weight decay of matrices and kernels; none on 1-D parameters and position encodings."""
+    """Weight decay of matrices and kernels; 1-D parameters and position encodings have none."""
     layer_decay: float | None = None
-    """Factor by which the learning rate falls from layer group to layer group, from the head down."""
+    """Classification: factor between learning rates of successive layer groups, from the head down. Default: equal."""
     clip_grad: float | None = None
-    """Largest norm of the gradient."""
+    """Maximum norm of the gradient, to which larger ones are clipped. Default: no clipping."""
     sched: str = "cosine"
-    """Name of timm's schedule, updated every step."""
+    """Name of the learning-rate schedule in timm; the rate is updated every step."""
     sched_kwargs: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the schedule, e.g. {"decay_milestones": [8, 11]}, in epochs."""
     warmup_epochs: int = 5
     """Epochs of linear warm-up."""
     warmup_steps: int | None = None
-    """Steps of linear warm-up, in place of epochs."""
+    """Steps of linear warm-up, instead of warmup_epochs."""
     warmup_lr: float = 1e-6
     """Learning rate at the first step of the warm-up."""
     min_lr: float = 1e-5
-    """Learning rate at the end."""
+    """Learning rate at the end of the schedule."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the optimiser, e.g. {"betas": [0.9, 0.98]}."""
 
 
 @dataclass
 class TrainOptions:
-    """Train a classifier, detector or segmenter, or go on with a run that was stopped: run the same command again."""
+    """Train a classifier, detector or segmenter; the same command resumes a run that was stopped."""
 
     output: str
-    """Folder of the run: options, metrics and checkpoints."""
+    """Folder of the run, for options, metrics and checkpoints."""
     data: DataOptions = field(default_factory=DataOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     dense: DenseOptions = field(default_factory=DenseOptions)
     optim: OptimOptions = field(default_factory=OptimOptions)
     epochs: int = 300
-    """Passes over the training split."""
+    """Number of passes over the training split."""
     steps: int | None = None
-    """Steps of the run, in place of epochs."""
+    """Number of steps of the run, instead of epochs."""
     batch_size: int = 1024
-    """Images in a step, over all processes and accumulated parts together."""
+    """Images per step, over all processes and accumulated parts together."""
     eval_batch_size: int = 256
-    """Images in a forward pass of an evaluation, per process."""
+    """Images per forward pass of an evaluation, in each process."""
     accumulate: int = 1
-    """Parts into which each process cuts its share of a step, to save memory."""
+    """Number of parts into which each process divides its share of a batch, to save memory."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """'bf16' and 'fp16' compute by automatic mixed precision."""
+    """Precision to compute in; 'bf16' and 'fp16' use automatic mixed precision."""
     channels_last: bool = False
-    """Lay images out channels last in memory; often faster on GPUs."""
+    """Store images channels last in memory, which is often faster on GPUs."""
     compile: bool = False
-    """Compile the model by torch.compile."""
+    """Compile the model with torch.compile."""
     ema: float = 0.0
-    """Decay of an exponential moving average of the weights, then evaluated and saved; 0 for none."""
+    """Decay per step of an exponential moving average of the weights, which is evaluated and saved; 0 for none."""
     seed: int = 0
-    """All randomness is a function of this and of counters."""
+    """Seed of all random numbers; the same seed gives the same run."""
     device: str = "auto"
-    """'auto' (CUDA where there is one, else CPU), 'cpu', 'cuda', 'cuda:1', 'mps', ..."""
+    """Device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', 'mps', ..."""
     threads: int | None = None
-    """CPU threads of each training process. Default: PyTorch's choice."""
+    """Number of CPU threads of each training process. Default: PyTorch's choice."""
     evaluate_every: int = 1
-    """Epochs between evaluations; the last epoch is always followed by one."""
+    """Number of epochs between evaluations; there is always one after the last epoch."""
     checkpoint_every: int = 500
-    """Steps between checkpoints; one comes before each evaluation and after Ctrl-C, too."""
+    """Number of steps between checkpoints; there is also one before each evaluation and after Ctrl-C."""
     keep: int = 2
-    """Latest checkpoints to keep, besides the best."""
+    """Number of latest checkpoints to keep, besides the best."""
     log_every: int = 50
-    """Steps between lines of metrics.jsonl."""
+    """Number of steps between lines of metrics.jsonl."""

@@ -1,4 +1,4 @@
-"""The models that are compared."""
+"""Workloads of the models that are compared."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from atmnet.benchmark import Workload, build_model
 from benchmarks import published
 
 PUBLISHED = "as published"
-RIVALS = (
+BASELINES = (
     "swin_tiny_patch4_window7_224",
     "convnext_tiny",
     "deit_small_patch16_224",
@@ -30,19 +30,19 @@ class Mode:
         return f"{str(self.dtype).removeprefix('torch.')} {'compiled' if self.compiled else 'eager'}"
 
 
-def contestant(
+def build_workload(
     name: str, side: int, batch: int, mode: Mode, device: torch.device, ours: str = "atmnet_tiny"
 ) -> Workload:
-    """A model of timm, or ``ours`` as published, with the same weights as ours.
+    """A timm model, or the published formulation of ``ours`` with the same weights.
 
-    torchvision's deformable convolution has no bfloat16: as published, a model computes in float32 on a CPU, and under
-    autocast on a GPU.
+    torchvision's deformable convolution has no bfloat16. So the published formulation computes in float32 on a CPU, and
+    under autocast on a GPU.
     """
     torch.manual_seed(0)
     model = published.build(ours) if name == PUBLISHED else build_model(name, side)
     for key, parameter in model.named_parameters():
         if key.endswith("offset.proj.weight"):
-            # About 3 tokens: initial offsets are near zero, trained ones are not, and they read from elsewhere.
+            # About 3 tokens: initial offsets are near zero, but trained ones are not and read from farther away.
             torch.nn.init.normal_(parameter, std=3 / parameter.shape[1] ** 0.5)
     cast = name != PUBLISHED
     return Workload(
