@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from atmnet.data.dense_transforms import (
-    detection_eval_transform,
-    detection_train_transform,
-    segmentation_eval_transform,
-    segmentation_train_transform,
+    DetectionEval,
+    DetectionTrain,
+    SegmentationEval,
+    SegmentationTrain,
 )
 from atmnet.data.targets import IGNORE, DetectionTarget, no_objects
 from atmnet_cli.options import DenseOptions
@@ -36,7 +36,7 @@ def rectangle(height, width, box, colour=(255, 0, 0)):
 
 def test_boxes_and_masks_follow_the_picture():
     image, target = rectangle(60, 80, (10, 5, 40, 25))
-    transform = detection_train_transform(DenseOptions(img_sizes=[30, 60, 120], max_img_size=1000))
+    transform = DetectionTrain(DenseOptions(img_sizes=[30, 60, 120], max_img_size=1000))
     seen = set()
     for seed in range(40):
         torch.manual_seed(seed)
@@ -59,7 +59,7 @@ def test_boxes_and_masks_follow_the_picture():
 def test_boxes_alone():
     image, target = rectangle(60, 80, (10, 5, 40, 25))
     bare = dataclasses.replace(target, masks=torch.zeros(1, 0, 0, dtype=torch.bool))
-    transform = detection_train_transform(DenseOptions(img_sizes=[30, 60, 120], max_img_size=1000, distort=True))
+    transform = DetectionTrain(DenseOptions(img_sizes=[30, 60, 120], max_img_size=1000, distort=True))
     for seed in range(10):
         torch.manual_seed(seed)
         picture, found = transform(image, target)
@@ -73,26 +73,26 @@ def test_boxes_alone():
 
 def test_longest_side():
     image, target = rectangle(31, 400, (10, 5, 40, 25))
-    picture, _ = detection_train_transform(DenseOptions(img_sizes=[200], max_img_size=100))(image, target)
+    picture, _ = DetectionTrain(DenseOptions(img_sizes=[200], max_img_size=100))(image, target)
     assert max(picture.shape) == 100
 
 
 def test_objects_that_shrink_below_a_pixel_are_left_out():
     image, target = rectangle(100, 100, (10, 10, 11, 40))
-    picture, found = detection_train_transform(DenseOptions(img_sizes=[50]))(image, target)
+    picture, found = DetectionTrain(DenseOptions(img_sizes=[50]))(image, target)
     assert picture.shape == (3, 50, 50)
     assert [len(value) for value in (found.boxes, found.labels, found.masks, found.crowd, found.area)] == [0] * 5
-    _, found = detection_train_transform(DenseOptions(img_sizes=[100]))(image, target)
+    _, found = DetectionTrain(DenseOptions(img_sizes=[100]))(image, target)
     assert len(found.boxes) == 1, "a box of one pixel is one"
 
 
 def test_boxes_are_clipped_to_the_picture():
     image, target = rectangle(50, 50, (10, 10, 40, 40))
     target.boxes = torch.tensor([[-20.0, 10, 30, 90]])
-    _, found = detection_train_transform(DenseOptions(img_sizes=[50], hflip=0.0))(image, target)
+    _, found = DetectionTrain(DenseOptions(img_sizes=[50], hflip=0.0))(image, target)
     assert found.boxes.tolist() == [[0, 10, 30, 50]]
     target.boxes = torch.tensor([[60.0, 10, 80, 40]])
-    _, found = detection_train_transform(DenseOptions(img_sizes=[50], hflip=0.0))(image, target)
+    _, found = DetectionTrain(DenseOptions(img_sizes=[50], hflip=0.0))(image, target)
     assert found.boxes.shape == (0, 4)
 
 
@@ -100,21 +100,21 @@ def test_boxes_are_clipped_to_the_picture():
 def test_no_objects_and_odd_sizes(size):
     height, width = size
     image = Image.new("RGB", (width, height), "grey")
-    picture, found = detection_train_transform(DenseOptions(img_sizes=[64], max_img_size=300, distort=True))(
+    picture, found = DetectionTrain(DenseOptions(img_sizes=[64], max_img_size=300, distort=True))(
         image, no_objects(height, width, 3)
     )
     assert (found.boxes.shape, found.masks.shape) == ((0, 4), (0, *picture.shape[1:]))
     labels = torch.zeros(height, width, dtype=torch.uint8)
-    picture, found = segmentation_train_transform(DenseOptions(crop_size=64), MEAN, STD)(image, labels)
+    picture, found = SegmentationTrain(DenseOptions(crop_size=64), MEAN, STD)(image, labels)
     assert (picture.shape, found.shape) == ((3, 64, 64), (64, 64))
-    picture, found = segmentation_eval_transform(64, MEAN, STD)(image, labels)
+    picture, found = SegmentationEval(64, MEAN, STD)(image, labels)
     assert found is labels
     assert max(picture.shape[1:]) <= 256
 
 
 def test_evaluation_leaves_pictures_for_detection_as_they_are():
     image, target = rectangle(31, 40, (10, 5, 20, 25))
-    picture, found = detection_eval_transform()(image, target)
+    picture, found = DetectionEval()(image, target)
     assert found is target
     assert torch.equal(picture, torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255)
 
@@ -125,7 +125,7 @@ def test_distortion_stays_within_range(mode):
     pictures = []
     for seed in range(10):
         torch.manual_seed(seed)
-        transform = detection_train_transform(DenseOptions(img_sizes=[40], hflip=0.0, distort=True))
+        transform = DetectionTrain(DenseOptions(img_sizes=[40], hflip=0.0, distort=True))
         pictures.append(transform(image.convert(mode), target)[0])
     assert len({picture.numpy().tobytes() for picture in pictures}) > 5
     assert all(picture.min() >= 0 and picture.max() <= 1 for picture in pictures)
@@ -135,7 +135,7 @@ def test_crops_keep_picture_and_labels_together():
     """Grey level 10 c for class c: normalised back, the picture tells the label."""
     labels = torch.arange(20, dtype=torch.uint8).repeat_interleave(8).repeat(100, 1)
     image = Image.fromarray(np.repeat((labels.numpy() * 10)[..., None], 3, 2))
-    transform = segmentation_train_transform(DenseOptions(crop_size=48, scale=(0.5, 2.0)), MEAN, STD)
+    transform = SegmentationTrain(DenseOptions(crop_size=48, scale=(0.5, 2.0)), MEAN, STD)
     padded = 0
     for seed in range(30):
         torch.manual_seed(seed)
@@ -154,7 +154,7 @@ def test_crops_keep_picture_and_labels_together():
 def test_ignored_pixels_stay_ignored():
     labels = torch.full((64, 64), IGNORE, dtype=torch.uint8)
     labels[:32] = 3
-    _, found = segmentation_train_transform(DenseOptions(crop_size=64, scale=(1, 1)), MEAN, STD)(
+    _, found = SegmentationTrain(DenseOptions(crop_size=64, scale=(1, 1)), MEAN, STD)(
         Image.new("RGB", (64, 64)), labels
     )
     assert torch.equal(found, labels)
@@ -170,7 +170,7 @@ def test_crops_of_one_class_are_drawn_again():
         for seed in range(40):
             torch.manual_seed(seed)
             options = DenseOptions(crop_size=64, scale=(1, 1), max_class_share=limit)
-            _, crop = segmentation_train_transform(options, MEAN, STD)(image, labels)
+            _, crop = SegmentationTrain(options, MEAN, STD)(image, labels)
             found.append(float(crop.flatten().bincount().max()) / 64**2)
         return np.array(found)
 
@@ -180,7 +180,7 @@ def test_crops_of_one_class_are_drawn_again():
 
 def test_evaluation_of_segmentation():
     labels = torch.zeros(100, 50, dtype=torch.uint8)
-    transform = segmentation_eval_transform(32, MEAN, STD)
+    transform = SegmentationEval(32, MEAN, STD)
     picture, found = transform(Image.new("RGB", (50, 100)), labels)
     assert picture.shape == (3, 64, 32)
     assert torch.equal(found, labels)
@@ -195,8 +195,8 @@ def test_one_seed_one_sample_also_pickled(mode):
     mean, std = (MEAN, STD) if mode == "RGB" else ((0.5,), (0.2,))
     dense = DenseOptions(img_sizes=[30, 60], crop_size=32, distort=True)
     for transform, goal in (
-        (detection_train_transform(dense), target),
-        (segmentation_train_transform(dense, mean, std), labels),
+        (DetectionTrain(dense), target),
+        (SegmentationTrain(dense, mean, std), labels),
     ):
         pictures = []
         for copy in (transform, pickle.loads(pickle.dumps(transform))):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from atmnet.data import OnImage, eval_loader, eval_transform, open_source, stack_samples
+from atmnet.data import OnImage, eval_loader, eval_transform, open_labelled, stack_samples
 from atmnet_cli.options import DataOptions
 
 CONFIG = {
@@ -12,7 +12,7 @@ CONFIG = {
 
 
 def _batches(root, workers=0, **share):
-    source = open_source(DataOptions(root=str(root)), "val")
+    source = open_labelled(DataOptions(root=str(root)), "val")
     return list(eval_loader(source, OnImage(eval_transform(CONFIG)), stack_samples, "RGB", 5, workers, **share))
 
 

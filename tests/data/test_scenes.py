@@ -12,7 +12,7 @@ import torch
 
 from atmnet.data import DigitsReader, Key, list_samples
 from atmnet.data.dataset import TrainSet
-from atmnet.data.dense_transforms import detection_train_transform
+from atmnet.data.dense_transforms import DetectionTrain
 from atmnet.data.scene import _find_place, _resize_ink
 from atmnet.data.scene_material import digits, photographs
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
@@ -65,9 +65,7 @@ def test_scenes_are_those_that_were_measured(split, labels, boxes):
 
 
 def test_training_samples_are_a_function_of_their_key():
-    data = TrainSet(
-        SceneDetection("train", img_size=64), detection_train_transform(DenseOptions(img_sizes=[48, 64])), "RGB", 0
-    )
+    data = TrainSet(SceneDetection("train", img_size=64), DetectionTrain(DenseOptions(img_sizes=[48, 64])), "RGB", 0)
     first, other, again = (data[Key(0, position, 3)] for position in (3, 4, 3))
     assert torch.equal(first.image, again.image)
     assert torch.equal(first.target.boxes, again.target.boxes)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atmnet.data import open_source
+from atmnet.data import open_labelled
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 from tests.data.tiny import CLASSES, pack, write_shards
@@ -25,7 +25,7 @@ def _pictures(source):
 
 @pytest.fixture
 def pictures(digits_root):
-    return _pictures(open_source(DataOptions(root=str(digits_root)), "val"))
+    return _pictures(open_labelled(DataOptions(root=str(digits_root)), "val"))
 
 
 @pytest.mark.parametrize("split", ["val", "val.tar"])
@@ -34,7 +34,7 @@ def test_tar(digits_root, pictures, split):
     pack(digits_root / "val", digits_root / "val.tar")
     if split == "val":
         (digits_root / "val").rename(digits_root / "elsewhere")
-    source = open_source(DataOptions(source="tar", root=str(digits_root)), split)
+    source = open_labelled(DataOptions(source="tar", root=str(digits_root)), split)
     assert source.classes == list(CLASSES)
     assert source.name(0) == "eight/eight-0.png"
     assert _pictures(source) == pictures
@@ -48,7 +48,7 @@ def test_tar_refused(digits_root, content):
     else:
         archive.write_bytes(content)
     with pytest.raises(UserError, match=r"val.tar: "):
-        open_source(DataOptions(source="tar", root=str(digits_root)), "val.tar")
+        open_labelled(DataOptions(source="tar", root=str(digits_root)), "val.tar")
 
 
 @pytest.mark.parametrize("split", ["shards", "shards-*.tar", "shards-{0..1}.tar"])
@@ -57,7 +57,7 @@ def test_webdataset_shards(digits_root, pictures, split, named, tmp_path):
     write_shards(digits_root / "val", "shards-{}.tar")
     (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
     options = DataOptions(source="wds", root=str(digits_root), classes=str(tmp_path / "classes.txt") if named else "")
-    source = open_source(options, split)
+    source = open_labelled(options, split)
     assert source.classes == (list(CLASSES) if named else ["0", "1", "2"])
     assert source.name(0) == "shards-0.tar/0000.png"
     assert _pictures(source) == pictures
@@ -80,7 +80,7 @@ def test_webdataset_refused(digits_root, tmp_path, split, classes, message):
         (tmp_path / "classes.txt").write_text(classes)
         options.classes = str(tmp_path / "classes.txt")
     with pytest.raises(UserError, match=message):
-        open_source(options, split)
+        open_labelled(options, split)
 
 
 def _hub(monkeypatch, digits_root, tmp_path, name=None):
@@ -91,7 +91,7 @@ def _hub(monkeypatch, digits_root, tmp_path, name=None):
 
 
 def test_hub_data_set_from_a_local_folder(digits_root, pictures, tmp_path, monkeypatch):
-    source = open_source(_hub(monkeypatch, digits_root, tmp_path), "validation")
+    source = open_labelled(_hub(monkeypatch, digits_root, tmp_path), "validation")
     assert source.classes == list(CLASSES)
     assert _pictures(source) == pictures
     assert source.name(0).endswith(".png")
@@ -102,7 +102,7 @@ def test_hub_data_set_refused(what, digits_root, tmp_path, monkeypatch):
     name = str(tmp_path / "nothing") if what == "data set" else None
     options = _hub(monkeypatch, digits_root, tmp_path, name)
     with pytest.raises(UserError, match=r"data.source: .*hfds") as caught:
-        open_source(options, "tset")
+        open_labelled(options, "tset")
     assert "\n" not in str(caught.value)
 
 
@@ -114,12 +114,12 @@ def test_hub_data_set_whose_labels_have_no_names(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     pictures.cast_column("image", datasets.Image()).to_parquet(tmp_path / "data" / "train.parquet")
     with pytest.raises(UserError, match="its labels have no names"):
-        open_source(options, "train")
+        open_labelled(options, "train")
 
 
 def test_digits():
     """Sizes, classes in proportion, nothing in both, the same split every time."""
-    train, val = (open_source(DataOptions(source="digits"), split) for split in ("train", "val"))
+    train, val = (open_labelled(DataOptions(source="digits"), split) for split in ("train", "val"))
     assert (len(train), len(val)) == (1347, 450)
     assert train.classes == val.classes == [str(digit) for digit in range(10)]
     names = [{source.name(i) for i in range(len(source))} for source in (train, val)]
@@ -140,7 +140,7 @@ def test_dots_in_the_folders_of_a_shard(digits_root, tmp_path, folder):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(picture, f"{folder}000.png")
         tar.add(tmp_path / "5", f"{folder}000.cls")
-    assert len(open_source(DataOptions(source="wds", root=str(tmp_path)), "a.tar")) == 1
+    assert len(open_labelled(DataOptions(source="wds", root=str(tmp_path)), "a.tar")) == 1
 
 
 def test_folders_in_the_folder_of_a_class(digits_root):
@@ -149,4 +149,4 @@ def test_folders_in_the_folder_of_a_class(digits_root):
     inner.mkdir()
     shutil.copy(digits_root / "val" / "eight" / "eight-0.png", inner)
     with pytest.raises(UserError, match=r"val: images in eight/2020; expected CLASS/IMAGE, no folders below"):
-        open_source(DataOptions(root=str(digits_root)), "val")
+        open_labelled(DataOptions(root=str(digits_root)), "val")

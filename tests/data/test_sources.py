@@ -18,6 +18,8 @@ READS = {
 @pytest.mark.parametrize("kind", READS)
 def test_kinds(kind):
     assert [name for name, source in SOURCES.items() if kind in source.kinds] == READS[kind]
+    with pytest.raises(UserError, match=rf"data.source: got 'zip'.*{', '.join(READS[kind])}"):
+        open_split(DataOptions(source="zip", root="."), "train", kind)
     other = next(name for name in SOURCES if name not in READS[kind])
     expected = f"{', '.join(READS[kind])} for {kind}"
     with pytest.raises(UserError, match=rf"data.source: got '{other}', expected one of {expected}"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from atmnet.data import Key, OnImage, StepSampler, open_source, stack_samples, train_loader, train_transform
+from atmnet.data import Key, OnImage, StepSampler, open_labelled, stack_samples, train_loader, train_transform
 from atmnet.data.dataset import TrainSet
 from atmnet_cli.options import AugmentOptions, DataOptions
 from tests.data.tiny import pack, png_header
@@ -18,7 +18,7 @@ STRONG = AugmentOptions(auto_augment="rand-m9-mstd0.5-inc1", erase=0.9, color_ji
 
 @pytest.fixture
 def source(digits_root):
-    return open_source(DataOptions(root=str(digits_root)), "train")
+    return open_labelled(DataOptions(root=str(digits_root)), "train")
 
 
 def _train_set(source, seed=0, augment=STRONG):
@@ -55,7 +55,7 @@ def test_every_part_of_the_key_and_the_seed_matter(source):
 def test_workers_change_nothing(source, kind, digits_root):
     if kind == "tar":
         pack(digits_root / "train", digits_root / "train.tar")
-        source = open_source(DataOptions(source="tar", root=str(digits_root)), "train.tar")
+        source = open_labelled(DataOptions(source="tar", root=str(digits_root)), "train.tar")
     runs = []
     for workers in (0, 2):
         sampler = StepSampler(24, batch_size=8, parts=2, total_steps=12)

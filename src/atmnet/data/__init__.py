@@ -14,10 +14,10 @@ from atmnet.data.dataset import (
 )
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image, to_8_bits
+from atmnet.data.labelled import LabelledSplit, open_labelled, read_class_file
 from atmnet.data.loader import eval_loader, eval_transform, image_mode, train_loader, train_transform
 from atmnet.data.sampler import Key, StepSampler
 from atmnet.data.seeding import derive_seed, reseed
-from atmnet.data.source import Source, open_source, read_class_file
 
 __all__ = [
     "EXTENSIONS",
@@ -25,9 +25,9 @@ __all__ = [
     "Collate",
     "DigitsReader",
     "Key",
+    "LabelledSplit",
     "OnImage",
     "Sample",
-    "Source",
     "Split",
     "SplitCheck",
     "StepSampler",
@@ -39,7 +39,7 @@ __all__ = [
     "eval_transform",
     "image_mode",
     "list_samples",
-    "open_source",
+    "open_labelled",
     "read_class_file",
     "read_image",
     "reseed",

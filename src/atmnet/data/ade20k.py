@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
-from atmnet.data.source import read_class_file
+from atmnet.data.labelled import read_class_file
 from atmnet.data.targets import IGNORE
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
@@ -38,7 +38,7 @@ class Ade20kFiles:
     without_image: list[Path]
 
 
-class Ade20kSource:
+class Ade20kSplit:
     """Images with label maps.
 
     Attributes:
@@ -87,7 +87,7 @@ class Ade20kSource:
         return Image.new(mode, (32, 32)), torch.full((32, 32), IGNORE, dtype=torch.uint8)
 
 
-def open_ade20k(options: DataOptions, split: str, classes: list[str] | None = None) -> Ade20kSource:
+def open_ade20k(options: DataOptions, split: str, classes: list[str] | None = None) -> Ade20kSplit:
     """Open a split.
 
     Args:
@@ -106,7 +106,7 @@ def open_ade20k(options: DataOptions, split: str, classes: list[str] | None = No
             f"{files.images}: {len(files.without_map)} images have no label map in {files.maps}, "
             f"the first {files.without_map[0].name}"
         )
-    return Ade20kSource(files, classes or class_names(options), options.ignore_zero)
+    return Ade20kSplit(files, classes or class_names(options), options.ignore_zero)
 
 
 def list_ade20k(options: DataOptions, split: str) -> Ade20kFiles:

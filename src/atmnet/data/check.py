@@ -11,7 +11,7 @@ from PIL import Image
 
 from atmnet.data.dataset import Split
 from atmnet.data.images import BROKEN, EXTENSIONS, UnreadableImage
-from atmnet.data.source import Source, open_source
+from atmnet.data.labelled import LabelledSplit, open_labelled
 from atmnet_cli.options import DataOptions
 
 #: A class counts as rare if it has less than this share of the images of the largest class.
@@ -51,7 +51,7 @@ def check_split(options: DataOptions, split: str, classes: list[str] | None = No
     Raises:
         UserError: If the split is missing, empty, or has other classes.
     """
-    source = open_source(options, split, classes)
+    source = open_labelled(options, split, classes)
     check = SplitCheck(source)
     for index in range(len(source)):
         _check_image(check, source, index)
@@ -67,7 +67,7 @@ def check_split(options: DataOptions, split: str, classes: list[str] | None = No
     return check
 
 
-def _check_image(check: SplitCheck, source: Source, index: int) -> None:
+def _check_image(check: SplitCheck, source: LabelledSplit, index: int) -> None:
     name = source.name(index)
     try:
         image, label = source.load(index, "RGB")

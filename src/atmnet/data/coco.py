@@ -17,7 +17,7 @@ from torch import Tensor
 
 from atmnet.data.coco_file import CocoAnnotation, CocoFile, CocoImage, choose_classes, contradictions, read_coco
 from atmnet.data.images import UnreadableImage, read_image
-from atmnet.data.source import read_class_file
+from atmnet.data.labelled import read_class_file
 from atmnet.data.targets import DetectionTarget, no_objects
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
@@ -40,7 +40,7 @@ class CocoRecord(CocoImage):
     objects: list[CocoObject]
 
 
-class CocoSource:
+class CocoSplit:
     """Images with boxes and masks.
 
     The mask of an object without a segmentation is its box. Objects whose box has no area within the image are left
@@ -123,7 +123,7 @@ class CocoSource:
         return Image.new(mode, (32, 32)), no_objects(32, 32)
 
 
-def open_coco(options: DataOptions, split: str, classes: list[str] | None = None, masks: bool = True) -> CocoSource:
+def open_coco(options: DataOptions, split: str, classes: list[str] | None = None, masks: bool = True) -> CocoSplit:
     """Open a split.
 
     Args:
@@ -145,7 +145,7 @@ def open_coco(options: DataOptions, split: str, classes: list[str] | None = None
     classes = choose_classes(file, classes)
     for kind, ids in contradictions(file).items():
         raise UserError(f"{file.path}: {kind}: {len(ids)}, the first {ids[0]}; `atmnet check-data` lists all")
-    return CocoSource(file, classes, masks)
+    return CocoSplit(file, classes, masks)
 
 
 def require_masks() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from atmnet.data.ade20k import (
-    Ade20kSource,
+    Ade20kSplit,
     class_names,
     list_ade20k,
     out_of_range,
@@ -16,10 +16,10 @@ from atmnet.data.ade20k import (
     to_classes,
 )
 from atmnet.data.check import SplitCheck, add_picture
-from atmnet.data.coco import CocoRecord, CocoSource, decode_mask, has_area, require_masks
+from atmnet.data.coco import CocoRecord, CocoSplit, decode_mask, has_area, require_masks
 from atmnet.data.coco_file import CocoFile, choose_classes, contradictions, read_coco
 from atmnet.data.images import UnreadableImage, read_image
-from atmnet.data.source import read_class_file
+from atmnet.data.labelled import read_class_file
 from atmnet.data.targets import IGNORE
 from atmnet_cli.options import DataOptions
 
@@ -44,7 +44,7 @@ def check_coco(options: DataOptions, split: str, classes: list[str] | None = Non
         classes = read_class_file(options.classes)
     classes = choose_classes(file, classes)
     problems = contradictions(file)
-    source = CocoSource(_consistent(file, problems), classes)
+    source = CocoSplit(_consistent(file, problems), classes)
     check = SplitCheck(source)
     for kind, ids in problems.items():
         check.errors[kind] += [f"id {number}" for number in ids]
@@ -73,7 +73,7 @@ def check_ade20k(options: DataOptions, split: str, classes: list[str] | None = N
         UserError: If the split is missing or empty, or the class names are missing.
     """
     files = list_ade20k(options, split)
-    source = Ade20kSource(files, classes or class_names(options), options.ignore_zero)
+    source = Ade20kSplit(files, classes or class_names(options), options.ignore_zero)
     check = SplitCheck(source)
     for path in files.without_map:
         check.errors["image without a label map"].append(str(path.relative_to(files.images)))
@@ -132,7 +132,7 @@ def _check_mask(check: SplitCheck, name: str, segmentation: object, height: int,
 
 
 def _check_label_map(
-    check: SplitCheck, source: Ade20kSource, index: int, path: Path, size: tuple[int, int] | None
+    check: SplitCheck, source: Ade20kSplit, index: int, path: Path, size: tuple[int, int] | None
 ) -> None:
     name = source.name(index)
     try:

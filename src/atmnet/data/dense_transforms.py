@@ -25,7 +25,11 @@ LONGEST = 4
 
 
 class DetectionTrain:
-    """Random colours, size and flip; see :func:`detection_train_transform`."""
+    """Random colours (``dense.distort``), size (``dense.img_sizes``) and flip of picture, boxes and masks.
+
+    The picture becomes float32 (C, h, w) in 0..1. Boxes are clipped to it; objects whose box is then less than a pixel
+    high or wide are left out. Areas are scaled with the picture.
+    """
 
     def __init__(self, dense: DenseOptions) -> None:
         colours = [v2.RandomPhotometricDistort()] if dense.distort else []
@@ -54,14 +58,20 @@ class DetectionTrain:
 
 
 class DetectionEval:
-    """The picture as a tensor; see :func:`detection_eval_transform`."""
+    """Convert the picture to float32 (C, H, W) in 0..1, and leave the target unchanged."""
 
     def __call__(self, image: Image.Image, target: DetectionTarget) -> tuple[Tensor, DetectionTarget]:
         return _to_float(image), target
 
 
 class SegmentationTrain:
-    """Random size, crop, flip and colours; see :func:`segmentation_train_transform`."""
+    """Random size, crop, flip and colours (``dense.distort``), as mmsegmentation trains on ADE20K.
+
+    The shorter side becomes ``dense.scale`` times ``dense.crop_size``, and the longer side at most four times that. A
+    random crop is taken, up to ten times until no class covers more than ``dense.max_class_share`` of it. The picture
+    becomes float32 (C, crop, crop), normalised by ``mean`` and ``std``. A smaller picture is padded with zeros, and its
+    label map with :data:`~atmnet.data.targets.IGNORE`.
+    """
 
     def __init__(self, dense: DenseOptions, mean: Sequence[float], std: Sequence[float]) -> None:
         self._dense = dense
@@ -97,7 +107,10 @@ class SegmentationTrain:
 
 
 class SegmentationEval:
-    """Resizes the picture, and leaves the label map unchanged; see :func:`segmentation_eval_transform`."""
+    """Convert the picture to float32 (C, h, w), normalised by ``mean`` and ``std``.
+
+    Its shorter side becomes ``crop`` and its longer side at most four times that. The label map keeps its size.
+    """
 
     def __init__(self, crop: int, mean: Sequence[float], std: Sequence[float]) -> None:
         self._crop = crop
@@ -107,39 +120,6 @@ class SegmentationEval:
         picture = tvf.resize(tvf.to_image(image), [self._crop], max_size=LONGEST * self._crop)
         values = tvf.to_dtype(picture.as_subclass(Tensor), torch.float32, scale=True)
         return tvf.normalize(values, self._mean, self._std), target
-
-
-def detection_train_transform(dense: DenseOptions) -> DetectionTrain:
-    """Random colours (``dense.distort``), size (``dense.img_sizes``) and flip of picture, boxes and masks.
-
-    The picture becomes float32 (C, h, w) in 0..1. Boxes are clipped to it; objects whose box is then less than a pixel
-    high or wide are left out. Areas are scaled with the picture.
-    """
-    return DetectionTrain(dense)
-
-
-def detection_eval_transform() -> DetectionEval:
-    """Convert the picture to float32 (C, H, W) in 0..1, and leave the target unchanged."""
-    return DetectionEval()
-
-
-def segmentation_train_transform(dense: DenseOptions, mean: Sequence[float], std: Sequence[float]) -> SegmentationTrain:
-    """Random size, crop, flip and colours (``dense.distort``), as mmsegmentation trains on ADE20K.
-
-    The shorter side becomes ``dense.scale`` times ``dense.crop_size``, and the longer side at most four times that. A
-    random crop is taken, up to ten times until no class covers more than ``dense.max_class_share`` of it. The picture
-    becomes float32 (C, crop, crop), normalised by ``mean`` and ``std``. A smaller picture is padded with zeros, and its
-    label map with :data:`~atmnet.data.targets.IGNORE`.
-    """
-    return SegmentationTrain(dense, mean, std)
-
-
-def segmentation_eval_transform(crop: int, mean: Sequence[float], std: Sequence[float]) -> SegmentationEval:
-    """Convert the picture to float32 (C, h, w), normalised by ``mean`` and ``std``.
-
-    Its shorter side becomes ``crop`` and its longer side at most four times that. The label map keeps its size.
-    """
-    return SegmentationEval(crop, mean, std)
 
 
 def _to_float(image: Image.Image) -> Tensor:

@@ -8,8 +8,8 @@ from atmnet.data.check import SplitCheck, check_split
 from atmnet.data.coco import open_coco
 from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
+from atmnet.data.labelled import open_labelled
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
-from atmnet.data.source import open_source
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import DataOptions, Kind
 
@@ -44,7 +44,9 @@ def _open_scenes(options: DataOptions, split: str, kind: Kind, classes: list[str
     return source
 
 
-_LABELLED = DataSource(("classification",), lambda data, split, kind, classes, masks: open_source(data, split, classes))
+_LABELLED = DataSource(
+    ("classification",), lambda data, split, kind, classes, masks: open_labelled(data, split, classes)
+)
 
 #: Name in ``data.source`` -> data source. 'wds' and 'hfds' may be followed by a slash and a path or name.
 SOURCES = {

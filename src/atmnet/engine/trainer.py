@@ -77,15 +77,15 @@ class Trainer:
 
     def __init__(self, options: TrainOptions, group: Group, folder: Path) -> None:
         self.options, self.group, self.folder = options, group, folder
-        self.train_source = open_training(options)
-        check_options(options, len(self.train_source), len(self.train_source.classes), group.world)
-        self.length = run_length(options, len(self.train_source))
+        self.train_split = open_training(options)
+        check_options(options, len(self.train_split), len(self.train_split.classes), group.world)
+        self.length = run_length(options, len(self.train_split))
 
         reseed(options.seed)
-        self.task = start_task(options, self.train_source)
+        self.task = start_task(options, self.train_split)
         self.network = self.task.network
         check_pairs(options, group.world, self.task.pairs)
-        self.val_source = self.task.open(options.data, options.data.val)
+        self.val_split = self.task.open(options.data, options.data.val)
         self.mode = image_mode(self.network.config)
         self.transform = self.task.train_transform()
         self.model = prepare_model(self.network.model, group, options.channels_last)
@@ -97,7 +97,7 @@ class Trainer:
 
         self.step = self.evaluated = 0
         self.best: dict[str, float] = {}  # step and score; empty before the first evaluation
-        self.unreadable = UnreadableImages(len(self.train_source), options.data.max_unreadable, self.log.print_line)
+        self.unreadable = UnreadableImages(len(self.train_split), options.data.max_unreadable, self.log.print_line)
         self._resume()
         if group.is_main:
             record_options(folder, options)
@@ -113,7 +113,7 @@ class Trainer:
             self._print_line(f"{self.folder}: this run is complete; {self._summary()}")
             return
         self._print_line(
-            f"training {options.model.name} on {len(self.train_source)} images of {len(self.network.classes)} "
+            f"training {options.model.name} on {len(self.train_split)} images of {len(self.network.classes)} "
             f"classes: {self.length.text} of {options.batch_size}"
             + (f"; going on after step {self.step}" if self.step else "")
         )
@@ -139,7 +139,7 @@ class Trainer:
     def _batches(self) -> Iterator[Batch]:
         options = self.options
         self.sampler = StepSampler(
-            len(self.train_source),
+            len(self.train_split),
             batch_size=options.batch_size,
             parts=options.accumulate,
             seed=options.seed,
@@ -151,7 +151,7 @@ class Trainer:
         )
         workers, pin = options.data.workers, self.group.device.type == "cuda"
         collate = self.task.train_collate
-        return iter(train_loader(self.train_source, self.transform, collate, self.mode, self.sampler, workers, pin))
+        return iter(train_loader(self.train_split, self.transform, collate, self.mode, self.sampler, workers, pin))
 
     def _take_step(self, batches: Iterator[Batch]) -> None:
         """Update the weights once, from the gradients of all parts of the step."""
@@ -205,7 +205,7 @@ class Trainer:
     def _evaluate(self) -> None:
         """Evaluate the weights that were just saved, so that a failure here loses no training."""
         options, group = self.options, self.group
-        loader = evaluation_loader(self.task, self.val_source, options.eval_batch_size, options.data.workers, group)
+        loader = evaluation_loader(self.task, self.val_split, options.eval_batch_size, options.data.workers, group)
         start = time.monotonic()
         result = evaluate_model(
             self.task,

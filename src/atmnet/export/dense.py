@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atmnet.data.dense_transforms import LONGEST, detection_eval_transform, segmentation_eval_transform
+from atmnet.data.dense_transforms import LONGEST, DetectionEval, SegmentationEval
 from atmnet.data.targets import no_objects
 from atmnet.export.checked import TOLERANCE, Call, find_format, write_checked
 from atmnet.export.detectors import form_of
@@ -130,7 +130,7 @@ def _segmenter(network: DenseNetwork, img_size: int | None) -> _Subject:
     config = _config(network, False, side, side, LONGEST * side)
 
     def prepare(image: Image.Image, mean: Any, std: Any) -> Tensor:
-        return segmentation_eval_transform(side, mean, std)(image, torch.empty(0))[0]
+        return SegmentationEval(side, mean, std)(image, torch.empty(0))[0]
 
     outputs = {"logits": {0: "batch", 2: "height", 3: "width"}}
     return _Subject(as_it_is, as_it_is, outputs, _PIXELS, (2, 96, 128), config, prepare)
@@ -149,7 +149,7 @@ def _detector(network: DenseNetwork, img_size: int | None, raw: bool) -> _Subjec
     transform.min_size, transform.max_size = (shorter,), longest
 
     def prepare(image: Image.Image, mean: Any, std: Any) -> Tensor:
-        values, _ = detection_eval_transform()(image, no_objects(image.height, image.width))
+        values, _ = DetectionEval()(image, no_objects(image.height, image.width))
         transform.image_mean, transform.image_std = mean, std
         return transform.resize(transform.normalize(values))[0]
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from atmnet.data import Collate, Split, Transform, list_samples
-from atmnet.data.dense_transforms import detection_eval_transform, detection_train_transform
+from atmnet.data.dense_transforms import DetectionEval, DetectionTrain
 from atmnet.data.sources import open_split
 from atmnet.data.targets import DetectionTarget, no_objects
 from atmnet.tasks.counts import loss_scales
@@ -39,11 +39,11 @@ class DetectionTask:
 
     def train_transform(self) -> Transform:
         """Random size, flip and colours."""
-        return detection_train_transform(self.network.dense)
+        return DetectionTrain(self.network.dense)
 
     def eval_transform(self) -> Transform:
         """The picture unchanged, since the model resizes it."""
-        return detection_eval_transform()
+        return DetectionEval()
 
     @property
     def train_collate(self) -> Collate:

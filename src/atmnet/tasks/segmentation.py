@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from atmnet.data import Collate, Split, Transform, list_samples, stack_samples
-from atmnet.data.dense_transforms import segmentation_eval_transform, segmentation_train_transform
+from atmnet.data.dense_transforms import SegmentationEval, SegmentationTrain
 from atmnet.data.sources import open_split
 from atmnet.data.targets import IGNORE
 from atmnet.tasks.counts import loss_scales
@@ -43,12 +43,12 @@ class SegmentationTask:
     def train_transform(self) -> Transform:
         """Random size, crop, flip and colours; all crops have the same size."""
         config = self.network.config
-        return segmentation_train_transform(self.network.dense, config["mean"], config["std"])
+        return SegmentationTrain(self.network.dense, config["mean"], config["std"])
 
     def eval_transform(self) -> Transform:
         """The picture with its shorter side resized to the crop's, the label map in its own size."""
         config = self.network.config
-        return segmentation_eval_transform(self.network.dense.crop_size, config["mean"], config["std"])
+        return SegmentationEval(self.network.dense.crop_size, config["mean"], config["std"])
 
     @property
     def train_collate(self) -> Collate:

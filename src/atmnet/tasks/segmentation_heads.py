@@ -13,6 +13,8 @@ from atmnet.tasks.pyramid import Pyramid
 from atmnet_cli.errors import UserError
 
 SegmentationHeads = tuple[nn.Module, nn.Module | None, float]
+#: Default weight of the auxiliary head's loss.
+AUX_WEIGHT = 0.4
 
 
 def semantic_fpn(body: Pyramid, num_classes: int, **kwargs: Any) -> SegmentationHeads:
@@ -23,7 +25,7 @@ def semantic_fpn(body: Pyramid, num_classes: int, **kwargs: Any) -> Segmentation
         num_classes: Classes K.
         kwargs: ``channels`` (128) and ``dropout`` (0.1).
     """
-    return SemanticFPNHead(body.out_channels, len(body.strides), num_classes, **kwargs), None, 0.0
+    return SemanticFPNHead(body.out_channels, len(body.strides), num_classes, **kwargs), None, AUX_WEIGHT
 
 
 def upernet(
@@ -33,7 +35,7 @@ def upernet(
     channels: int = 512,
     pool_scales: tuple[int, ...] = (1, 2, 3, 6),
     aux_channels: int = 256,
-    aux_weight: float = 0.4,
+    aux_weight: float = AUX_WEIGHT,
     dropout: float = 0.1,
     norm: str = "batch",
 ) -> SegmentationHeads:

@@ -5,7 +5,7 @@ pixels, the strides of the backbone's maps, and further arguments of torchvision
 sample anchors and proposals by :class:`~atmnet.heads.PositionSampler`, so that a resumed run draws the same ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -24,40 +24,42 @@ from atmnet.tasks.one_stage import ASPECT_RATIOS
 _BOX_CELLS, _MASK_CELLS = 7, 14
 
 
-def faster_rcnn(
-    body: Any,
-    num_classes: int,
-    anchor_sizes: Sequence[float],
-    *,
-    strides: Sequence[int],
-    representation_size: int = 1024,
-    **kwargs: Any,
-) -> nn.Module:
-    """Faster R-CNN (arXiv 1506.01497)."""
-    box = _box_parts(body, num_classes, strides, representation_size)
-    model = FasterRCNN(body, rpn_anchor_generator=_anchors(anchor_sizes), **box, **kwargs)
-    return _with_position_samplers(model)
+def faster_rcnn(body: Any, num_classes: int, anchor_sizes: Sequence[float], **kwargs: Any) -> nn.Module:
+    """Faster R-CNN (arXiv 1506.01497). ``kwargs``: ``strides``, ``representation_size`` (1024), torchvision's."""
+    return _torchvision_rcnn(FasterRCNN, body, num_classes, anchor_sizes, **kwargs)
 
 
 def mask_rcnn(
+    body: Any, num_classes: int, anchor_sizes: Sequence[float], *, mask_channels: int = 256, **kwargs: Any
+) -> nn.Module:
+    """Mask R-CNN (arXiv 1703.06870), whose mask head has ``mask_channels``. ``kwargs`` as in :func:`faster_rcnn`."""
+    return _torchvision_rcnn(MaskRCNN, body, num_classes, anchor_sizes, mask_channels=mask_channels, **kwargs)
+
+
+def _torchvision_rcnn(
+    build: Callable[..., nn.Module],
     body: Any,
     num_classes: int,
     anchor_sizes: Sequence[float],
     *,
     strides: Sequence[int],
     representation_size: int = 1024,
-    mask_channels: int = 256,
+    mask_channels: int | None = None,
     **kwargs: Any,
 ) -> nn.Module:
-    """Mask R-CNN (arXiv 1703.06870)."""
-    box = _box_parts(body, num_classes, strides, representation_size)
-    mask = {
-        "mask_roi_pool": RoIAlign(strides, _MASK_CELLS, aligned=False),
-        "mask_head": MaskRCNNHeads(body.out_channels, [mask_channels] * 4, 1),
-        "mask_predictor": MaskRCNNPredictor(mask_channels, mask_channels, num_classes + 1),
+    parts: dict[str, Any] = {
+        "rpn_anchor_generator": _anchors(anchor_sizes),
+        "box_roi_pool": RoIAlign(strides, _BOX_CELLS, aligned=False),
+        "box_head": TwoMLPHead(body.out_channels * _BOX_CELLS**2, representation_size),
+        "box_predictor": FastRCNNPredictor(representation_size, num_classes + 1),
     }
-    model = MaskRCNN(body, rpn_anchor_generator=_anchors(anchor_sizes), **box, **mask, **kwargs)
-    return _with_position_samplers(model)
+    if mask_channels is not None:
+        parts |= {
+            "mask_roi_pool": RoIAlign(strides, _MASK_CELLS, aligned=False),
+            "mask_head": MaskRCNNHeads(body.out_channels, [mask_channels] * 4, 1),
+            "mask_predictor": MaskRCNNPredictor(mask_channels, mask_channels, num_classes + 1),
+        }
+    return _with_position_samplers(build(body, **parts, **kwargs))
 
 
 def cascade_mask_rcnn(
@@ -128,14 +130,6 @@ def cascade_mask_rcnn(
 
 def _anchors(sizes: Sequence[float]) -> AnchorGenerator:
     return AnchorGenerator(tuple((size,) for size in sizes), (ASPECT_RATIOS,) * len(sizes))
-
-
-def _box_parts(body: Any, num_classes: int, strides: Sequence[int], representation_size: int) -> dict[str, Any]:
-    return {
-        "box_roi_pool": RoIAlign(strides, _BOX_CELLS, aligned=False),
-        "box_head": TwoMLPHead(body.out_channels * _BOX_CELLS**2, representation_size),
-        "box_predictor": FastRCNNPredictor(representation_size, num_classes + 1),
-    }
 
 
 def _with_position_samplers(model: Any) -> nn.Module:

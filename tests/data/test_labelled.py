@@ -5,7 +5,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from atmnet.data import open_source
+from atmnet.data import open_labelled
 from atmnet.data.sources import open_split
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
@@ -13,7 +13,7 @@ from tests.data.tiny import CLASSES
 
 
 def _open(root, split="train", classes=None, **options):
-    return open_source(DataOptions(root=str(root), **options), split, classes)
+    return open_labelled(DataOptions(root=str(root), **options), split, classes)
 
 
 def test_classes_labels_and_names(digits_root):
@@ -104,7 +104,6 @@ def test_refused(digits_root, spoil, message):
     ("options", "message"),
     [
         ({}, "data.root: expected the folder that holds the splits"),
-        ({"source": "zip", "root": "."}, "got 'zip', expected one of folder, tar"),
         ({"source": "digits"}, "'digits' has the splits train and val, not 'test'"),
     ],
 )
@@ -117,7 +116,7 @@ def test_class_file_gives_order_and_missing_classes(digits_root, tmp_path):
     (tmp_path / "classes.txt").write_text("two\n\n eight \nseven\nfive\n")
     for split in ("train", "val"):
         options = DataOptions(root=str(digits_root), classes=str(tmp_path / "classes.txt"))
-        source = open_source(options, split)
+        source = open_labelled(options, split)
         assert source.classes == ["two", "eight", "seven", "five"]
         labels = {source.name(i).partition("/")[0]: source.load(i, "L")[1] for i in range(len(source))}
         assert labels == {"two": 0, "eight": 1, "five": 3}
@@ -139,4 +138,4 @@ def test_class_file_refused(digits_root, tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=message):
-        open_source(DataOptions(root=str(digits_root), classes=str(path)), "train")
+        open_labelled(DataOptions(root=str(digits_root), classes=str(path)), "train")

@@ -37,7 +37,7 @@ class Reader(Protocol):
 
 
 @dataclass
-class Source:
+class LabelledSplit:
     """Labelled images by number.
 
     Attributes:
@@ -77,7 +77,7 @@ class Source:
         return str(self.reader.filename(index))
 
 
-def open_source(options: DataOptions, split: str, classes: list[str] | None = None) -> Source:
+def open_labelled(options: DataOptions, split: str, classes: list[str] | None = None) -> LabelledSplit:
     """Open a split of labelled images.
 
     Args:
@@ -106,7 +106,7 @@ def open_source(options: DataOptions, split: str, classes: list[str] | None = No
             + (f" (is {unknown[0]!r} {near[0]!r}?)" if (near := difflib.get_close_matches(unknown[0], classes)) else "")
         )
     indices = {name: index for index, name in enumerate(classes)}
-    return Source(reader, classes, {label: indices[name] for name, label in labels.items()})
+    return LabelledSplit(reader, classes, {label: indices[name] for name, label in labels.items()})
 
 
 def read_class_file(path: str) -> list[str]:
