@@ -187,7 +187,8 @@ def test_evaluation_takes_what_is_named_even_if_it_is_the_default(atmnet, segmen
     options = json.loads((run / "options.json").read_text())
     options["data"]["ignore_zero"] = False
     (run / "options.json").write_text(json.dumps(options))
-    assert "its label map has the label 11" in atmnet("evaluate", run).last_error  # as recorded: 0 is a class, and 11 is not
+    # As recorded, 0 is a class, and 11 is none.
+    assert "its label map has the label 11" in atmnet("evaluate", run).last_error
     assert json.loads(atmnet("evaluate", run, "--data.ignore_zero=true").out) == expected
 
 
