@@ -76,7 +76,7 @@ def test_the_large_picture_repeats_a_small_one(tmp_path):
 
 def test_a_single_token_is_told_so(tmp_path):
     page = written(tmp_path)
-    assert "one token, nowhere else to look" in page.said()
+    assert "a single token" in page.said()
     last = [p for p in _panels(page) if p.get("data-look") == "3"]
     assert len(last) == 3
     assert all("alone" in p["class"] and '<g class="query"></g>' in _scene(page, p) for p in last)

@@ -19,7 +19,7 @@ def confusion_section(confusion: Tensor, classes: list[str]) -> str:
     correct = int(confusion.diagonal().sum())
     body = _matrix(counts, classes) if len(classes) <= _MAX_MATRIX_CLASSES else _error_tables(counts, classes)
     return (
-        f'<section id="confusion"><h2>What it confuses</h2><p class="lead">{correct:,} of {total:,} images were '
+        f'<section id="confusion"><h2>Confused classes</h2><p class="lead">{correct:,} of {total:,} images were '
         f"recognised ({percent(correct / total, 1)}). {_most_frequent_error(counts, classes)}</p>{body}</section>"
     )
 

@@ -57,7 +57,7 @@ def curve_section(metrics: Sequence[dict[str, Any]]) -> tuple[str, list[list[Poi
     end = max(curve.line[-1][0] for curve in curves)
     panels = [_panel(i, curve, end) for i, curve in enumerate(curves)]
     html = (
-        f'<section id="curve"><h2>How it learned</h2><p class="lead">{escape(_summary(loss, top1))}</p>'
+        f'<section id="curve"><h2>Learning curve</h2><p class="lead">{escape(_summary(loss, top1))}</p>'
         f'<div class="curves">{"".join(html for html, _ in panels)}</div></section>'
     )
     return html, [points for _, points in panels]

@@ -30,7 +30,7 @@ OFFSET_CODES = 127
 NAN_CODE = -128
 """Code of an offset that is not a number."""
 
-SINGLE_TOKEN = "A single token: there is nowhere else to look."
+SINGLE_TOKEN = "This stage has a single token, so there is no other token to read."
 READOUT = "Token in row {row} of {rows}, column {column} of {columns}: {places}."
 NONE_OUTSIDE = "none of its places is outside"
 SOME_OUTSIDE = "{outside} of its {total} places are outside"

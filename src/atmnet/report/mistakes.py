@@ -30,9 +30,9 @@ def mistakes_section(mistakes: list[Example], classes: list[str], wrong: int, to
         shown = mistakes[:_MAX_SHOWN]
         counted = f"{wrong:,} of {total:,} images were mistaken. " if wrong else ""
         which = "All are shown" if len(shown) == wrong else f"Here are {len(shown)}"
-        lead = f"{counted}{which}, the surest first."
+        lead = f"{counted}{which}, the most confident first."
         body = f'<div class="mistakes">{"".join(_mistake(example, classes) for example in shown)}</div>'
-    return f'<section id="mistakes"><h2>Its surest mistakes</h2><p class="lead">{lead}</p>{body}</section>'
+    return f'<section id="mistakes"><h2>Most confident mistakes</h2><p class="lead">{lead}</p>{body}</section>'
 
 
 def _mistake(example: Example, classes: list[str]) -> str:

@@ -70,7 +70,7 @@ def _stage_table(examples: list[SurveyedExample]) -> str:
         is_chosen = k == examples[0].first_field
         name = field.stage + (f" <small>{field.blocks}</small>" if field.blocks else "")
         if field.is_single_token:
-            numbers = '<td colspan="4" class="none">one token, nowhere else to look</td>'
+            numbers = '<td colspan="4" class="none">a single token</td>'
         else:
             total = reach([surveyed.fields[k].offsets for surveyed in examples])
             numbers = (
