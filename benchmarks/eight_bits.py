@@ -14,8 +14,9 @@ import torch
 from atmnet.benchmark import compare
 from atmnet.data import image_mode
 from atmnet.engine import evaluate, read_options
-from atmnet.export import export_dense, export_model
-from atmnet.tasks import DenseNetwork, Task, load_task
+from atmnet.export import ExportSettings, export
+from atmnet.export.settings import Precision
+from atmnet.tasks import Task, load_task
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, EvaluateOptions
 from atmnet_runtime import ExportedFile
@@ -23,7 +24,7 @@ from benchmarks import script
 from benchmarks.markdown import caption, grid, times
 from benchmarks.script import Settings
 
-PRECISIONS = ["fp32", "int8", "int8-dynamic"]
+PRECISIONS: list[Precision] = ["fp32", "int8", "int8-dynamic"]
 BATCHES = [1, 8, 32]
 _SCORES = {"top1": "top-1", "miou": "mIoU"}
 _PICTURES = 128
@@ -39,7 +40,7 @@ def measure(run: str, settings: Settings) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         files = {precision: Path(folder) / f"{precision}.onnx" for precision in PRECISIONS}
         pictures = _write_pictures(task, data, Path(folder) / "pictures")
-        found = {precision: _facts(task, data, file, precision, pictures) for precision, file in files.items()}
+        facts = {precision: _facts(task, data, file, precision, pictures) for precision, file in files.items()}
         opened = {precision: ExportedFile(file, torch.get_num_threads()) for precision, file in files.items()}
         side = opened["fp32"].config["input_size"]
         for batch in BATCHES[:1] if settings.quick else BATCHES:
@@ -47,8 +48,8 @@ def measure(run: str, settings: Settings) -> dict[str, Any]:
             runs = {name: lambda file=file, images=images: file.outputs(images) for name, file in opened.items()}
             comparison = compare(runs, settings.rounds, settle=True)
             for name in PRECISIONS:
-                found[name]["ratios"][str(batch)] = comparison.ratio(name, "fp32")._asdict()
-    return {"run": Path(run).name, "side": side[1], "precisions": found}
+                facts[name]["ratios"][str(batch)] = comparison.ratio(name, "fp32")._asdict()
+    return {"run": Path(run).name, "side": side[1], "precisions": facts}
 
 
 def _write_pictures(task: Task, data: DataOptions, folder: Path) -> str:
@@ -59,17 +60,10 @@ def _write_pictures(task: Task, data: DataOptions, folder: Path) -> str:
     return str(folder)
 
 
-def _facts(task: Task, data: DataOptions, file: Path, precision: Any, pictures: str) -> dict[str, Any]:
-    network = task.network
+def _facts(task: Task, data: DataOptions, file: Path, precision: Precision, pictures: str) -> dict[str, Any]:
     calibration = pictures if precision == "int8" else ""
-    if isinstance(network, DenseNetwork):
-        report = export_dense(network, file, precision=precision, calibration=calibration, images=pictures)
-    else:
-        model: Any = network.model
-        report = export_model(
-            model, file, precision=precision, calibration=calibration, images=pictures, classes=network.classes,
-            config=network.config,
-        )  # fmt: skip
+    settings = ExportSettings(precision=precision, calibration=calibration, images=pictures)
+    report = export(task.network, file, settings)
     metrics = evaluate(EvaluateOptions(str(file)), load_task(str(file)), data).metrics
     score = next(name for name in _SCORES if name in metrics)
     return {"score": score, "value": metrics[score], "bytes": report.bytes, "ratios": {}}

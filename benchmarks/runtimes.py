@@ -1,7 +1,7 @@
 """Models in other runtimes against the published formulation, eager: ``python -m benchmarks.runtimes``.
 
-The first model in every runtime, larger ones in the fastest. Every file is written and held to the eager model by
-atmnet.export first. Then all run in turns in one process, each with the same number of threads. A runtime that is not
+The first model in every runtime, larger ones in the fastest. atmnet.export writes every file and compares it with the
+eager model first. Then all run in turns in one process, each with the same number of threads. A runtime that is not
 installed is left out.
 """
 
@@ -16,7 +16,7 @@ import torch
 from atmnet.benchmark import compare
 from atmnet.export import export_model
 from atmnet.export.formats import FORMATS
-from atmnet_runtime import OpenVinoClassifier
+from atmnet_runtime import open_classifier
 from benchmarks import script
 from benchmarks.contestants import PUBLISHED, Mode, contestant
 from benchmarks.markdown import caption, grid, times
@@ -27,7 +27,7 @@ BATCHES = [1, 4]
 #: What the larger models are compared in.
 _FASTEST = ("ONNX Runtime", "OpenVINO, static")
 _LIBRARIES = ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf")
-#: Label, format, file, further arguments of export_model, what it needs.
+#: Label, format, file, further settings of the export, and the library that it needs.
 _FILES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("ONNX Runtime", "onnx", "open.onnx", {}, "onnxruntime"),
     ("ONNX Runtime, static", "onnx", "static.onnx", {"dynamic": False}, "onnxruntime"),
@@ -51,13 +51,13 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
             runs: dict[str, Callable[[], object]] = {"as published, eager": published, "eager": workload}
             facts = {}
             with tempfile.TemporaryDirectory() as folder:
-                for label, to, file, options, needed in files:
+                for label, to, file, further, needed in files:
                     if util.find_spec(needed) is None:
                         continue
                     path = Path(folder) / file
-                    report = export_model(workload.model, path, to=to, batch_size=batch, **options)
-                    largest = max(found.largest for found in report.differences)
-                    facts[label] = {"bytes": report.bytes, "nodes": report.nodes, "largest_difference": largest}
+                    fixed = not (FORMATS[to].dynamic and further.get("dynamic", True))
+                    report = export_model(workload.model, path, to=to, batch_size=batch if fixed else 1, **further)
+                    facts[label] = {"bytes": report.bytes, "nodes": report.nodes, "largest_difference": report.largest}
                     runs[label] = _call(to, path, workload.images)
                     if label == "OpenVINO, static":
                         runs["OpenVINO, static, bfloat16"] = _bfloat16(path, workload.images)
@@ -83,7 +83,7 @@ def _call(to: str, path: Path, images: torch.Tensor) -> Callable[[], object]:
 
 
 def _bfloat16(path: Path, images: torch.Tensor) -> Callable[[], object]:
-    run = OpenVinoClassifier(path, torch.get_num_threads(), precision="bf16").logits
+    run = open_classifier(path, torch.get_num_threads(), precision="bf16").logits
     array = images.numpy()
     return lambda: run(array)
 
