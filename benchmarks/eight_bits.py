@@ -89,8 +89,8 @@ def main() -> None:
     parser = script.parser("eight_bits", __doc__ or "", devices=["cpu"])
     parser.add_argument("run", nargs="+", help="folder that atmnet train wrote")
     parser.set_defaults(threads=1, rounds=31)  # the networks are small
-    given = parser.parse_args()
-    script.record("eight_bits", given, lambda settings: (measure(run, settings) for run in given.run), table)
+    arguments = parser.parse_args()
+    script.record("eight_bits", arguments, lambda settings: (measure(run, settings) for run in arguments.run), table)
 
 
 if __name__ == "__main__":

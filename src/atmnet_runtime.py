@@ -81,10 +81,10 @@ class ExportedFile:
         Raises:
             FileError: If the file takes images of another size or type.
         """
-        wanted = "uint8" if self.config["pixels"] == "uint8" else "float32"
-        if not isinstance(batch, np.ndarray) or batch.ndim != 4 or batch.dtype != wanted or len(batch) == 0:
+        dtype = "uint8" if self.config["pixels"] == "uint8" else "float32"
+        if not isinstance(batch, np.ndarray) or batch.ndim != 4 or batch.dtype != dtype or len(batch) == 0:
             got = f"{batch.dtype} {batch.shape}" if isinstance(batch, np.ndarray) else type(batch).__name__
-            raise FileError(f"{self.path}: got {got}, expected an array of {wanted} (N, C, H, W) with N at least 1")
+            raise FileError(f"{self.path}: got {got}, expected an array of {dtype} (N, C, H, W) with N at least 1")
         for axis, name in enumerate(("images", "channels", "height", "width")):
             fixed = self.shape[axis]
             if fixed is not None and batch.shape[axis] != fixed:
@@ -241,18 +241,18 @@ def _resized(image: Image.Image, size: tuple[int, int], config: Mapping[str, Any
 
     All roundings are those of timm and torchvision.
     """
-    wanted = [math.floor(side / config["crop_pct"]) for side in size]
+    goals = [math.floor(side / config["crop_pct"]) for side in size]
     sides = image.height, image.width
-    ratios = [side / goal for side, goal in zip(sides, wanted, strict=True)]
+    ratios = [side / goal for side, goal in zip(sides, goals, strict=True)]
     fill: Any = 0
     if config["crop_mode"] == "squash":
-        new = wanted
+        new = goals
     elif config["crop_mode"] == "border":
         new = [round(side / max(ratios)) for side in sides]
         fill = tuple(round(255 * value) for value in config["mean"])
         fill = fill if len(fill) > 1 else fill[0]
-    elif wanted[0] == wanted[1]:
-        new = [int(wanted[0] * side / min(sides)) for side in sides]
+    elif goals[0] == goals[1]:
+        new = [int(goals[0] * side / min(sides)) for side in sides]
     else:
         new = [round(side / min(ratios)) for side in sides]
     if tuple(new) != sides:

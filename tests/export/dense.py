@@ -19,7 +19,7 @@ def network(head: Any, neck: Any = "fpn", name: str = "atmnet_nano", side: int =
     Args:
         head: The head.
         neck: The neck.
-        name: The backbone. Of ours each stage has one block; the tests of classifiers have several.
+        name: The backbone.
         side: Side of the images, in pixels.
         arguments: Further arguments of the head.
     """
@@ -31,7 +31,6 @@ def network(head: Any, neck: Any = "fpn", name: str = "atmnet_nano", side: int =
         small[head]["mask_channels"] = 32
     options = ModelOptions(
         name=name, head=head, neck=neck, channels=64, head_kwargs={**small.get(head, {}), **arguments},
-        kwargs={"depths": (1, 1, 1, 1)} if name.startswith("atmnet") else {},
     )  # fmt: skip
     dense = build_dense(options, DenseOptions(sides=[side], longest=2 * side, crop=side), CLASSES)
     for key, parameter in dense.model.named_parameters():

@@ -75,8 +75,8 @@ def test_metadata(exported):
     assert values["architecture"] == "atmnet_nano"
     assert values["atmnet"] == atmnet.__version__
     for key in ("mean", "std", "interpolation", "crop_pct"):
-        wanted = model.pretrained_cfg[key]
-        assert values[key] == (list(wanted) if isinstance(wanted, tuple) else wanted)
+        expected = model.pretrained_cfg[key]
+        assert values[key] == (list(expected) if isinstance(expected, tuple) else expected)
 
 
 def test_nothing_of_this_machine_is_in_the_file(exported):

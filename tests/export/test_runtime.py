@@ -183,11 +183,11 @@ def test_metadata_is_json(exported):
 def test_threads_get_their_own_answers(openvino_file):
     file = open_classifier(openvino_file.path)
     images = np.random.default_rng(0).normal(size=(4, 1, 3, 32, 32)).astype(np.float32)
-    wanted = [file.logits(image) for image in images]
+    expected = [file.logits(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda number: file.logits(images[number % 4]), range(80)))
     for number, logits in enumerate(answers):
-        np.testing.assert_allclose(logits, wanted[number % 4], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(logits, expected[number % 4], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def export(network: Network, path: str | Path, settings: ExportSettings | None =
     check_settings(settings, file_format, task, network)
     subject = task.describe(network, settings)
     check_subject(settings, file_format, subject, network)
-    shown = comparison_pictures(settings, subject, task.pictures)
+    pictures = comparison_pictures(settings, subject, task.pictures)
     calibration = calibration_pictures(settings, subject)
     eager = subject.reference(copy.deepcopy(network.model).cpu().float().eval())
     run = on_arrays(Framed(eager, subject.config, settings.pixels))
@@ -67,7 +67,8 @@ def export(network: Network, path: str | Path, settings: ExportSettings | None =
     facts = metadata(network, subject.config, settings.pixels)
     job = Job(network.model, subject, settings, facts, np.stack(calibration) if calibration else None)
     tolerance = task.tolerances[settings.precision] if settings.tolerance is None else settings.tolerance
-    reference = Reference(run, shown, task.pictures_per_call if settings.dynamic else settings.batch_size, tolerance)
+    per_call = task.pictures_per_call if settings.dynamic else settings.batch_size
+    reference = Reference(run, pictures, per_call, tolerance)
     return write_checked(file_format, job, path, reference)
 
 

@@ -4,7 +4,6 @@ Shapes: B images, C colour channels, H x W pixels, K classes.
 """
 
 import json
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +36,7 @@ class Framed(nn.Module):
         self.register_buffer("mean", torch.tensor(config["mean"]).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(config["std"]).view(-1, 1, 1))
 
-    def forward(self, image: Tensor) -> Any:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         if self.pixels == "uint8":
             image = image.float() / 255
         if self.pixels != "normalised":

@@ -7,7 +7,7 @@ Shapes: N batches of B images, C colour channels, H x W pixels.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from atmnet.export.onnx_file import INPUT, quiet
 from atmnet_cli.errors import UserError
 from atmnet_runtime import Array
 
+if TYPE_CHECKING:
+    import openvino
+
+#: An operator of ONNX's or of OpenVINO's graph.
+Node = TypeVar("Node")
 _PRODUCTS = ["MatMul", "Gemm", "Conv"]
 
 
@@ -51,16 +56,16 @@ def _positions(path: Path) -> list[str]:
 
 
 def _products_before(
-    floors: list[Any],
-    before: Callable[[Any], list[Any]],
-    is_product: Callable[[Any], bool],
-    key: Callable[[Any], str],
-) -> list[Any]:
+    floors: list[Node],
+    before: Callable[[Node], list[Node]],
+    is_product: Callable[[Node], bool],
+    key: Callable[[Node], str],
+) -> list[Node]:
     """The nearest products before the operators that round positions down.
 
-    They stay exact: an error of half a token costs more accuracy than 8 bits save time there.
+    They stay exact: an error of half a token costs more than the time that 8 bits save there.
     """
-    products: list[Any] = []
+    products: list[Node] = []
     seen: set[str] = set()
     queue = list(floors)
     while queue:
@@ -113,7 +118,7 @@ def quantise_static(source: Path, target: Path, batches: Array) -> None:
         def __init__(self) -> None:
             self._batches: Iterator[Array] = iter(batches)
 
-        def get_next(self) -> Any:
+        def get_next(self) -> dict[str, Array] | None:
             batch = next(self._batches, None)
             return None if batch is None else {INPUT: batch}
 
@@ -147,7 +152,7 @@ def _shorten_names(path: Path) -> None:
     onnx.save(model, path)
 
 
-def quantise_openvino(model: Any, batches: Array) -> Any:
+def quantise_openvino(model: "openvino.Model", batches: Array) -> "openvino.Model":
     """An OpenVINO model with weights and activations of its matrix products in 8 bits.
 
     By default NNCF would round positions, too. Either matrix products or convolutions in 8 bits are accurate, but with
@@ -164,7 +169,7 @@ def quantise_openvino(model: Any, batches: Array) -> Any:
         return nncf.quantize(model, data, subset_size=len(batches), ignored_scope=ignored)
 
 
-def _openvino_positions(model: Any) -> list[str]:
+def _openvino_positions(model: "openvino.Model") -> list[str]:
     """Names of the products of an OpenVINO model that predict offsets."""
     products = _products_before(
         [operator for operator in model.get_ops() if operator.get_type_name() == "Floor"],

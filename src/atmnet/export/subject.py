@@ -57,7 +57,7 @@ class Subject:
             several tokens. A batch of 1 stays fixed.
         prepare: (picture, fixed) -> the picture as the file takes it, (C, H, W). ``fixed`` asks for the size in
             ``config``.
-        check: Refuses a model whose outputs are not those of its kind, given the reference's outputs for one image.
+        check: Refuses a model whose outputs are not those of its kind; takes the reference's outputs for one image.
     """
 
     config: DataConfig | DenseConfig

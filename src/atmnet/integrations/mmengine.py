@@ -109,7 +109,7 @@ class ATMFPN(BaseModule):
     Args:
         in_channels: Channels of each map of the backbone, finest first.
         out_channels: Channels of every level.
-        num_outs: Number of levels returned. Levels beyond the maps are extra ones, each half as large as the one before.
+        num_outs: Number of levels. Those beyond the maps are extra, each half as large as the one before.
         start_level: First map to use.
         end_level: Last map to use, inclusive; -1 for the last one.
         add_extra_convs: Extra levels by 3x3 convolutions, the first from the last map used ('on_input' or True)
@@ -151,7 +151,9 @@ class ATMFPN(BaseModule):
             )
         source = "on_input" if add_extra_convs is True else add_extra_convs
         if source and source not in _SOURCES:
-            raise ValueError(f"add_extra_convs: got {add_extra_convs!r}, expected a bool or one of {', '.join(_SOURCES)}")
+            raise ValueError(
+                f"add_extra_convs: got {add_extra_convs!r}, expected a bool or one of {', '.join(_SOURCES)}"
+            )
         self.num_maps, self.extra, self.source = len(in_channels), extra, source
         self.used = slice(start_level, last + 1)
         self.relu_before_extra_convs = relu_before_extra_convs
