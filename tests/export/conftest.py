@@ -55,8 +55,8 @@ def openvino_file(nano, onnx_libraries, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def segmenter_file(onnx_libraries, tmp_path_factory):
-    """A segmenter on a ResNet, in ONNX with open sizes."""
-    return _write(tmp_path_factory.mktemp("segmenter"), network("semantic_fpn", name="test_resnet"))
+    """A segmenter on a ResNet with our neck and its alignment, in ONNX with open sizes."""
+    return _write(tmp_path_factory.mktemp("segmenter"), network("semantic_fpn", "atmfpn_aligned", "test_resnet"))
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +64,7 @@ def openvino_segmenter(onnx_libraries, tmp_path_factory):
     """The same segmenter in OpenVINO."""
     pytest.importorskip("openvino")
     folder = tmp_path_factory.mktemp("openvino_segmenter")
-    return _write(folder, network("semantic_fpn", name="test_resnet"), "a.xml", to="openvino")
-
-
-@pytest.fixture(scope="session")
-def aligned_segmenter(onnx_libraries, tmp_path_factory):
-    """A segmenter with our backbone, our neck and its alignment, in ONNX with open sizes."""
-    return _write(tmp_path_factory.mktemp("aligned"), network("semantic_fpn", "atmfpn_aligned"))
+    return _write(folder, network("semantic_fpn", "atmfpn_aligned", "test_resnet"), "a.xml", to="openvino")
 
 
 @pytest.fixture(scope="session")

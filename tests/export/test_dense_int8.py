@@ -9,9 +9,9 @@ from atmnet_runtime import ExportedFile
 from tests.export.dense import CLASSES, network
 
 
-def test_dynamic(aligned_segmenter, tmp_path):
+def test_dynamic(segmenter_file, tmp_path):
     """The quantiser of 'int8-dynamic', on a file that exists."""
-    dense, _, report = aligned_segmenter
+    dense, _, report = segmenter_file
     quantise_dynamic(report.path, tmp_path / "small.onnx")
     assert ExportedFile(tmp_path / "small.onnx", 1).classes == CLASSES
     assert (tmp_path / "small.onnx").stat().st_size < 0.3 * 4 * parameters(dense)

@@ -52,9 +52,8 @@ def test_same_function(head, neck):
             torch.testing.assert_close(plain(images), model(images), rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("fixture", ["segmenter_file", "aligned_segmenter"])
-def test_open_sizes(fixture, request):
-    dense, _, report = request.getfixturevalue(fixture)
+def test_open_sizes(segmenter_file):
+    dense, _, report = segmenter_file
     check_open_sizes(dense, report)
 
 
@@ -62,7 +61,9 @@ def test_open_sizes(fixture, request):
     ("head", "neck", "name"),
     [
         ("upernet", "fpn", "test_resnet"),
+        pytest.param("semantic_fpn", "fpn", "test_resnet", marks=pytest.mark.slow),
         pytest.param("semantic_fpn", "fpn", "atmnet_nano", marks=pytest.mark.slow),
+        pytest.param("semantic_fpn", "atmfpn_aligned", "atmnet_nano", marks=pytest.mark.slow),
         pytest.param("semantic_fpn", "atmfpn", "atmnet_nano", marks=pytest.mark.slow),
         pytest.param("upernet", "fpn", "atmnet_nano", marks=pytest.mark.slow),
     ],
