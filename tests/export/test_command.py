@@ -18,7 +18,7 @@ pytest.importorskip("onnxscript")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A checkpoint of a model with three classes."""
-    model = spread("atmnet_nano", num_classes=3)
+    model = spread("test_resnet", num_classes=3)
     config = timm.data.resolve_model_data_config(model)
     return save_pretrained(Classifier(model, ["cat", "dog", "owl"], config), tmp_path_factory.mktemp("model"))
 
@@ -28,10 +28,10 @@ def test_export(folder, tmp_path, monkeypatch, capfd):
     assert main(["export", str(folder), "--dynamic=false", "--img_size=48", "--batch_size=2"]) == 0
     out, err = capfd.readouterr()
     assert err == ""
-    assert out.startswith("atmnet_nano.onnx: ")
+    assert out.startswith("test_resnet.onnx: ")
     assert "2 x 3 x 48 x 48" in out
-    assert [path.name for path in tmp_path.iterdir()] == ["atmnet_nano.onnx"]
-    file = open_classifier("atmnet_nano.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["test_resnet.onnx"]
+    file = open_classifier("test_resnet.onnx")
     assert file.classes == ["cat", "dog", "owl"]
     shares = file([Image.new("RGB", (60, 50), colour) for colour in ("red", "green", "blue")])
     assert shares.shape == (3, 3)

@@ -12,7 +12,7 @@ import atmnet
 from atmnet.export import export_model
 from atmnet.export.frame import Framed
 from atmnet_cli.errors import UserError
-from atmnet_runtime import open_classifier
+from atmnet_runtime import FileError, open_classifier
 from tests.export.conftest import CLASSES
 from tests.export.models import spread
 
@@ -116,7 +116,7 @@ def test_pixels_are_normalised_inside(pixels, nano, tmp_path):
         expected = nano((values / 255 - mean) / std).numpy()
     images = values if pixels == "uint8" else values / 255
     np.testing.assert_allclose(file.logits(images.numpy()), expected, atol=BOUND, rtol=0)
-    with pytest.raises(UserError, match="height 40, the file takes only 32"):
+    with pytest.raises(FileError, match="height 40, the file takes only 32"):
         file.logits(np.zeros((1, 3, 40, 32), np.float32))
 
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_left_open_is_said(tmp_path):
         "crop_mode": "center",
     }  # fmt: skip
     filters, disabled, threads = list(warnings.filters), logging.root.manager.disable, torch.get_num_threads()
-    with pytest.raises(UserError, match=r"if it is made for one size, try dynamic=false"):
+    with pytest.raises(UserError, match=r"if the model is made for one size, try dynamic=false"):
         export_model(Stubborn(), tmp_path / "a.onnx", config=config)
     assert not list(tmp_path.iterdir())
     assert (filters, disabled, threads) == (warnings.filters, logging.root.manager.disable, torch.get_num_threads())

@@ -13,8 +13,7 @@ from atmnet.export import export_model
 from atmnet.export.int8 import quantise_dynamic, quantise_static
 from atmnet.export.verify import difference
 from atmnet.layers import OffsetPredictor
-from atmnet_cli.errors import UserError
-from atmnet_runtime import open_classifier, preprocess
+from atmnet_runtime import FileError, open_classifier, preprocess
 from tests.export.conftest import CLASSES
 from tests.export.models import spread
 
@@ -106,7 +105,7 @@ def test_openvino(openvino_file, nano, tmp_path):
         np.testing.assert_allclose(file.logits(image.numpy()), nano(image).numpy(), atol=5e-6)
     shutil.copy(report.path, tmp_path / "a.xml")
     (tmp_path / "a.bin").write_bytes(b"")
-    with pytest.raises(UserError, match=r"a\.xml: not a readable model"):
+    with pytest.raises(FileError, match=r"a\.xml: not a readable model"):
         open_classifier(tmp_path / "a.xml")
 
 

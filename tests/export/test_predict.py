@@ -134,7 +134,7 @@ def check_detector(predict, photographs, tmp_path, dense, checkpoint, report):
     ours = predict(report.path, *arguments, tmp_path / "ours")
     theirs = predict(checkpoint, *arguments, tmp_path / "theirs")
     assert ours.out == theirs.out
-    assert theirs.out.count(" objects: ") == 3 or " 0 objects" not in theirs.out
+    assert " 0 objects" not in theirs.out
     same_pictures(tmp_path / "ours", tmp_path / "theirs", share=0.01)
     results = [json.loads((tmp_path / side / "results.json").read_text()) for side in ("ours", "theirs")]
     has_masks = dense.options.head == "mask_rcnn"
@@ -180,7 +180,7 @@ def test_evaluation(exported, tmp_path, capfd):
     right = (predicted == torch.tensor([label for _, label in samples])).float().mean().item()
     assert json.loads(capfd.readouterr().out)["top1"] == pytest.approx(100 * right, abs=1e-4)
     assert main([*arguments, "--report=a.html"]) == 2
-    assert "report: shows where a network looks, which takes its checkpoint" in capfd.readouterr().err
+    assert "report: an exported file does not show where its network looks" in capfd.readouterr().err
     assert main([*arguments, "--data.img_size=64"]) == 2
     assert "data.img_size: an exported file keeps the size" in capfd.readouterr().err
     assert main(["export", str(exported[0].path)]) == 2

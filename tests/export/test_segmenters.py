@@ -9,8 +9,7 @@ import torch
 from atmnet.export import export_dense, exportable
 from atmnet.export.plain.neck import PlainPool
 from atmnet.export.verify import difference
-from atmnet_cli.errors import UserError
-from atmnet_runtime import ExportedFile
+from atmnet_runtime import ExportedFile, FileError
 from tests.export.dense import CLASSES, network
 from tests.export.test_onnx import assert_plain
 
@@ -95,7 +94,7 @@ def test_bytes_at_one_size_by_the_command(bytes_segmenter):
     with torch.no_grad():
         expected = dense.model((values / 255 - mean) / std).numpy()
     np.testing.assert_allclose(file.logits(values.numpy()), expected, atol=BOUND)
-    with pytest.raises(UserError, match="height 64, the file takes only 48"):
+    with pytest.raises(FileError, match="height 64, the file takes only 48"):
         file.logits(np.zeros((2, 3, 64, 48), np.uint8))
 
 

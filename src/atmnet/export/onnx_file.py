@@ -49,7 +49,7 @@ def write_onnx(job: Job, path: Path, metadata: dict[str, str]) -> None:
                 input_names=[INPUT], output_names=list(outputs), custom_translation_table=onnx_translations(),
             )  # fmt: skip
     except torch.onnx.OnnxExporterError as error:
-        advice = "; if it is made for one size, try dynamic=false" if dynamic else ""
+        advice = "; if the model is made for one size, try dynamic=false" if dynamic else ""
         cause = first_line(error.__cause__ or error)
         raise UserError(f"to: this model cannot be written as ONNX{advice}: {cause}") from error
     graph = program.model_proto
