@@ -9,15 +9,16 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 
 from atmnet.benchmark import compare
 from atmnet.data import image_mode
 from atmnet.engine import evaluate, read_options
-from atmnet.export import export_dense, export_model
-from atmnet.tasks import DenseNetwork, Task, load_task
+from atmnet.export import ExportSettings, export
+from atmnet.export.settings import Precision
+from atmnet.tasks import Task, load_task
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, EvaluateOptions
 from atmnet_runtime import ExportedFile
@@ -25,8 +26,7 @@ from benchmarks import script
 from benchmarks.markdown import caption, grid, times
 from benchmarks.script import Settings
 
-Precision = Literal["fp32", "int8", "int8-dynamic"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+PRECISIONS: list[Precision] = ["fp32", "int8", "int8-dynamic"]
 BATCHES = [1, 8, 32]
 _SCORES = {"top1": "top-1", "miou": "mIoU"}
 _PICTURES = 128
@@ -65,16 +65,9 @@ def _write_pictures(task: Task, data: DataOptions, folder: Path) -> str:
 
 
 def _facts(task: Task, data: DataOptions, file: Path, precision: Precision, pictures: str) -> dict[str, Any]:
-    network = task.network
     calibration = pictures if precision == "int8" else ""
-    if isinstance(network, DenseNetwork):
-        report = export_dense(network, file, precision=precision, calibration=calibration, images=pictures)
-    else:
-        model: Any = network.model
-        report = export_model(
-            model, file, precision=precision, calibration=calibration, images=pictures, classes=network.classes,
-            config=network.config,
-        )  # fmt: skip
+    settings = ExportSettings(precision=precision, calibration=calibration, images=pictures)
+    report = export(task.network, file, settings)
     metrics = evaluate(EvaluateOptions(str(file)), load_task(str(file)), data).metrics
     score = next(name for name in _SCORES if name in metrics)
     return {"score": score, "value": metrics[score], "bytes": report.bytes, "ratios": {}}

@@ -16,7 +16,7 @@ import torch
 from atmnet.benchmark import compare
 from atmnet.export import export_model
 from atmnet.export.formats import FORMATS
-from atmnet_runtime import OpenVinoClassifier
+from atmnet_runtime import open_classifier
 from benchmarks import script
 from benchmarks.markdown import caption, grid, times
 from benchmarks.script import Settings
@@ -27,7 +27,7 @@ BATCHES = [1, 4]
 #: Runtimes of the larger models.
 _FASTEST = ("ONNX Runtime", "OpenVINO, static")
 _LIBRARIES = ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf")
-#: Label, format, file, further arguments of export_model, and the library that it needs.
+#: Label, format, file, further settings of the export, and the library that it needs.
 _FILES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("ONNX Runtime", "onnx", "open.onnx", {}, "onnxruntime"),
     ("ONNX Runtime, static", "onnx", "static.onnx", {"dynamic": False}, "onnxruntime"),
@@ -51,13 +51,13 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
             runs: dict[str, Callable[[], object]] = {"as published, eager": published, "eager": workload}
             facts = {}
             with tempfile.TemporaryDirectory() as folder:
-                for label, to, file, options, library in files:
-                    if util.find_spec(library) is None:
+                for label, to, file, further, needed in files:
+                    if util.find_spec(needed) is None:
                         continue
                     path = Path(folder) / file
-                    report = export_model(workload.model, path, to=to, batch_size=batch, **options)
-                    largest = max(difference.largest for difference in report.differences)
-                    facts[label] = {"bytes": report.bytes, "nodes": report.nodes, "largest_difference": largest}
+                    fixed = not (FORMATS[to].dynamic and further.get("dynamic", True))
+                    report = export_model(workload.model, path, to=to, batch_size=batch if fixed else 1, **further)
+                    facts[label] = {"bytes": report.bytes, "nodes": report.nodes, "largest_difference": report.largest}
                     runs[label] = _call(to, path, workload.images)
                     if label == "OpenVINO, static":
                         runs["OpenVINO, static, bfloat16"] = _bfloat16(path, workload.images)
@@ -83,7 +83,7 @@ def _call(to: str, path: Path, images: torch.Tensor) -> Callable[[], object]:
 
 
 def _bfloat16(path: Path, images: torch.Tensor) -> Callable[[], object]:
-    run = OpenVinoClassifier(path, torch.get_num_threads(), precision="bf16").logits
+    run = open_classifier(path, torch.get_num_threads(), precision="bf16").logits
     array = images.numpy()
     return lambda: run(array)
 

@@ -1,11 +1,39 @@
-"""One exported file for many tests: writing it takes seconds."""
+"""Exported files that many tests share: writing one takes seconds. No test may change them."""
 
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 import pytest
+from PIL import Image
 
-from atmnet.export import export_model
+from atmnet.export import ExportReport, export_dense, export_model
+from atmnet.tasks import DenseNetwork
+from atmnet_cli.command import main
+from tests.export.dense import network, save
 from tests.export.models import spread
 
 CLASSES = [f"class {k}" for k in range(10)]
+
+
+class DenseFile(NamedTuple):
+    """A segmenter or detector, a checkpoint of it and a file of it."""
+
+    network: DenseNetwork
+    checkpoint: Path
+    report: ExportReport
+
+
+def _write(folder: Path, dense: DenseNetwork, name: str = "a.onnx", **settings: Any) -> DenseFile:
+    (folder / "run").mkdir()
+    return DenseFile(dense, save(dense, folder / "run"), export_dense(dense, folder / name, **settings))
+
+
+@pytest.fixture(scope="session")
+def onnx_libraries():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
 
 
 @pytest.fixture(scope="session")
@@ -14,9 +42,76 @@ def nano():
 
 
 @pytest.fixture(scope="session")
-def exported(nano, tmp_path_factory):
-    """(report, model) of an ONNX file with open sizes; not to be changed."""
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    path = tmp_path_factory.mktemp("onnx") / "nano.onnx"
-    return export_model(nano, path, classes=CLASSES), nano
+def exported(nano, onnx_libraries, tmp_path_factory):
+    """(report, model) of an ONNX file with open sizes."""
+    return export_model(nano, tmp_path_factory.mktemp("onnx") / "nano.onnx", classes=CLASSES), nano
+
+
+@pytest.fixture(scope="session")
+def openvino_file(exported, tmp_path_factory):
+    """The report of an OpenVINO file with open sizes.
+
+    It is made from the file of ``exported``, as tracing the model again takes longest; ``openvino_segmenter`` is made
+    without this shortcut.
+    """
+    pytest.importorskip("openvino")
+    report, model = exported
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "atmnet.export.openvino_file.write_onnx", lambda job, path, metadata: shutil.copy(report.path, path)
+        )
+        return export_model(model, tmp_path_factory.mktemp("openvino") / "a.xml", to="openvino", classes=CLASSES)
+
+
+@pytest.fixture(scope="session")
+def segmenter_file(onnx_libraries, tmp_path_factory):
+    """A segmenter on a ResNet with our neck and its alignment, in ONNX with open sizes."""
+    return _write(tmp_path_factory.mktemp("segmenter"), network("semantic_fpn", "atmfpn_aligned", "test_resnet"))
+
+
+@pytest.fixture(scope="session")
+def openvino_segmenter(onnx_libraries, tmp_path_factory):
+    """A segmenter on a ResNet, in OpenVINO with open sizes."""
+    pytest.importorskip("openvino")
+    folder = tmp_path_factory.mktemp("openvino_segmenter")
+    return _write(folder, network("semantic_fpn", name="test_resnet"), "a.xml", to="openvino")
+
+
+@pytest.fixture(scope="session")
+def bytes_segmenter(onnx_libraries, tmp_path_factory):
+    """The segmenter for two images of 48 pixels in bytes, as the command writes it; and what the command printed."""
+    folder, dense = tmp_path_factory.mktemp("bytes"), network("semantic_fpn", name="test_resnet", side=48)
+    (folder / "run").mkdir()
+    save(dense, folder / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["export", "run", "--dynamic=false", "--img_size=48", "--batch_size=2", "--pixels=uint8"]) == 0
+    return dense, folder
+
+
+@pytest.fixture(scope="session")
+def mask_rcnn_file(onnx_libraries, tmp_path_factory):
+    """A detector with masks on a ResNet, in ONNX with open sizes.
+
+    Its scores are at most 0.176 on noise and 0.174 on photographs, so it finds some objects and not as many as it may.
+    """
+    dense = network("mask_rcnn", name="test_resnet", box_score_thresh=0.172)
+    dense.category_ids = [3, 7, 8, 44, 90]
+    return _write(tmp_path_factory.mktemp("mask_rcnn"), dense)
+
+
+@pytest.fixture(scope="session")
+def raw_file(onnx_libraries, tmp_path_factory):
+    """The raw outputs of a RetinaNet on a ResNet, in ONNX with open sizes."""
+    return _write(tmp_path_factory.mktemp("raw"), network("retinanet", name="test_resnet"), raw=True)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of three pictures with some contrast, of several sizes."""
+    folder, rng = tmp_path / "pictures", np.random.default_rng(0)
+    folder.mkdir()
+    for number, size in enumerate([(64, 64), (90, 70), (50, 120)]):
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8))
+        coarse.resize(size, Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    return folder

@@ -1,4 +1,4 @@
-"""Networks whose looks are spread: fresh ones look next to where they are, trained ones elsewhere."""
+"""Networks with spread offsets: the offsets of a new network are nearly zero, those of a trained one are not."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 
 
 def spread(name: str, **kwargs: Any) -> Any:
-    """A model of timm for inference; ATMNets look about three tokens away, and logits are of order 1."""
+    """A model of timm for inference, with offsets of about three tokens in ATMNets, and logits of order 1."""
     torch.manual_seed(0)
     model = timm.create_model(name, **kwargs).eval()
     for key, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""``atmnet export``: one command from a run to a checked file."""
+"""``atmnet export`` writes a checked file of a run."""
 
 import pytest
 import timm
@@ -18,7 +18,7 @@ pytest.importorskip("onnxscript")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A checkpoint of a model with three classes."""
-    model = spread("atmnet_nano", num_classes=3)
+    model = spread("test_resnet", num_classes=3)
     config = timm.data.resolve_model_data_config(model)
     return save_pretrained(Classifier(model, ["cat", "dog", "owl"], config), tmp_path_factory.mktemp("model"))
 
@@ -28,10 +28,10 @@ def test_export(folder, tmp_path, monkeypatch, capfd):
     assert main(["export", str(folder), "--dynamic=false", "--img_size=48", "--batch_size=2"]) == 0
     out, err = capfd.readouterr()
     assert err == ""
-    assert out.startswith("atmnet_nano.onnx: ")
+    assert out.startswith("test_resnet.onnx: ")
     assert "2 x 3 x 48 x 48" in out
-    assert [path.name for path in tmp_path.iterdir()] == ["atmnet_nano.onnx"]
-    file = open_classifier("atmnet_nano.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["test_resnet.onnx"]
+    file = open_classifier("test_resnet.onnx")
     assert file.classes == ["cat", "dog", "owl"]
     shares = file([Image.new("RGB", (60, 50), colour) for colour in ("red", "green", "blue")])
     assert shares.shape == (3, 3)
@@ -39,17 +39,20 @@ def test_export(folder, tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--batch_size=0"], "batch_size: got 0, expected at least 1"),
         (["--img_size=2"], "img_size: got 2, expected at least 3"),
-        (["--precision=int8"], "calibration: precision int8 needs a folder"),
-        (["--output=a.pb"], "expected an ending of .onnx"),
+        (["--precision=int8"], "calibration: precision 'int8' needs a folder"),
+        (["--output=a.pb"], "expected a name that ends in .onnx"),
         (["--to=tflite"], "to"),
+        (["--threads=0"], "threads: got 0, expected at least 1"),
+        (["--raw=true"], "raw: only detectors have raw outputs"),
+        (["--weights=a.pth"], "contains its own weights; leave --weights out"),
     ],
     ids=str,
 )
-def test_refused(folder, tmp_path, monkeypatch, capfd, arguments, told):
+def test_refused(folder, tmp_path, monkeypatch, capfd, arguments, message):
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     assert main(["export", str(folder), *arguments]) == 2
@@ -57,7 +60,7 @@ def test_refused(folder, tmp_path, monkeypatch, capfd, arguments, told):
     assert out == ""
     (line,) = err.splitlines()
     assert line.startswith("atmnet: error: ")
-    assert told in line
+    assert message in line
     assert not list(tmp_path.iterdir())
     assert torch.get_num_threads() == threads
 

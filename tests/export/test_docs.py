@@ -1,4 +1,4 @@
-"""The program in docs/deploy.md is short, needs no torch, and says what the model says on every held-out digit."""
+"""The program in docs/deploy.md is short, needs no torch, and agrees with the model on every held-out digit."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""ExecuTorch programs, and the form with grids that they are made of; Core ML is refused."""
+"""ExecuTorch programs, and the networks with grids that they are made from."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from atmnet.export import export_dense, export_model, exportable
+from atmnet.export import export_model, exportable
 from atmnet.export.executorch_file import load_executorch
 from atmnet.export.plain.grid import by_grids
 from atmnet_cli.errors import UserError
@@ -50,14 +50,6 @@ def test_without_executorch(nano, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "executorch", None)
     monkeypatch.setitem(sys.modules, "executorch.exir", None)
     monkeypatch.setitem(sys.modules, "executorch.backends.xnnpack.partition.xnnpack_partitioner", None)
-    with pytest.raises(UserError, match="ExecuTorch is missing: pip install"):
+    with pytest.raises(UserError, match="to: executorch is not installed: pip install"):
         export_model(nano, tmp_path / "a.pte", to="executorch")
-    assert not list(tmp_path.iterdir())
-
-
-def test_core_ml_is_refused(nano, tmp_path):
-    with pytest.raises(UserError, match=r"to: Core ML runs on Apple's systems alone.*--to torch"):
-        export_model(nano, tmp_path / "a.mlpackage", to="coreml")
-    with pytest.raises(UserError, match="to: Core ML runs"):
-        export_dense(network("semantic_fpn", name="test_resnet"), tmp_path / "a.mlpackage", to="coreml")
     assert not list(tmp_path.iterdir())

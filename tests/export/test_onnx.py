@@ -1,4 +1,4 @@
-"""ONNX files: plain graphs, any size of image, the numbers of the eager model."""
+"""ONNX files are plain graphs that take images of any size and give the outputs of the eager model."""
 
 import json
 import logging
@@ -10,8 +10,9 @@ import torch
 
 import atmnet
 from atmnet.export import export_model
+from atmnet.export.frame import Framed
 from atmnet_cli.errors import UserError
-from atmnet_runtime import OnnxClassifier
+from atmnet_runtime import FileError, open_classifier
 from tests.export.conftest import CLASSES
 from tests.export.models import spread
 
@@ -34,15 +35,15 @@ def assert_plain(path):
 
 
 def largest_difference(path, model, sizes):
-    run, found = OnnxClassifier(path, threads=1), 0.0
+    run, largest = open_classifier(path, threads=1), 0.0
     for batch, height, width in sizes:
         image = torch.randn(batch, 3, height, width)
         with torch.no_grad():
             expected = model(image).numpy()
         logits = run.logits(image.numpy())
         assert logits.shape == expected.shape
-        found = max(found, float(np.abs(logits - expected).max()))
-    return found
+        largest = max(largest, float(np.abs(logits - expected).max()))
+    return largest
 
 
 def test_graph(exported):
@@ -68,14 +69,14 @@ def test_sizes(exported):
 
 def test_metadata(exported):
     report, model = exported
-    told = {entry.key: json.loads(entry.value) for entry in onnx.load(report.path).metadata_props}
-    assert told["classes"] == CLASSES
-    assert told["input_size"] == [3, 32, 32]
-    assert told["architecture"] == "atmnet_nano"
-    assert told["atmnet"] == atmnet.__version__
+    values = {entry.key: json.loads(entry.value) for entry in onnx.load(report.path).metadata_props}
+    assert values["classes"] == CLASSES
+    assert values["input_size"] == [3, 32, 32]
+    assert values["architecture"] == "atmnet_nano"
+    assert values["atmnet"] == atmnet.__version__
     for key in ("mean", "std", "interpolation", "crop_pct"):
-        wanted = model.pretrained_cfg[key]
-        assert told[key] == (list(wanted) if isinstance(wanted, tuple) else wanted)
+        expected = model.pretrained_cfg[key]
+        assert values[key] == (list(expected) if isinstance(expected, tuple) else expected)
 
 
 def test_nothing_of_this_machine_is_in_the_file(exported):
@@ -93,19 +94,29 @@ def test_indices_are_small(exported):
     assert {types[name] for name in indices} == {onnx.TensorProto.INT32}
 
 
+@pytest.mark.parametrize("pixels", ["unit", "uint8"])
+def test_pixels_in_the_graph(pixels, nano):
+    """What is written is the model after the normalisation."""
+    values = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    mean, std = (torch.tensor(nano.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    with torch.no_grad():
+        outputs = Framed(nano, nano.pretrained_cfg, pixels)(values if pixels == "uint8" else values / 255)
+        torch.testing.assert_close(outputs, nano((values / 255 - mean) / std))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("pixels", ["unit", "uint8"])
 def test_pixels_are_normalised_inside(pixels, nano, tmp_path):
     report = export_model(nano, tmp_path / "a.onnx", pixels=pixels, dynamic=False, batch_size=3)
-    file = OnnxClassifier(report.path)
+    file = open_classifier(report.path)
     values = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
     config = nano.pretrained_cfg
     mean, std = (torch.tensor(config[key]).view(3, 1, 1) for key in ("mean", "std"))
     with torch.no_grad():
         expected = nano((values / 255 - mean) / std).numpy()
-    given = values if pixels == "uint8" else values / 255
-    np.testing.assert_allclose(file.logits(given.numpy()), expected, atol=BOUND, rtol=0)
-    with pytest.raises(UserError, match="height 40, the file takes 32 alone"):
+    images = values if pixels == "uint8" else values / 255
+    np.testing.assert_allclose(file.logits(images.numpy()), expected, atol=BOUND, rtol=0)
+    with pytest.raises(FileError, match="height 40, the file takes only 32"):
         file.logits(np.zeros((1, 3, 40, 32), np.float32))
 
 
@@ -113,7 +124,7 @@ def test_pixels_are_normalised_inside(pixels, nano, tmp_path):
 def test_half_precision(nano, tmp_path):
     report = export_model(nano, tmp_path / "half.onnx", precision="fp16")
     assert report.bytes < 0.6 * 4.1e6
-    assert max(found.relative for found in report.differences) < 1e-2
+    assert max(difference.relative for difference in report.differences) < 1e-2
 
 
 @pytest.mark.slow
@@ -152,7 +163,7 @@ def test_what_cannot_be_left_open_is_said(tmp_path):
         "crop_mode": "center",
     }  # fmt: skip
     filters, disabled, threads = list(warnings.filters), logging.root.manager.disable, torch.get_num_threads()
-    with pytest.raises(UserError, match=r"for a model of one size, --dynamic=false"):
+    with pytest.raises(UserError, match=r"if the model is made for one size, try dynamic=false"):
         export_model(Stubborn(), tmp_path / "a.onnx", config=config)
     assert not list(tmp_path.iterdir())
     assert (filters, disabled, threads) == (warnings.filters, logging.root.manager.disable, torch.get_num_threads())

@@ -1,9 +1,11 @@
-"""Files run without torch, on pictures, and broken ones are refused in one line."""
+"""Exported files run on pictures without torch, and broken ones are refused in one line."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +16,7 @@ from PIL import Image
 
 import atmnet_runtime
 from atmnet.data import DigitsReader, eval_transform, read_image
-from atmnet.export import export_model
-from atmnet_runtime import FileError, OnnxClassifier, in_batches, open_classifier, preprocess
+from atmnet_runtime import ExportedFile, FileError, in_batches, open_classifier, preprocess
 from tests.export.conftest import CLASSES
 
 onnx = pytest.importorskip("onnx")
@@ -33,7 +34,7 @@ def config(nano):
 @pytest.mark.parametrize("mode", ["center", "squash", "border"])
 @pytest.mark.parametrize("size", [(3, 32, 32), (3, 48, 40), (1, 33, 33)], ids=str)
 @pytest.mark.parametrize("crop_pct", [1.0, 0.875, 0.9])
-@pytest.mark.parametrize("picture", [(70, 41), (41, 70), (32, 32), (9, 200), (500, 333)], ids=str)
+@pytest.mark.parametrize("picture", [(70, 41), (41, 70), (32, 32), (9, 200), (150, 99)], ids=str)
 def test_preprocessing_is_timms(config, mode, size, crop_pct, picture):
     """Bit for bit, for pictures wider, higher and smaller than what comes out."""
     channels = size[0]
@@ -67,19 +68,21 @@ def test_digits_as_the_model_says(exported):
     np.testing.assert_allclose(file(images), expected, atol=1e-6)
 
 
-def test_nothing_loads_torch(exported):
+def test_the_module_works_alone(exported, tmp_path):
+    """Copied into an empty folder, in a process that can import neither atmnet nor atmnet_cli, and without torch."""
     report, _ = exported
+    shutil.copy(atmnet_runtime.__file__, tmp_path)
     code = (
-        "import sys\nfrom PIL import Image\nfrom atmnet_runtime import open_classifier\n"
-        "shares = open_classifier(sys.argv[1])([Image.new('L', (40, 60))])\n"
-        "assert shares.shape == (1, 10), shares.shape\n"
-        "print([name for name in ('torch', 'timm', 'torchvision', 'atmnet') if name in sys.modules])"
+        "import sys\nsys.modules.update(atmnet=None, atmnet_cli=None)\nimport atmnet_runtime\nfrom PIL import Image\n"
+        "shares = atmnet_runtime.open_classifier(sys.argv[1])([Image.new('L', (40, 60))])\n"
+        "print(atmnet_runtime.__file__, shares.shape, {'torch', 'timm', 'torchvision'} & sys.modules.keys())"
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(atmnet_runtime.__file__).parent)}
+    # -S: without the paths that site-packages add, such as that of these sources.
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), sysconfig.get_path("purelib")])}
     done = subprocess.run(
-        [sys.executable, "-c", code, report.path], env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-S", "-c", code, report.path], env=env, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "[]\n"
+    assert done.stdout == f"{tmp_path / 'atmnet_runtime.py'} (1, 10) set()\n"
 
 
 def test_fixed_batches_are_filled_up():
@@ -122,29 +125,37 @@ def _older(path):
     onnx.save(model, path)
 
 
+def _newer(path):
+    model = onnx.load(path)
+    next(entry for entry in model.metadata_props if entry.key == "task").value = '"pose"'
+    onnx.save(model, path)
+
+
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (_truncated, "not a readable model"),
         (_not_onnx, "not a readable model"),
         (_foreign, "its metadata lack classes, input_size"),
         (_damaged_metadata, "its metadata are damaged"),
         (_older, "its metadata lack crop_mode"),
+        (_newer, "got a file for 'pose', expected classification, segmentation, detection; update atmnet_runtime"),
         (Path.unlink, "no such file"),
     ],
 )
-def test_files_that_cannot_be_used(exported, tmp_path, spoil, told):
+def test_files_that_cannot_be_used(exported, tmp_path, spoil, message):
     path = tmp_path / "model.onnx"
     path.write_bytes(exported[0].path.read_bytes())
     spoil(path)
-    with pytest.raises(FileError, match=told) as raised:
+    with pytest.raises(FileError, match=message) as raised:
         open_classifier(path)
     assert str(path) in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
 
 
 def test_images_that_are_too_small(exported, capfd):
-    file = OnnxClassifier(exported[0].path)
+    file = ExportedFile(exported[0].path)
+    assert (file.kind, file.task) == ("classification", "classification")
     with pytest.raises(FileError, match=r"cannot run on images \(1, 3, 2, 2\)"):
         file.logits(np.zeros((1, 3, 2, 2), np.float32))
     assert capfd.readouterr().err == ""
@@ -155,24 +166,28 @@ def test_other_endings(tmp_path):
         open_classifier(tmp_path / "model.pb")
 
 
+def test_what_a_file_cannot_do(exported, segmenter_file):
+    with pytest.raises(FileError, match="got precision 'bf16', expected 'f32': only OpenVINO can choose another one"):
+        open_classifier(exported[0].path, precision="bf16")
+    with pytest.raises(FileError, match="got a file for segmentation, expected one for classification; use Exp"):
+        open_classifier(segmenter_file.report.path)
+
+
 def test_metadata_is_json(exported):
-    told = {entry.key: entry.value for entry in onnx.load(exported[0].path).metadata_props}
-    assert set(atmnet_runtime.KEYS) < set(told)
-    for value in told.values():
+    values = {entry.key: entry.value for entry in onnx.load(exported[0].path).metadata_props}
+    assert {"task", *atmnet_runtime.KEYS["classification"]} < set(values)
+    for value in values.values():
         json.loads(value)
 
 
-def test_threads_get_their_own_answers(nano, tmp_path):
-    pytest.importorskip("openvino")
-    path = tmp_path / "a.xml"
-    export_model(nano, path, to="openvino")
-    file = open_classifier(path)
+def test_threads_get_their_own_answers(openvino_file):
+    file = open_classifier(openvino_file.path)
     images = np.random.default_rng(0).normal(size=(4, 1, 3, 32, 32)).astype(np.float32)
-    wanted = [file.logits(image) for image in images]
+    expected = [file.logits(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda number: file.logits(images[number % 4]), range(80)))
-    for number, logits in enumerate(found):
-        np.testing.assert_allclose(logits, wanted[number % 4], rtol=1e-4, atol=1e-5)
+        answers = list(pool.map(lambda number: file.logits(images[number % 4]), range(80)))
+    for number, logits in enumerate(answers):
+        np.testing.assert_allclose(logits, expected[number % 4], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +202,7 @@ def test_threads_get_their_own_answers(nano, tmp_path):
 )
 def test_what_is_no_batch(exported, batch):
     report, _ = exported
-    with pytest.raises(FileError, match=r"got .*, the file takes arrays of float32 \(N, C, H, W\), N at least 1"):
+    with pytest.raises(FileError, match=r"got .*, expected an array of float32 \(N, C, H, W\) with N at least 1"):
         open_classifier(report.path).outputs(batch)
 
 

@@ -1,17 +1,18 @@
-"""Export: files that other runtimes run, each held to the eager model as it is written."""
+"""Export: files for other runtimes, each compared with the eager model before it is kept."""
 
-from atmnet.export.checked import TOLERANCE
-from atmnet.export.dense import DENSE_TOLERANCE, export_dense
-from atmnet.export.export import export_model
+from atmnet.export.export import export, export_dense, export_model
+from atmnet.export.kinds import TASK_EXPORTS
 from atmnet.export.plain.rewrite import exportable
+from atmnet.export.settings import ExportSettings
 from atmnet.export.verify import Difference, ExportReport
 from atmnet.integrations.hub import from_pretrained, push_to_hub, save_pretrained
 
 __all__ = [
-    "DENSE_TOLERANCE",
-    "TOLERANCE",
+    "TASK_EXPORTS",
     "Difference",
     "ExportReport",
+    "ExportSettings",
+    "export",
     "export_dense",
     "export_model",
     "exportable",

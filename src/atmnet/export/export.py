@@ -1,112 +1,106 @@
-"""``atmnet.export.export_model``: from a model to a checked file."""
+"""``atmnet.export.export``: from a network to a checked file."""
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from PIL import Image
 from torch import nn
 
-from atmnet.data import image_mode
-from atmnet.export.checked import Call, find_format, write_checked
-from atmnet.export.frame import Framed, Pixels, architecture_of, metadata, random_images
+from atmnet.export.checked import Reference, write_checked
+from atmnet.export.formats import find_format
+from atmnet.export.frame import Framed, metadata
 from atmnet.export.job import Job
-from atmnet.export.pictures import calibration_pictures, pictures
+from atmnet.export.kinds import TASK_EXPORTS
+from atmnet.export.pictures import calibration_pictures, comparison_pictures
+from atmnet.export.refusals import check_path, check_settings, check_subject
+from atmnet.export.settings import ExportSettings
 from atmnet.export.torch_file import on_arrays
-from atmnet.export.verify import CLASSES, ExportReport
-from atmnet.models.create import data_config
+from atmnet.export.verify import ExportReport, random_images
+from atmnet.models.create import DataConfig, data_config
+from atmnet.tasks import Classifier, DenseNetwork, Network
 from atmnet_cli.errors import UserError
-from atmnet_runtime import preprocess
 
-Precision = Literal["fp32", "fp16", "int8", "int8-dynamic"]
 
-#: Pictures in a call of the comparison, where the file leaves that open.
-_AT_ONCE = 8
+def export(network: Network, path: str | Path, settings: ExportSettings | None = None) -> ExportReport:
+    """Write a network as a file for another runtime, and compare that file with the eager model.
+
+    The network is left unchanged. If the file differs by more than the tolerance, or anything fails, nothing is written
+    to ``path``. The outputs of the file, for images that are already resized:
+
+    - classifier: images (B, C, H, W) -> ``logits`` (B, K);
+    - segmenter: images (B, 3, H, W) -> ``logits`` (B, K, H, W);
+    - detector: an image (1, 3, H, W) -> ``boxes`` (D, 4), x0 y0 x1 y1 in its pixels, ``scores`` (D,), ``labels`` (D,)
+      from 0, and for some detectors ``masks`` (D, 1, M, M) in 0..1, each for its box. The best objects come first. If
+      there are fewer than D objects, the other scores are 0;
+    - detector of one stage with ``raw``: images (B, 3, H, W) -> ``class_logits`` (B, N, K), ``box_regression``
+      (B, N, 4), for FCOS ``centerness_logits`` (B, N, 1), and ``anchors`` (N, 4) in pixels.
+
+    Args:
+        network: A network, such as :func:`atmnet.tasks.load_network` returns.
+        path: File to write; its ending must be that of the format.
+        settings: Default: ONNX with open sizes.
+
+    Raises:
+        UserError: For settings that the format or the network does not take, a missing library, broken pictures, or
+            a file that differs from the model by more than the tolerance.
+
+    Example::
+
+        export(load_network("runs/demo"), "demo.onnx", ExportSettings(pixels="uint8", dynamic=False))
+    """
+    path, settings = Path(path), settings or ExportSettings()
+    file_format, task = find_format(settings.to), TASK_EXPORTS[network.kind]
+    settings = replace(settings, dynamic=settings.dynamic and file_format.dynamic)
+    check_path(path, file_format)
+    check_settings(settings, file_format, task, network)
+    subject = task.describe(network, settings)
+    check_subject(settings, file_format, subject, network)
+    pictures = comparison_pictures(settings, subject, task.pictures)
+    calibration = calibration_pictures(settings, subject)
+    eager = subject.reference(copy.deepcopy(network.model).cpu().float().eval())
+    run = on_arrays(Framed(eager, subject.config, settings.pixels))
+    if subject.check is not None:
+        subject.check(run(random_images((1, *subject.config["input_size"]), settings.pixels).numpy()))
+    facts = metadata(network, subject.config, settings.pixels)
+    job = Job(network.model, subject, settings, facts, np.stack(calibration) if calibration else None)
+    tolerance = task.tolerances[settings.precision] if settings.tolerance is None else settings.tolerance
+    per_call = task.pictures_per_call if settings.dynamic else settings.batch_size
+    reference = Reference(run, pictures, per_call, tolerance)
+    return write_checked(file_format, job, path, reference)
 
 
 def export_model(
     model: nn.Module,
     path: str | Path,
     *,
-    to: str = "onnx",
     classes: Sequence[str] | None = None,
-    config: Any = None,
-    dynamic: bool = True,
-    batch_size: int = 1,
-    pixels: Pixels = "normalised",
-    precision: Precision = "fp32",
-    calibration: str = "",
-    images: str = "",
-    tolerance: float | None = None,
+    config: DataConfig | None = None,
+    **settings: Any,
 ) -> ExportReport:
-    """Write an image classifier as a file for another runtime, and hold that file to the eager model.
-
-    The model is left as it is. Where the file differs too much, or anything fails, none is written to ``path``.
+    """:func:`export` of a model of timm.
 
     Args:
-        model: An ATMNet, or any timm model that takes images (B, C, H, W) and gives logits (B, K).
+        model: An ATMNet, or any timm model that takes images (B, C, H, W) and returns logits (B, K).
         path: File to write.
-        to: 'onnx', 'openvino' (IR), 'torch' (torch.export), 'aoti' (AOTInductor), 'executorch' or 'coreml'.
-        classes: Names of the K classes; default: their numbers.
-        config: timm's data configuration; default: the model's. Its ``input_size`` is the file's where that is fixed.
-        dynamic: Leave batch, height and width open, in ONNX and OpenVINO.
-        batch_size: Images in a call, where that is fixed.
-        pixels: What the file takes: floats already normalised, floats in 0..1 ('unit'), or 'uint8'.
-        precision: Of weights and products. 'int8' needs pictures to calibrate on.
-        calibration: Folder of pictures like those that the model is for.
-        images: Folder of pictures to compare on. Default: those to calibrate on, else what scikit-image or scikit-learn
-            bring along; none for other than 1 or 3 channels, where noise has to do.
-        tolerance: Largest difference to let pass; default: :data:`atmnet.export.TOLERANCE`.
-
-    Raises:
-        UserError: For what the format cannot say, a missing library, too large a difference, or broken pictures.
+        classes: Names of the K classes. Default: their numbers.
+        config: timm's data configuration. Default: the model's.
+        settings: See :class:`ExportSettings`.
     """
-    path = Path(path)
-    form = find_format(to, path, precision)
-    config = data_config(model, None) if config is None else config
-    frame = {**config, "pixels": pixels}
-    shown = _shown(images, calibration, frame)
-    eager = on_arrays(Framed(copy.deepcopy(model).cpu().float().eval(), config, pixels))
-    logits, *more = eager(random_images((1, *config["input_size"]), pixels).numpy())
-    if logits.ndim != 2 or more:
-        shapes = ", ".join(str(output.shape) for output in (logits, *more))
-        raise UserError(f"model: expected a classifier with one output (B, K), got {shapes}")
-    names = [str(k) for k in range(logits.shape[1])] if classes is None else list(classes)
-    if len(names) != logits.shape[1]:
-        raise UserError(f"classes: got {len(names)} names, the model has {logits.shape[1]} outputs")
-    job = Job(
-        model=model, config=config, pixels=pixels, precision=precision, dynamic=dynamic and form.dynamic,
-        batch_size=batch_size,
-        metadata=metadata("classification", architecture_of(model), names, config, pixels),
-        calibration=_calibration(calibration, precision, frame),
-    )  # fmt: skip
-    calls = _calls(shown, _AT_ONCE if job.dynamic else batch_size)
-    return write_checked(form, job, path, eager, calls, CLASSES, tolerance)
+    return export(_classifier(model, classes, config), path, ExportSettings(**settings))
 
 
-def _shown(images: str, calibration: str, frame: Any) -> list[np.ndarray]:
-    """Pictures to compare on; none unless asked for where the model takes other channels than pictures have."""
-    try:
-        image_mode(frame)
-    except UserError:
-        if images or calibration:
-            raise
-        return []
-    return _arrays(pictures(images or calibration, option="images" if images else "calibration"), frame)
+def export_dense(network: DenseNetwork, path: str | Path, **settings: Any) -> ExportReport:
+    """:func:`export` of a segmenter or detector; see :class:`ExportSettings` for the settings."""
+    return export(network, path, ExportSettings(**settings))
 
 
-def _calibration(folder: str, precision: str, frame: dict[str, Any]) -> np.ndarray | None:
-    found = calibration_pictures(folder, precision)
-    return np.stack(_arrays(found, frame)) if found else None
-
-
-def _arrays(images: Sequence[Image.Image], frame: dict[str, Any]) -> list[np.ndarray]:
-    return [preprocess(image, frame) for image in images]
-
-
-def _calls(shown: Sequence[np.ndarray], size: int) -> list[Call]:
-    """All pictures, ``size`` at a time; the last are filled up by repetition."""
-    parts = [shown[start : start + size] for start in range(0, len(shown), size)]
-    return [Call(np.stack([*part, *[part[-1]] * (size - len(part))]), len(part)) for part in parts]
+def _classifier(model: nn.Module, classes: Sequence[str] | None, config: DataConfig | None) -> Classifier:
+    if classes is None:
+        num_classes: Any = getattr(model, "num_classes", None)
+        if num_classes is None:
+            raise UserError(f"classes: {type(model).__name__} does not tell its num_classes; name the classes")
+        classes = [str(k) for k in range(num_classes)]
+    return Classifier(model, list(classes), config or data_config(model))

@@ -1,11 +1,9 @@
-"""What stands around the network in a file: how pixels come in, what precision is inside, what is told of it.
+"""What surrounds the network in a file: how pixels come in, the precision inside, and the metadata.
 
 Shapes: B images, C colour channels, H x W pixels, K classes.
 """
 
 import json
-from collections.abc import Sequence
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,31 +11,32 @@ from torch.utils._pytree import tree_map_only
 
 import atmnet
 from atmnet.export.plain.layers import PredictTaps
-from atmnet_runtime import TASK_KEYS
-
-#: What a file takes: floats already normalised, floats in 0..1, or bytes.
-Pixels = Literal["normalised", "unit", "uint8"]
+from atmnet.export.settings import Pixels
+from atmnet.export.subject import DenseConfig
+from atmnet.models.create import DataConfig
+from atmnet.tasks import Network
+from atmnet_runtime import KEYS
 
 
 class Framed(nn.Module):
     """A network between the pixels that a file takes and float32 outputs.
 
     Args:
-        model: Images (B, C, H, W), normalised -> logits, or several outputs.
-        config: timm's data configuration: mean and std.
+        model: Normalised images (B, C, H, W) -> one output or several.
+        config: Mean and standard deviation.
         pixels: What comes in; all but 'normalised' are normalised here.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, config: dict[str, Any], pixels: Pixels) -> None:
+    def __init__(self, model: nn.Module, config: DataConfig | DenseConfig, pixels: Pixels) -> None:
         super().__init__()
         self.model, self.pixels = model, pixels
-        for name in ("mean", "std"):
-            self.register_buffer(name, torch.tensor(config[name]).view(-1, 1, 1))
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(config["std"]).view(-1, 1, 1))
 
-    def forward(self, image: Tensor) -> Any:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         if self.pixels == "uint8":
             image = image.float() / 255
         if self.pixels != "normalised":
@@ -47,7 +46,7 @@ class Framed(nn.Module):
 
 
 def halved(model: nn.Module) -> nn.Module:
-    """Convert an exportable model to float16 in place, all but its positions, which stay float32."""
+    """Convert an exportable model to float16 in place, except for positions, which stay float32."""
     model.half()
     for module in model.modules():
         if isinstance(module, PredictTaps):
@@ -55,36 +54,11 @@ def halved(model: nn.Module) -> nn.Module:
     return model
 
 
-def random_images(shape: Sequence[int], pixels: Pixels, seed: int = 0) -> Tensor:
-    """Noise (B, C, H, W) of the kind that a file takes."""
-    generator = torch.Generator().manual_seed(seed)
-    if pixels == "uint8":
-        return torch.randint(256, tuple(shape), generator=generator, dtype=torch.uint8)
-    if pixels == "unit":
-        return torch.rand(tuple(shape), generator=generator)
-    return torch.randn(tuple(shape), generator=generator)
-
-
-def architecture_of(model: nn.Module) -> str:
-    """Name of a timm model, or of its class."""
-    return (getattr(model, "pretrained_cfg", None) or {}).get("architecture", type(model).__name__)
-
-
-def metadata(
-    task: str, architecture: str, classes: list[str], config: dict[str, Any], pixels: Pixels
-) -> dict[str, str]:
-    """What a file says of itself, as strings of JSON: see ``atmnet_runtime``.
-
-    Args:
-        task: 'classification', 'segmentation' or 'detection'.
-        architecture: Name of the network.
-        classes: Names of the classes.
-        config: Has, maybe besides others, what files of the task say.
-        pixels: What the file takes.
-    """
-    found = {
-        **{key: value for key, value in config.items() if key in TASK_KEYS[task]},
-        "task": task, "classes": classes, "pixels": pixels, "architecture": architecture,
+def metadata(network: Network, config: DataConfig | DenseConfig, pixels: Pixels) -> dict[str, str]:
+    """The metadata of a file, as strings of JSON; ``atmnet_runtime`` reads them."""
+    values = {
+        **{key: value for key, value in config.items() if key in KEYS[network.kind]},
+        "task": network.kind, "classes": network.classes, "pixels": pixels, "architecture": network.name,
         "atmnet": atmnet.__version__,
     }  # fmt: skip
-    return {key: json.dumps(value, ensure_ascii=False) for key, value in found.items()}
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}

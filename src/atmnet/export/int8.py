@@ -1,24 +1,33 @@
-"""Eight-bit weights and products, by ONNX Runtime's and OpenVINO's own quantisers.
+"""Eight-bit weights and products, by the quantisers of ONNX Runtime and OpenVINO.
 
-Only matrix products and convolutions become integers: they take the time. Positions, norms and sums stay as they are.
+Only matrix products and convolutions are quantised, since they take the time. Positions, norms and sums stay in floats.
 
 Shapes: N batches of B images, C colour channels, H x W pixels.
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from atmnet.export.onnx_file import INPUT, quiet
 from atmnet_cli.errors import UserError
+from atmnet_runtime import Array
 
+if TYPE_CHECKING:
+    import openvino
+
+#: An operator of ONNX's or of OpenVINO's graph.
+Node = TypeVar("Node")
 _PRODUCTS = ["MatMul", "Gemm", "Conv"]
 
 
 def quantise_dynamic(source: Path, target: Path) -> None:
-    """Weights in 8 bits, and what enters a matrix product, by its range then. Convolutions compute in floats."""
+    """Quantise the weights, and the inputs of matrix products by their range at each call.
+
+    Convolutions compute in floats.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with quiet():
@@ -31,7 +40,7 @@ def quantise_dynamic(source: Path, target: Path) -> None:
 
 
 def _positions(path: Path) -> list[str]:
-    """Names of the products that predict where to look."""
+    """Names of the products that predict offsets."""
     import onnx
 
     graph = onnx.load(path).graph
@@ -47,27 +56,31 @@ def _positions(path: Path) -> list[str]:
 
 
 def _products_before(
-    floors: list[Any],
-    before: Callable[[Any], list[Any]],
-    is_product: Callable[[Any], bool],
-    key: Callable[[Any], str],
-) -> list[Any]:
-    """The nearest products that feed what rounds positions down: half a token costs more than 8 bits save there."""
-    found: list[Any] = []
+    floors: list[Node],
+    before: Callable[[Node], list[Node]],
+    is_product: Callable[[Node], bool],
+    key: Callable[[Node], str],
+) -> list[Node]:
+    """The nearest products before the operators that round positions down.
+
+    They stay exact: an error of half a token costs more than the time that 8 bits save there.
+    """
+    products: list[Node] = []
     seen: set[str] = set()
-    ahead = list(floors)
-    while ahead:
-        for maker in before(ahead.pop()):
-            if key(maker) not in seen:
-                seen.add(key(maker))
-                (found if is_product(maker) else ahead).append(maker)
-    return found
+    queue = list(floors)
+    while queue:
+        for node in before(queue.pop()):
+            if key(node) not in seen:
+                seen.add(key(node))
+                (products if is_product(node) else queue).append(node)
+    return products
 
 
 def _store_convolutions(path: Path) -> None:
-    """Weights of convolutions in 8 bits, with a scale for each output channel; floats again once the file is opened.
+    """Store the weights of convolutions in 8 bits, with a scale for each output channel.
 
-    By a cast and a product, which runtimes compute once as all of constants, but DequantizeLinear at each call.
+    A cast and a product make floats of them. Runtimes compute these once, when they open the file, since all inputs are
+    constant; they would compute DequantizeLinear at each call.
     """
     import onnx
     from onnx import helper, numpy_helper
@@ -97,15 +110,15 @@ def _store_convolutions(path: Path) -> None:
     onnx.save(model, path)
 
 
-def quantise_static(source: Path, target: Path, batches: np.ndarray) -> None:
-    """Weights and activations in 8 bits, by the ranges that ``batches`` (N, B, C, H, W) give."""
+def quantise_static(source: Path, target: Path, batches: Array) -> None:
+    """Quantise weights and activations, by the ranges of the activations for ``batches`` (N, B, C, H, W)."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self._batches: Iterator[np.ndarray] = iter(batches)
+            self._batches: Iterator[Array] = iter(batches)
 
-        def get_next(self) -> Any:
+        def get_next(self) -> dict[str, Array] | None:
             batch = next(self._batches, None)
             return None if batch is None else {INPUT: batch}
 
@@ -113,14 +126,14 @@ def quantise_static(source: Path, target: Path, batches: np.ndarray) -> None:
         quantize_static(
             source, target, Reader(), quant_format=QuantFormat.QDQ, op_types_to_quantize=_PRODUCTS, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=_positions(source),
-            # What follows a matrix product takes floats: to round it would cost time and bring nothing.
+            # The operators after a matrix product take floats, so to round its output would only cost time.
             extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]},
         )  # fmt: skip
     _shorten_names(target)
 
 
 def _shorten_names(path: Path) -> None:
-    """Numbers for what is inside: beside weights of 8 bits, names are a tenth of a small network's file."""
+    """Replace the names of nodes and tensors by numbers: names are a tenth of the file of a small network."""
     import onnx
 
     model = onnx.load(path)
@@ -139,16 +152,16 @@ def _shorten_names(path: Path) -> None:
     onnx.save(model, path)
 
 
-def quantise_openvino(model: Any, batches: np.ndarray) -> Any:
+def quantise_openvino(model: "openvino.Model", batches: Array) -> "openvino.Model":
     """An OpenVINO model with weights and activations of its matrix products in 8 bits.
 
-    Nothing else: by its defaults NNCF rounds positions, too; and with products and convolutions both in 8 bits, each
-    of which is harmless by itself, what came out was that of another network.
+    By default NNCF would round positions, too. Either matrix products or convolutions in 8 bits are accurate, but with
+    both of them the outputs were wrong, so convolutions stay in floats.
     """
     try:
         import nncf
     except ImportError as error:
-        raise UserError("precision: int8 in OpenVINO needs NNCF: pip install 'atmnet[export]'") from error
+        raise UserError("precision: int8 in OpenVINO needs nncf: pip install 'atmnet[export]'") from error
     data = nncf.Dataset(list(batches))
     kinds = {operator.get_type_name() for operator in model.get_ops()} - {"MatMul", "Parameter", "Constant", "Result"}
     ignored = nncf.IgnoredScope(types=sorted(kinds), names=_openvino_positions(model), validate=False)
@@ -156,8 +169,8 @@ def quantise_openvino(model: Any, batches: np.ndarray) -> Any:
         return nncf.quantize(model, data, subset_size=len(batches), ignored_scope=ignored)
 
 
-def _openvino_positions(model: Any) -> list[str]:
-    """As :func:`_positions`."""
+def _openvino_positions(model: "openvino.Model") -> list[str]:
+    """Names of the products of an OpenVINO model that predict offsets."""
     products = _products_before(
         [operator for operator in model.get_ops() if operator.get_type_name() == "Floor"],
         lambda operator: [port.get_source_output().get_node() for port in operator.inputs()],

@@ -1,74 +1,55 @@
-"""What is to be written, whatever the format.
+"""What is written, whatever the format.
 
-Shapes: N pictures, C colour channels, H x W pixels.
+Shapes: N pictures, B images, C colour channels, H x W pixels.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor, nn
 
-from atmnet.export.frame import Framed, Pixels, halved, random_images
+from atmnet.export.frame import Framed, halved
 from atmnet.export.plain.rewrite import exportable
-
-#: Shape of the image that open sizes are traced at: H and W differ, and every stage has several tokens.
-_TRACED = (2, 96, 128)
-#: Of each output its open axes, by name.
-Outputs = Mapping[str, Mapping[int, str]]
-
-
-def as_it_is(model: nn.Module) -> nn.Module:
-    """A network whose outputs are those of the file."""
-    return model
+from atmnet.export.settings import ExportSettings
+from atmnet.export.subject import Subject
+from atmnet.export.verify import random_images
+from atmnet_runtime import Array
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be written.
+    """What is written.
 
     Attributes:
         model: The eager model.
-        config: timm's data configuration.
-        pixels: What the file takes.
-        precision: Of weights and products.
-        dynamic: Whether batch, height and width are open.
-        batch_size: Images in a call, where not.
-        metadata: What the file says of itself.
+        subject: What is exported of it.
+        settings: The settings, with ``dynamic`` only if the format can leave sizes open.
+        metadata: The metadata of the file.
         calibration: Pictures (N, C, H, W) as the file takes them, for int8.
-        form: From the network in plain operations to what gives the outputs.
-        outputs: Their names, in order.
-        traced: Shape (B, H, W) of the images to trace with, where sizes are open. With a batch of 1 that stays fixed.
     """
 
     model: nn.Module
-    config: dict[str, Any]
-    pixels: Pixels
-    precision: str
-    dynamic: bool
-    batch_size: int
+    subject: Subject
+    settings: ExportSettings
     metadata: dict[str, str]
-    calibration: np.ndarray | None
-    form: Callable[[nn.Module], nn.Module] = as_it_is
-    outputs: Outputs = field(default_factory=lambda: {"logits": {0: "batch"}})
-    traced: tuple[int, int, int] = _TRACED
+    calibration: Array | None
 
     def network(self) -> Framed:
-        """The model in plain operations, with what stands around it."""
-        plain = self.form(exportable(self.model))
-        return Framed(halved(plain) if self.precision == "fp16" else plain, self.config, self.pixels).eval()
+        """The model in plain operations, from the pixels that the file takes to its outputs."""
+        plain = self.subject.to_outputs(exportable(self.model))
+        plain = halved(plain) if self.settings.precision == "fp16" else plain
+        return Framed(plain, self.subject.config, self.settings.pixels).eval()
 
-    def calibration_batches(self) -> np.ndarray:
-        """The calibration's pictures as calls of the file: (N, B, C, H, W)."""
+    def calibration_batches(self) -> Array:
+        """The pictures for calibration as calls of the file, (calls, B, C, H, W); the last call repeats the first."""
         assert self.calibration is not None
-        size = 1 if self.dynamic else self.batch_size
+        size = 1 if self.settings.dynamic else self.settings.batch_size
         calls = -(-len(self.calibration) // size)
         shape = self.calibration.shape[1:]
         return np.resize(self.calibration, (calls * size, *shape)).reshape(calls, size, *shape)
 
     def example(self) -> Tensor:
-        """Images to trace with."""
-        channels, height, width = self.config["input_size"]
-        batch, height, width = self.traced if self.dynamic else (self.batch_size, height, width)
-        return random_images((batch, channels, height, width), self.pixels)
+        """Images (B, C, H, W) to trace with."""
+        channels, height, width = self.subject.config["input_size"]
+        shape = self.subject.traced if self.settings.dynamic else (self.settings.batch_size, height, width)
+        return random_images((shape[0], channels, *shape[1:]), self.settings.pixels)

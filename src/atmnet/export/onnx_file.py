@@ -13,49 +13,44 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from atmnet.export.job import Outputs
+from atmnet.export.job import Job
 from atmnet.export.plain.boxes import onnx_translations
-from atmnet_cli.errors import UserError
+from atmnet.export.subject import Outputs
+from atmnet_cli.errors import UserError, first_line
 
 OPSET = 20
 INPUT = "image"
 
 
-def write_onnx(
-    model: nn.Module, path: Path, example: Tensor, *, dynamic: bool, metadata: dict[str, str], outputs: Outputs
-) -> None:
-    """Write ``model``, which takes images like ``example`` (B, C, H, W), to ``path``.
+def write_onnx(job: Job, path: Path, metadata: dict[str, str]) -> None:
+    """Write a job as ONNX in float32 or float16.
 
     Args:
-        model: In plain operations: see :func:`atmnet.export.plain.rewrite.exportable`.
+        job: What is written.
         path: File to write.
-        example: An image batch; its shape holds for all, unless ``dynamic``.
-        dynamic: Leave height and width open, and the batch, where that of the example is not 1.
         metadata: Written into the file.
-        outputs: Names of the model's outputs, in order, with names for their open axes.
 
     Raises:
-        UserError: Where onnx and onnxscript are missing, or the model cannot be exported.
+        UserError: If onnx or onnxscript is missing, or the model cannot be exported.
     """
     try:
         import onnx
-        import onnxscript  # noqa: F401 - torch's exporter needs it, and says so less clearly
+        import onnxscript  # noqa: F401 - torch's exporter needs it, and its own message is less clear
     except ImportError as error:
         raise UserError(f"to: ONNX needs {error.name}: pip install 'atmnet[export]'") from error
-    free = torch.export.Dim.DYNAMIC
-    axes = {2: "height", 3: "width"} | ({0: "batch"} if len(example) > 1 else {}) if dynamic else {}
-    shapes = (dict.fromkeys(axes, free),) if dynamic else None
+    example, dynamic, outputs = job.example(), job.settings.dynamic, job.subject.outputs
+    axes = {2: "height", 3: "width"} | ({0: "batch"} if job.subject.batched else {}) if dynamic else {}
+    shapes = (dict.fromkeys(axes, torch.export.Dim.DYNAMIC),) if dynamic else None
     try:
         with torch.no_grad(), quiet():
             program: Any = torch.onnx.export(
-                model, (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False,
+                job.network(), (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False,
                 input_names=[INPUT], output_names=list(outputs), custom_translation_table=onnx_translations(),
             )  # fmt: skip
     except torch.onnx.OnnxExporterError as error:
-        cause = str(error.__cause__ or error).strip().splitlines()[0][:300]
-        advice = "; for a model of one size, --dynamic=false" if dynamic else ""
+        advice = "; if the model is made for one size, try dynamic=false" if dynamic else ""
+        cause = first_line(error.__cause__ or error)
         raise UserError(f"to: this model cannot be written as ONNX{advice}: {cause}") from error
     graph = program.model_proto
     _tidy(graph, axes, outputs)
@@ -68,7 +63,7 @@ def write_onnx(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without what exporters tell on stdout and by warnings, none of which a user can act upon."""
+    """Silence the messages that exporters print, log and warn of; a user cannot act on any of them."""
     disabled = logging.root.manager.disable
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -80,12 +75,12 @@ def quiet() -> Iterator[None]:
 
 
 def _tidy(graph: Any, axes: Mapping[int, str], outputs: Outputs) -> None:
-    """Names for the open sizes; small indices; nothing of where the exporter's code lay on disk."""
+    """Name the open sizes, make indices small, and remove the paths of the exporter's code."""
     if axes:
         for entry, names in zip([*graph.graph.input, *graph.graph.output], [axes, *outputs.values()], strict=True):
             for axis, name in names.items():
                 entry.type.tensor_type.shape.dim[axis].dim_param = name
-    # Shapes between in terms of the exporter's symbols: runtimes infer their own, quantisers stumble over these.
+    # Intermediate shapes contain the exporter's symbols: runtimes infer their own, and quantisers fail on these.
     del graph.graph.value_info[:]
     readers: dict[str, list[Any]] = defaultdict(list)
     for node in graph.graph.node:
@@ -99,7 +94,7 @@ def _tidy(graph: Any, axes: Mapping[int, str], outputs: Outputs) -> None:
 
 
 def _is_index(name: str, readers: Mapping[str, list[Any]]) -> bool:
-    """Whether a tensor says only where to gather, perhaps after it was repeated."""
+    """Whether a tensor is used only as an index of gathers, maybe after it is repeated."""
     return bool(readers[name]) and all(
         node.input[0] != name
         if node.op_type == "GatherElements"

@@ -13,18 +13,18 @@ def write_openvino(job: Job, path: Path) -> None:
     """Write ``path`` (.xml) and its .bin.
 
     Raises:
-        UserError: Where openvino is missing.
+        UserError: If openvino is missing, or the model cannot be exported.
     """
     try:
         import openvino
     except ImportError as error:
-        raise UserError("to: OpenVINO is missing: pip install 'atmnet[export]'") from error
+        raise UserError("to: openvino is not installed: pip install 'atmnet[export]'") from error
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
-        write_onnx(job.network(), file, job.example(), dynamic=job.dynamic, metadata={}, outputs=job.outputs)
+        write_onnx(job, file, metadata={})
         model = openvino.Core().read_model(file)
-        if job.precision == "int8":
+        if job.settings.precision == "int8":
             model = quantise_openvino(model, job.calibration_batches())
         for key, value in job.metadata.items():
             model.set_rt_info(value, ["atmnet", key])
-        openvino.save_model(model, path, compress_to_fp16=job.precision == "fp16")
+        openvino.save_model(model, path, compress_to_fp16=job.settings.precision == "fp16")

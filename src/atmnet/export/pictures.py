@@ -1,4 +1,4 @@
-"""Real pictures to compare on: the user's, or whatever a library at hand brings along."""
+"""Real pictures to calibrate and compare on: the user's, or those of an installed library."""
 
 from itertools import islice
 from pathlib import Path
@@ -6,72 +6,84 @@ from pathlib import Path
 from PIL import Image
 
 from atmnet.data import EXTENSIONS, UnreadableImage, read_image
+from atmnet.export.settings import ExportSettings
+from atmnet.export.subject import Subject
 from atmnet_cli.errors import UserError
+from atmnet_runtime import Array
 
 _PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "coins", "page")
-_MOST = 64
 _CALIBRATION = 128
 
 
-def pictures(folder: str = "", most: int = _MOST, option: str = "images") -> list[Image.Image]:
+def comparison_pictures(settings: ExportSettings, subject: Subject, most: int) -> list[Array]:
+    """Up to ``most`` pictures to compare on, each (C, H, W) as the file takes it.
+
+    Models that take neither 1 nor 3 channels have none, unless the settings name a folder.
+
+    Raises:
+        UserError: If the folder has no pictures, or a broken one, or the model takes other channels.
+    """
+    folder, option = (settings.images, "images") if settings.images else (settings.calibration, "calibration")
+    channels = subject.config["input_size"][0]
+    if channels not in (1, 3):
+        if folder:
+            raise UserError(f"{option}: pictures have 1 or 3 channels, but the model takes {channels}; leave it out")
+        return []
+    return [subject.prepare(image, not settings.dynamic) for image in pictures(folder, most, option)]
+
+
+def calibration_pictures(settings: ExportSettings, subject: Subject) -> list[Array]:
+    """Pictures to calibrate on, each (C, H, W), all of one size; none if the settings name no folder.
+
+    Raises:
+        UserError: If the folder has no pictures, or a broken one.
+    """
+    if not settings.calibration:
+        return []
+    return [subject.prepare(image, True) for image in pictures(settings.calibration, _CALIBRATION, "calibration")]
+
+
+def pictures(folder: str, most: int, option: str = "images") -> list[Image.Image]:
     """Up to ``most`` pictures of a folder; without one, scikit-image's photographs or scikit-learn's digits, or none.
 
     Args:
-        folder: Searched with all that is below it.
-        most: How many, in order of their names.
-        option: Who asks, for the error.
+        folder: Searched with its sub-folders.
+        most: Number of pictures, spread evenly over the sorted names.
+        option: The option that names the folder, for the error.
 
     Raises:
-        UserError: Where the folder has no pictures, or a broken one.
+        UserError: If the folder has no pictures, or a broken one.
     """
     if not folder:
-        return _photographs() or _digits(most)
-    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in EXTENSIONS)
-    if not found:
-        raise UserError(f"{option}: {folder}: no pictures ({' '.join(EXTENSIONS)}) in it")
-    count = min(most, len(found))
-    chosen = [found[i * len(found) // count] for i in range(count)]  # from all over, as sub-folders may be classes
+        return (_photographs() or _digits(most))[:most]
+    files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in EXTENSIONS)
+    if not files:
+        raise UserError(f"{option}: {folder}: no pictures in it; expected files that end in {' '.join(EXTENSIONS)}")
+    count = min(most, len(files))
+    chosen = [files[i * len(files) // count] for i in range(count)]  # sub-folders may be classes
+    return [_read(path, option) for path in chosen]
+
+
+def _read(path: Path, option: str) -> Image.Image:
     try:
-        return [read_image(str(path), "RGB") for path in chosen]
+        return read_image(str(path), "RGB")
     except UnreadableImage as error:
-        broken = next(path for path in chosen if _broken(path))
-        raise UserError(f"{option}: {broken}: {error}; remove it, or name another folder") from error
-
-
-def calibration_pictures(folder: str, precision: str) -> list[Image.Image]:
-    """Pictures to calibrate on, for the precision that takes some.
-
-    Raises:
-        UserError: Where it does and there is no folder, or the folder has no pictures, or a broken one.
-    """
-    if precision != "int8":
-        return []
-    if not folder:
-        raise UserError("calibration: precision int8 needs a folder of pictures like those that the model is for")
-    return pictures(folder, _CALIBRATION, "calibration")
-
-
-def _broken(path: Path) -> bool:
-    try:
-        read_image(str(path))
-    except UnreadableImage:
-        return True
-    return False
+        raise UserError(f"{option}: {path}: {error}; remove it, or name another folder") from error
 
 
 def _photographs() -> list[Image.Image]:
-    """Each whole, and its quarters."""
+    """Each photograph, and its quarters."""
     try:
         from skimage import data
     except ImportError:
         return []
-    found = []
+    images = []
     for name in _PHOTOGRAPHS:
         whole = Image.fromarray(getattr(data, name)()).convert("RGB")
         width, height = whole.size
         corners = [(x, y) for x in (0, width // 2) for y in (0, height // 2)]
-        found += [whole, *(whole.crop((x, y, x + width // 2, y + height // 2)) for x, y in corners)]
-    return found
+        images += [whole, *(whole.crop((x, y, x + width // 2, y + height // 2)) for x, y in corners)]
+    return images
 
 
 def _digits(most: int) -> list[Image.Image]:

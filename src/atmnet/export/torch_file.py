@@ -1,4 +1,6 @@
-"""PyTorch's own packages (.pt2): an exported program, or machine code by AOTInductor. Of one size: open ones are slow.
+"""PyTorch's own packages (.pt2): an exported program, or machine code by AOTInductor.
+
+They are written for one size, because machine code for open sizes is slow.
 
 Shapes: B images, C colour channels, H x W pixels.
 """
@@ -8,25 +10,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch.export import ExportedProgram
 
 from atmnet.export.job import Job
 from atmnet.export.onnx_file import quiet
-from atmnet_cli.errors import UserError
+from atmnet.export.verify import Run
+from atmnet_cli.errors import UserError, first_line
+from atmnet_runtime import Array
 
-#: The file in the package that says what the model is.
-_RECORD = "atmnet.json"
+#: The file in the package that holds the metadata.
+_METADATA = "atmnet.json"
 
 
 def write_program(job: Job, path: Path) -> None:
     """Write an exported program; ``torch.export.load(path).module()`` runs it."""
     with quiet():
-        torch.export.save(_program(job), path, extra_files={_RECORD: json.dumps(job.metadata)})
+        torch.export.save(_program(job), path, extra_files={_METADATA: json.dumps(job.metadata)})
 
 
-def load_program(path: Path, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """What takes images and gives the outputs."""
+def load_program(path: Path, threads: int) -> Run:
+    """Load an exported program."""
     return on_arrays(torch.export.load(path).module())
 
 
@@ -34,7 +38,7 @@ def write_machine_code(job: Job, path: Path) -> None:
     """Write machine code for this kind of processor; ``torch._inductor.aoti_load_package(path)`` runs it.
 
     Raises:
-        UserError: Where there is no C++ compiler.
+        UserError: If there is no C++ compiler.
     """
     try:
         with quiet():
@@ -42,24 +46,24 @@ def write_machine_code(job: Job, path: Path) -> None:
                 _program(job), package_path=str(path), inductor_configs={"aot_inductor.metadata": job.metadata}
             )
     except torch._inductor.exc.InductorError as error:
-        raise UserError(f"to: AOTInductor could not compile (is there a C++ compiler?): {str(error)[:200]}") from error
+        raise UserError(f"to: AOTInductor failed; is a C++ compiler installed? {first_line(error)}") from error
 
 
-def load_machine_code(path: Path, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """What takes images and gives the outputs."""
+def load_machine_code(path: Path, threads: int) -> Run:
+    """Load machine code."""
     return on_arrays(torch._inductor.aoti_load_package(str(path)))
 
 
-def _program(job: Job) -> Any:
+def _program(job: Job) -> ExportedProgram:
     with torch.no_grad():
         return torch.export.export(job.network(), (job.example(),))
 
 
-def on_arrays(model: Callable[..., Any]) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """``model``, of one tensor or several as outputs, with arrays in place of tensors."""
+def on_arrays(model: Callable[..., Any]) -> Run:
+    """A function of arrays that calls ``model``, which takes a tensor and returns one tensor or several."""
 
     @torch.inference_mode()
-    def run(images: np.ndarray) -> list[np.ndarray]:
+    def run(images: Array) -> list[Array]:
         out = model(torch.from_numpy(images))
         return [part.numpy() for part in (out if isinstance(out, list | tuple) else [out])]
 

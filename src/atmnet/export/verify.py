@@ -1,4 +1,4 @@
-"""Hold a written file to the eager model: the same numbers, the same answers, and how fast.
+"""Compare a written file with the eager model: its numbers, its answers and its speed.
 
 Shapes: B images, C colour channels, H x W pixels, K classes.
 """
@@ -7,26 +7,27 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from atmnet.benchmark import compare
-from atmnet.export.frame import Pixels, random_images
+from atmnet.export.settings import Pixels
+from atmnet_runtime import Array
 
 #: Images (B, C, H, W) -> all outputs.
-Run = Callable[[NDArray[Any]], list[NDArray[Any]]]
+Run = Callable[[Array], list[Array]]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a file's outputs are from the eager model's; of several outputs that which is farthest.
+    """How far the outputs of a file are from those of the eager model; of several outputs, the largest.
 
     Attributes:
-        what: The images: their shape, or that they are pictures.
+        what: The images: their shape, or the number of pictures.
         largest: Largest absolute difference.
-        scaled: The same over the largest eager value, or over 1 where that is smaller.
+        scaled: ``largest`` over the largest eager value, or over 1 if that is smaller.
         relative: Norm of the difference over the norm of the eager values.
     """
 
@@ -38,33 +39,34 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How outputs of a task are compared.
+    """How the outputs of a kind of network are compared.
 
     Attributes:
-        difference: (what, ours, theirs) -> how far they are apart.
+        difference: (what, ours, theirs) -> the difference.
         agreement: (ours, theirs) -> the share of answers that are the same.
-        answer: What that is a share of, for people: 'the same ANSWER'.
+        answer: Completes the line 'the same ...' of the report, with the fields 'share' and 'count'.
     """
 
-    difference: Callable[[str, list[NDArray[Any]], list[NDArray[Any]]], Difference]
-    agreement: Callable[[list[NDArray[Any]], list[NDArray[Any]]], float]
+    difference: Callable[[str, list[Array], list[Array]], Difference]
+    agreement: Callable[[list[Array], list[Array]], float]
     answer: str
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What a verification found.
+    """The result of the comparison with the eager model.
 
     Attributes:
         path: The file.
-        bytes: Its size, with all that belongs to it.
-        nodes: Operators in the graph, None where the format does not say.
-        differences: One for each size of images, and one for pictures.
-        pictures: Number of real pictures.
-        agreement: Share of them on which both give the same class (of segmenters, of their pixels; of detectors, of
-            the objects in them); None without pictures.
-        seconds: Time of a call (one image where sizes are open) in the file's runtime.
-        eager_seconds: The same of the eager model, in the same process.
+        bytes: Its size, with all files that belong to it.
+        nodes: Number of operators in the graph; None for formats that do not tell.
+        differences: One for each size of noise images, and the last one for pictures if there are any.
+        pictures: Number of pictures.
+        agreement: Share of the pictures with the same class (segmenters: of their pixels; detectors: of the objects
+            in them). None without pictures, NaN if neither finds an object.
+        seconds: Time of a call in the file's runtime, with one image if the batch is open.
+        eager_seconds: Time of the same call of the eager model, in the same process.
+        answer: See :class:`Comparison`.
     """
 
     path: Path
@@ -75,16 +77,16 @@ class ExportReport:
     agreement: float | None
     seconds: float
     eager_seconds: float
-    answer: str = "class on {share} of {count} pictures"
+    answer: str
 
     @property
     def largest(self) -> float:
-        """Largest absolute difference of all."""
+        """The largest absolute difference on any images."""
         return max(difference.largest for difference in self.differences)
 
     @property
     def text(self) -> str:
-        """A few lines for people."""
+        """The report in a few lines."""
         nodes = f", {self.nodes} nodes" if self.nodes is not None else ""
         lines = [f"{self.path}: {self.bytes / 1e6:.1f} MB{nodes}"]
         lines += [
@@ -95,7 +97,7 @@ class ExportReport:
         if self.agreement is not None:
             if math.isnan(self.agreement):
                 lines.append(
-                    f"  nothing found in {self.pictures} pictures, so little compared: name a folder by --images"
+                    f"  no objects in {self.pictures} pictures, so little was compared: name a folder by --images"
                 )
             else:
                 lines.append("  the same " + self.answer.format(share=f"{self.agreement:.1%}", count=self.pictures))
@@ -104,12 +106,26 @@ class ExportReport:
         return "\n".join(lines)
 
 
+def random_images(shape: Sequence[int], pixels: Pixels, seed: int = 0) -> Tensor:
+    """Noise (B, C, H, W) with the values that a file takes."""
+    generator = torch.Generator().manual_seed(seed)
+    if pixels == "uint8":
+        return torch.randint(256, tuple(shape), generator=generator, dtype=torch.uint8)
+    if pixels == "unit":
+        return torch.rand(tuple(shape), generator=generator)
+    return torch.randn(tuple(shape), generator=generator)
+
+
 def sizes_to_check(
     side: tuple[int, int], dynamic: bool, batch: int, several: bool = True
 ) -> list[tuple[int, int, int]]:
-    """(B, H, W) to compare at: the model's own size, one and two images; where sizes are open, two others.
+    """Shapes (B, H, W) to compare at: the model's own size, and if sizes are open a second batch size and two others.
 
-    Without ``several``, one image at a time.
+    Args:
+        side: Height and width of the model.
+        dynamic: Whether sizes are open.
+        batch: Images per call, if sizes are fixed.
+        several: Whether the file takes several images per call.
     """
     height, width = side
     if not dynamic:
@@ -127,15 +143,15 @@ def differences(
     pixels: Pixels,
     comparison: Comparison,
 ) -> list[Difference]:
-    """Differences on noise of each size (B, H, W)."""
-    found = []
+    """The differences on noise of each shape (B, H, W)."""
+    measured = []
     for seed, (batch, *side) in enumerate(sizes):
         images = random_images((batch, channels, *side), pixels, seed).numpy()
-        found.append(comparison.difference(" x ".join(map(str, images.shape)), run(images), eager(images)))
-    return found
+        measured.append(comparison.difference(" x ".join(map(str, images.shape)), run(images), eager(images)))
+    return measured
 
 
-def farthest(what: str, ours: list[NDArray[Any]], theirs: list[NDArray[Any]]) -> Difference:
+def farthest(what: str, ours: list[Array], theirs: list[Array]) -> Difference:
     """:func:`difference` of each output, and of these the largest."""
     return worst(what, [difference(what, a, b) for a, b in zip(ours, theirs, strict=True)])
 
@@ -145,17 +161,13 @@ def worst(what: str, each: Sequence[Difference]) -> Difference:
     return Difference(what, *(max(getattr(d, key) for d in each) for key in ("largest", "scaled", "relative")))
 
 
-def same_classes(ours: list[NDArray[Any]], theirs: list[NDArray[Any]]) -> float:
-    """Of logits (B, K, ..) the share of places at which the largest is the same."""
+def same_classes(ours: list[Array], theirs: list[Array]) -> float:
+    """The share of places at which the largest of the logits (B, K, ..) is the same."""
     return float((ours[0].argmax(1) == theirs[0].argmax(1)).mean())
 
 
-#: Of classifiers.
-CLASSES = Comparison(farthest, same_classes, "class on {share} of {count} pictures")
-
-
-def difference(what: str, ours: NDArray[Any], theirs: NDArray[Any]) -> Difference:
-    """Between an output of a file and the eager model's; whatever is not a number is infinitely far."""
+def difference(what: str, ours: Array, theirs: Array) -> Difference:
+    """The difference between an output of a file and of the eager model; NaN counts as infinite."""
     if ours.shape != theirs.shape:
         return Difference(what, float("inf"), float("inf"), float("inf"))
     gap = np.abs(ours.astype(np.float64) - theirs)
@@ -167,7 +179,7 @@ def difference(what: str, ours: NDArray[Any], theirs: NDArray[Any]) -> Differenc
 
 
 def latency(run: Run, eager: Run, shape: tuple[int, ...], pixels: Pixels, rounds: int = 7) -> tuple[float, float]:
-    """Medians of the seconds of a call, interleaved: the file's, the eager model's."""
+    """The median seconds of a call of the file and of the eager model, measured in turns."""
     array = random_images(shape, pixels).numpy()
     comparison = compare({"file": lambda: run(array), "eager": lambda: eager(array)}, rounds, min_seconds=0.0)
     return comparison.seconds("file").median, comparison.seconds("eager").median

@@ -1,4 +1,4 @@
-"""timm's hub layout: a folder of config.json, safetensors and a model card that states nothing but recorded facts."""
+"""timm's hub layout: a folder of config.json, safetensors, and a model card that states only recorded facts."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from atmnet.engine import find_run, read_metrics, read_options
 from atmnet.models.create import create_model, data_config
 from atmnet.tasks import Classifier, load_classifier
 from atmnet.tasks.weights import find_checkpoint
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, first_line
 
 _CITATION = """@inproceedings{wei2023active,
   title = {Active Token Mixer},
@@ -24,16 +24,16 @@ def save_pretrained(model: str | Path | Classifier, folder: str | Path, *, licen
     """Write a classifier so that ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads it.
 
     Args:
-        model: A run or checkpoint folder, whose options and metrics enter the model card; or a classifier, of which
-            nothing but its architecture is known.
-        folder: Folder to write to; made where it is missing.
-        license: Identifier of the weights' licence, e.g. 'apache-2.0'; nothing is said without.
+        model: A run or checkpoint folder, whose options and metrics the model card states; or a classifier, for which
+            it states only the architecture.
+        folder: Folder to write to; created if it is missing.
+        license: Identifier of the weights' licence, such as 'apache-2.0'. Without it the card states no licence.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: Where there is no such run.
+        UserError: If there is no such run.
     """
     folder = Path(folder)
     classifier = model if isinstance(model, Classifier) else load_classifier(str(model))
@@ -50,7 +50,7 @@ def from_pretrained(name: str | Path) -> Classifier:
     """The classifier of a folder that :func:`save_pretrained` wrote, or of a hub repository 'OWNER/NAME'.
 
     Raises:
-        UserError: Where there is none, or it is no classifier of timm.
+        UserError: If there is none, or it is not a classifier of timm.
     """
     if Path(name).is_dir():
         return load_classifier(str(name))
@@ -60,39 +60,45 @@ def from_pretrained(name: str | Path) -> Classifier:
 
 
 def push_to_hub(folder: str | Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
-    """Upload a folder that :func:`save_pretrained` wrote; returns where it is.
+    """Upload a folder that :func:`save_pretrained` wrote; returns the address of the repository.
 
     Args:
         folder: The folder.
-        repository: 'OWNER/NAME'; made where it is missing.
-        private: Whether a repository that is made is private.
-        token: The hub's; default: the one that ``hf auth login`` left.
+        repository: 'OWNER/NAME'; created if it is missing.
+        private: Whether a repository that is created is private.
+        token: Token of the hub. Default: the one that ``hf auth login`` stored.
 
     Raises:
-        UserError: Where the folder is none of ours, or the hub refuses.
+        UserError: If the folder was not written by :func:`save_pretrained`, or the hub refuses.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
     if not (Path(folder) / "config.json").is_file():
-        raise UserError(f"folder: {folder}: no config.json in it; write one by save_pretrained")
+        raise UserError(f"folder: {folder}: no config.json in it; write the folder with save_pretrained")
     api = HfApi(token=token, library_name="timm")
     try:
         url = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=url.repo_id, folder_path=str(folder), commit_message="Add model")
     except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError) as error:
-        raise UserError(f"repository: {repository}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"repository: {repository}: {first_line(error)}") from error
     return str(url)
 
 
 def model_card(classifier: Classifier, name: str, run: Path | None, license: str) -> str:
-    """The README of a model: its architecture as counted, its run's options and scores as recorded, no more."""
-    model: Any = classifier.model
-    architecture, config = model.pretrained_cfg["architecture"], classifier.config
+    """The README of a model: its architecture, and the options and scores that its run recorded.
+
+    Args:
+        classifier: The model.
+        name: Name of the repository, without its owner.
+        run: Run or checkpoint folder, if there is one.
+        license: Identifier of the licence, or ''.
+    """
+    architecture, config = classifier.name, classifier.config
     _, height, width = config["input_size"]
     details: dict[str, Any] = {
         "Architecture": architecture,
-        "Parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
+        "Parameters": f"{sum(parameter.numel() for parameter in classifier.model.parameters()):,}",
         "Classes": len(classifier.classes),
         "Image size": f"{height} x {width}",
     }
@@ -111,32 +117,32 @@ def model_card(classifier: Classifier, name: str, run: Path | None, license: str
     if "atmnet" in architecture:
         card["citation"] = _CITATION
     text = generate_readme(card | ({"license": license} if license else {}), name)
-    # timm's card claims a licence where none is given.
+    # timm's card states a licence even if there is none.
     return text if license else text.replace("license: apache-2.0\n", "", 1)
 
 
-def _training(run: Path) -> dict[str, Any]:
-    """What the run recorded of itself."""
+def _training(run: Path) -> dict[str, str]:
+    """The options and the score that a run recorded."""
     options = read_options(run)
     if options is None:
         return {}
     data, optim, batch = options["data"], options["optim"], options["batch_size"]
     source = f"{data['source']}, {Path(data['root']).name}" if data["root"] else data["source"]
-    found = {
+    facts = {
         "Training data": f"{source}, split {data['train']}",
         "Training": f"{options['epochs']} epochs of batches of {batch}, {optim['opt']} at {optim['lr']}",
     }
     folder = find_run(run)
     scores = [line for line in (read_metrics(folder) if folder is not None else []) if "top1" in line]
     step = _step(run)
-    known = [line for line in scores if line["step"] == step]
-    if known:
-        found["Top-1 accuracy"] = f"{known[-1]['top1']:.2f} % on split {data['val']}"
-    return found
+    of_step = [line for line in scores if line["step"] == step]
+    if of_step:
+        facts["Top-1 accuracy"] = f"{of_step[-1]['top1']:.2f} % on split {data['val']}"
+    return facts
 
 
 def _step(run: Path) -> int | None:
-    """The step of the checkpoint that a run or checkpoint folder stands for."""
+    """The step of the checkpoint that a run or checkpoint folder contains."""
     folder = find_checkpoint(run)
     name = folder.resolve().name if folder is not None else ""
     return int(name.removeprefix("step-")) if name.startswith("step-") else None

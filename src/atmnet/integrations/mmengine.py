@@ -1,6 +1,6 @@
 """ATMNet and ATMFPN for OpenMMLab: importing this module registers both with mmengine.
 
-They go to the root registry, of which those of mmsegmentation, mmdetection and the others are children. In a config:
+They are in the root registry, the parent of those of mmsegmentation, mmdetection and other packages. In a config:
 
     custom_imports = dict(imports=["atmnet.integrations.mmengine"])
     model = dict(
@@ -21,31 +21,31 @@ from torch import Tensor, nn
 from atmnet import necks
 from atmnet_cli.errors import UserError, first_line
 
-#: What the first of the extra levels is made from.
+#: The input of the first extra level.
 _SOURCES = ("on_input", "on_output")
 
 
 @MODELS.register_module()
 class ATMNet(BaseModule):
-    """An ATMNet that gives the maps of its stages.
+    """An ATMNet that returns the maps of its stages.
 
     Args:
-        name: One of our models, as timm knows it.
-        out_indices: Stages to give the maps of, 0 to 3; later ones are not built.
+        name: Name of one of our models in timm.
+        out_indices: Stages whose maps are returned, 0 to 3; later stages are not built.
         drop_path: Stochastic depth rate of the last block.
-        stage_norms: Give each map a LayerNorm of its own, as the authors' segmenters have it.
+        stage_norms: Normalise each map by its own LayerNorm, as in the authors' segmenters.
         in_channels: Channels of the image.
         with_cp: Recompute blocks in the backward pass, to save memory.
         pretrained: Weights of a classifier to start from: the authors' file, a timm file, or a folder of a run.
-        init_cfg: As everywhere in OpenMMLab. ``dict(type="Pretrained", checkpoint=...)`` takes the same files as
-            ``pretrained``; with a ``prefix``, it takes what mmengine saved.
+        init_cfg: See mmengine. ``dict(type="Pretrained", checkpoint=...)`` takes the same files as
+            ``pretrained``; with a ``prefix``, it takes files that mmengine saved.
 
     Shape:
         Image (B, in_channels, H, W) -> tuple of (B, C_i, H/s, W/s), s = 4, 8, 16, 32. ``channels`` lists the C_i.
 
     Raises:
-        UserError: For a name that is not one of ours, and on ``init_weights`` for a file that does not fit.
-        ValueError: If it names several files of weights.
+        UserError: For a name that is not one of our models, and in ``init_weights`` for a file that does not fit.
+        ValueError: If the arguments name several files of weights.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class ATMNet(BaseModule):
         pretrained: str | None = None,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        # mmengine's own reader knows neither the authors' names of parameters nor their averages.
+        # mmengine's reader knows neither the authors' parameter names nor their averaged weights.
         configs = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
         weights = [config for config in configs if config["type"] == "Pretrained" and not config.get("prefix")]
         files = [config["checkpoint"] for config in weights] + ([pretrained] if pretrained else [])
         if len(files) > 1:
             raise ValueError(f"pretrained, init_cfg: got the weights {' and '.join(files)}; give one of them")
         super().__init__([config for config in configs if config not in weights] or None)
-        ours = timm.list_models("atmnet_*")
-        if name.partition(".")[0] not in ours:
-            raise UserError(f"name: got {name!r}, expected one of {', '.join(ours)}")
+        names = timm.list_models("atmnet_*")
+        if name.partition(".")[0] not in names:
+            raise UserError(f"name: got {name!r}, expected one of {', '.join(names)}")
         self.pretrained = files[0] if files else None
         maps: Any = timm.create_model(
             name,
@@ -83,10 +83,10 @@ class ATMNet(BaseModule):
         self.channels: list[int] = maps.feature_info.channels()
 
     def init_weights(self) -> None:
-        """Read the weights that the configuration names; without any, those stay that the network was built with."""
-        fresh = not self.is_init
+        """Read the weights that the configuration names; if it names none, the initial weights stay."""
+        first_call = not self.is_init
         super().init_weights()
-        if self.pretrained and fresh:
+        if self.pretrained and first_call:
             self._read(self.pretrained)
 
     def _read(self, path: str) -> None:
@@ -104,26 +104,26 @@ class ATMNet(BaseModule):
 
 @MODELS.register_module()
 class ATMFPN(BaseModule):
-    """:class:`atmnet.necks.ATMFPN` in place of OpenMMLab's ``FPN``, whose arguments it takes.
+    """:class:`atmnet.necks.ATMFPN` with the arguments of OpenMMLab's ``FPN``.
 
     Args:
         in_channels: Channels of each map of the backbone, finest first.
         out_channels: Channels of every level.
-        num_outs: Levels to give; more than there are maps makes extra ones, each half the size of that before.
+        num_outs: Number of levels. Those beyond the maps are extra, each half as large as the one before.
         start_level: First map to use.
-        end_level: Last map to use, itself included; -1 for the last that there is.
+        end_level: Last map to use, inclusive; -1 for the last one.
         add_extra_convs: Extra levels by 3x3 convolutions, the first from the last map used ('on_input' or True)
             or from the last level ('on_output'); False takes every other token of the last level.
-        relu_before_extra_convs: ReLU before those of these convolutions that follow another.
-        align: Look for what to take from the coarser level; see :class:`atmnet.necks.ATMFPN`.
+        relu_before_extra_convs: Apply ReLU before each of these convolutions but the first.
+        align: Sample the coarser level at predicted offsets; see :class:`atmnet.necks.ATMFPN`.
         share: Consecutive channels that share an offset.
-        init_cfg: As everywhere in OpenMMLab. Default: as :class:`atmnet.necks.ATMFPN` is built.
+        init_cfg: See mmengine. Default: the initialisation of :class:`atmnet.necks.ATMFPN`.
 
     Shape:
         Maps (B, C_i, H_i, W_i), as many as ``in_channels`` -> tuple of ``num_outs`` maps (B, out_channels, H_i, W_i).
 
     Raises:
-        ValueError: If the levels do not add up, or the forward gets another number of maps.
+        ValueError: If the numbers of levels contradict each other, or the forward gets another number of maps.
     """
 
     def __init__(
@@ -151,7 +151,9 @@ class ATMFPN(BaseModule):
             )
         source = "on_input" if add_extra_convs is True else add_extra_convs
         if source and source not in _SOURCES:
-            raise ValueError(f"add_extra_convs: got {add_extra_convs!r}, expected one of {', '.join(_SOURCES)}, a bool")
+            raise ValueError(
+                f"add_extra_convs: got {add_extra_convs!r}, expected a bool or one of {', '.join(_SOURCES)}"
+            )
         self.num_maps, self.extra, self.source = len(in_channels), extra, source
         self.used = slice(start_level, last + 1)
         self.relu_before_extra_convs = relu_before_extra_convs
@@ -160,7 +162,7 @@ class ATMFPN(BaseModule):
         self.extra_convs = nn.ModuleList(
             [nn.Conv2d(width, out_channels, 3, stride=2, padding=1) for width in widths[: extra if source else 0]]
         )
-        for parameter in self.extra_convs.parameters():  # as the lateral convolutions
+        for parameter in self.extra_convs.parameters():  # initialised like the lateral convolutions
             if parameter.ndim > 1:
                 nn.init.kaiming_uniform_(parameter, a=1)
             else:

@@ -39,9 +39,9 @@ class Classifier:
 
     @property
     def name(self) -> str:
-        """The architecture."""
-        model: Any = self.model
-        return str(model.pretrained_cfg["architecture"])
+        """The architecture; for a model that is not timm's, its class."""
+        config: dict[str, Any] = getattr(self.model, "pretrained_cfg", None) or {}
+        return str(config.get("architecture", type(self.model).__name__))
 
     @property
     def category_ids(self) -> list[int]:

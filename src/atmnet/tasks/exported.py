@@ -1,7 +1,7 @@
-"""Networks in files that ``atmnet export`` wrote, in the place of their checkpoints.
+"""Networks in files that ``atmnet export`` wrote, used like checkpoints.
 
-A file's runtime does the network's part. Preparing pictures, and what follows from the outputs, is the task's, so that
-answers are the checkpoint's.
+Only the network itself runs in the file's runtime. The task prepares pictures and interprets outputs as for a
+checkpoint, so that results are the same.
 
 Shapes: B images, K classes, H x W pixels, D detections.
 """
@@ -29,28 +29,35 @@ ENDINGS = (".onnx", ".xml")
 
 
 class FileModel(nn.Module):
-    """A classifier or segmenter in a file: normalised images (B, C, H, W) -> logits (B, K) or (B, K, H, W)."""
+    """A classifier or segmenter in a file.
+
+    Shape:
+        Normalised images (B, C, H, W) -> logits (B, K) or (B, K, H, W).
+    """
 
     def __init__(self, file: ExportedFile) -> None:
         super().__init__()
         self.file = file
 
     def forward(self, images: Tensor) -> Tensor:
-        taken = _pixels(images.detach().cpu().float(), self.file.config)
+        pixels = _pixels(images.detach().cpu().float(), self.file.config)
         with as_user_error():
-            return torch.from_numpy(self.file.logits(taken.numpy())).to(images.device)
+            return torch.from_numpy(self.file.logits(pixels.numpy())).to(images.device)
 
 
 class FileDetector(nn.Module):
-    """A detector in a file, in the place of torchvision's: images (3, H, W) in 0..1 -> for each boxes, labels, scores,
-    and masks (D, 1, H, W) where the detector has such."""
+    """A detector in a file, with torchvision's interface.
+
+    Shape:
+        Images (3, H, W) in 0..1 -> for each its boxes, labels, scores, and for some detectors masks (D, 1, H, W).
+    """
 
     def __init__(self, file: ExportedFile) -> None:
         super().__init__()
         config = file.config
         self.file = file
         self.first_label = find_head(config["head"], "detection").first_label
-        #: A file of one size takes what fits into it, with zeros to the right and below.
+        #: Height and width if the file takes one size: pictures are resized to fit, with zeros to the right and below.
         self.side = (file.shape[2], file.shape[3])
         fixed = self.side[0] is not None
         self.transform: Any = GeneralizedRCNNTransform(
@@ -83,19 +90,19 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     """The network of a file.
 
     Raises:
-        UserError: Where the file cannot be used: see :class:`atmnet_runtime.ExportedFile`; or holds raw outputs.
+        UserError: If the file cannot be used, see :class:`atmnet_runtime.ExportedFile`, or contains raw outputs.
     """
     with as_user_error():
         file = ExportedFile(path, torch.get_num_threads())
     config = file.config
-    if file.task == "classification":
+    if file.kind == "classification":
         return Classifier(FileModel(file), file.classes, cast(DataConfig, config), exported=True)
     if config.get("raw"):
-        raise UserError(f"{path}: holds what the heads of a detector say, not objects: export it without --raw")
+        raise UserError(f"{path}: contains raw outputs of a detector rather than objects; export it without --raw")
     side = config["shorter"]
     options = ModelOptions(name=Path(path).name, head=config["head"])
     dense = DenseOptions(img_sizes=[side], max_img_size=config["longest"], crop_size=side)
-    model = FileDetector(file) if file.task == "detection" else FileModel(file)
+    model = FileDetector(file) if file.kind == "detection" else FileModel(file)
     category_ids = config.get("category_ids", [])
     return DenseNetwork(
         model.eval(), file.classes, cast(DataConfig, config), options, dense, category_ids, exported=True
@@ -104,7 +111,7 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
 
 @contextmanager
 def as_user_error() -> Iterator[None]:
-    """Report what the runtime refuses as an error of the command."""
+    """Raise the runtime's errors as a UserError."""
     try:
         yield
     except FileError as error:
@@ -112,7 +119,7 @@ def as_user_error() -> Iterator[None]:
 
 
 def _pixels(images: Tensor, config: dict[str, Any]) -> Tensor:
-    """Normalised images as the file takes them, which normalises others itself."""
+    """Normalised images -> images with the values that the file takes."""
     if config["pixels"] == "normalised":
         return images
     mean, std = (torch.tensor(config[key]).view(-1, 1, 1) for key in ("mean", "std"))

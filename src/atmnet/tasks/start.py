@@ -55,8 +55,6 @@ def load_task(model: str, weights: str = "", windows: WindowOptions | None = Non
     Raises:
         UserError: If there is no such network, it does not fit ``weights``, or it does not take ``windows``.
     """
-    if weights and Path(model).exists():
-        raise UserError(f"weights: {model} contains its own weights; leave --weights out")
     network = load_network(model, weights)
     if network.kind != "segmentation" and windows not in (None, WindowOptions()):
         raise UserError(f"windows: only segmenters take windows, and {model} is for {network.kind}; leave it out")
@@ -65,6 +63,8 @@ def load_task(model: str, weights: str = "", windows: WindowOptions | None = Non
 
 def load_network(model: str, weights: str = "") -> Network:
     """Load only the network of :func:`load_task`, with the same arguments."""
+    if weights and Path(model).exists():
+        raise UserError(f"weights: {model} contains its own weights; leave --weights out")
     if Path(model).suffix in ENDINGS:
         return load_exported(model)
     folder = find_checkpoint(Path(model))

@@ -1,1 +1,1 @@
-"""Networks rewritten in plain operations, for runtimes that have no operator of ours."""
+"""Networks in plain operations, for runtimes without our operators."""

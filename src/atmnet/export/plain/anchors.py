@@ -1,5 +1,6 @@
-"""What all detectors of torchvision have in common, in the form that other runtimes run: for one image, with rows of
-a fixed number, of which those that stand for nothing have a score of 0.
+"""What all detectors of torchvision share, in plain operations, for one image.
+
+The number of rows is fixed: rows that stand for no object have a score of 0.
 
 Shapes: B images of H x W pixels, a level of h x w tokens with A anchors each, R boxes x0 y0 x1 y1.
 """
@@ -10,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: The score of what is to be left out.
+#: The score of rows that stand for no object.
 OUT = 0.0
 
 
 def padded(image: Tensor, divisor: int) -> Tensor:
-    """Zeros to the right and below, until both sides are multiples of ``divisor``, as torchvision's transform does."""
+    """Pad an image with zeros to the right and below to multiples of ``divisor``, as torchvision does."""
     return F.pad(image, (0, -image.shape[3] % divisor, 0, -image.shape[2] % divisor))
 
 
@@ -38,17 +39,17 @@ class LevelAnchors(nn.Module):
 
 
 def best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The ``count`` largest of scores (R,) and their rows; where there are fewer, row 0 with a score of 0."""
+    """The ``count`` largest of scores (R,) and their rows; if there are fewer, then row 0 with a score of 0."""
     values, rows = torch.cat([scores, scores.new_full((count,), OUT)]).topk(count)
     return values, torch.where(values > OUT, rows, 0)
 
 
 def clipped(boxes: Tensor, image: Tensor) -> Tensor:
-    """Boxes (R, 4) within an image (B, C, H, W)."""
+    """Boxes (R, 4), clipped to an image (B, C, H, W)."""
     edge = torch.full((), image.shape[3], dtype=boxes.dtype), torch.full((), image.shape[2], dtype=boxes.dtype)
     return boxes.clamp(min=0).minimum(torch.stack([*edge, *edge]))
 
 
 def large(boxes: Tensor, least: float) -> Tensor:
-    """Which boxes (.., 4) are at least so wide and high: (..,)."""
+    """Whether each box (.., 4) is at least ``least`` wide and high: (..,)."""
     return ((boxes[..., 2:] - boxes[..., :2]) >= least).all(-1)

@@ -1,7 +1,7 @@
-"""Two operations on boxes whose results have a size that is known beforehand, and how ONNX says them.
+"""Two operations on boxes whose results have a known size, and their translations to ONNX.
 
-torchvision's suppression and pooling by levels give as many rows as there happen to be; exporters then need to know
-what every later operation does with none. Here a row that is left out stays in its place, marked.
+torchvision's suppression and pooling by levels return a number of rows that depends on the values, and exporters then
+need to know what every later operation does with no rows. Here a suppressed row stays in its place and is marked.
 
 Shapes: N sets of R boxes x0 y0 x1 y1, K classes, C channels, P x P cells of a box.
 """
@@ -16,12 +16,12 @@ from torchvision.ops import nms, roi_align
 
 @torch.library.custom_op("atmnet::suppress", mutates_args=())
 def suppress(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    """Which boxes stay when each class of each set is thinned out by non-maximum suppression.
+    """Which boxes remain after non-maximum suppression in each class of each set.
 
     Args:
         boxes: (N, R, 4).
-        scores: (N, K, R); boxes without a positive one take no part.
-        threshold: IoU with a better box above which a box goes.
+        scores: (N, K, R); boxes without a positive score are ignored.
+        threshold: A box is suppressed if its IoU with a better box is larger.
 
     Returns:
         (N, K, R), bool.
@@ -43,16 +43,16 @@ def _(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
 def pool_boxes(
     maps: list[Tensor], boxes: Tensor, levels: Tensor, scales: list[float], size: int, sampling: int, aligned: bool
 ) -> Tensor:
-    """RoIAlign of boxes, each from a level of its own, of one image.
+    """RoIAlign of the boxes of one image, each in its own level.
 
     Args:
         maps: Levels (1, C, H_i, W_i).
         boxes: (R, 4), in pixels of the image.
         levels: (R,), indices of ``maps``.
-        scales: Pixels of a level in one of the image, for each level.
+        scales: Side of a pixel of the image in pixels of a level, for each level.
         size: Cells P.
         sampling: Samples for each axis of a cell.
-        aligned: As of torchvision's ``roi_align``.
+        aligned: See torchvision's ``roi_align``.
 
     Returns:
         (R, C, P, P).
@@ -72,10 +72,10 @@ def _(
 
 
 def onnx_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """For ``torch.onnx.export``: what each of them is in operators of ONNX."""
+    """The translations of both operations to operators of ONNX, for ``torch.onnx.export``."""
     from onnxscript import BOOL, FLOAT, INT64, opset20
 
-    op: Any = opset20  # whose types tell tensors' kinds apart, which is for the exporter to check
+    op: Any = opset20  # its annotations distinguish types of tensors; the exporter checks these
 
     def suppress_onnx(boxes: FLOAT, scores: FLOAT, threshold: float) -> BOOL:
         shape = op.Shape(scores)

@@ -9,24 +9,30 @@ from torch import Tensor, nn
 
 from atmnet.export.plain.layers import PlainATM, PredictTaps
 from atmnet.export.plain.neck import PlainAlign
+from atmnet.export.plain.visit import replace_modules
 
 
 def by_grids(model: nn.Module) -> nn.Module:
-    """``model``, as :func:`atmnet.export.plain.rewrite.exportable` gives it, with grids in place of taps; in place.
+    """An exportable model with grids in place of taps.
 
-    The alignment of an ATMFPN goes on to gather: it is small.
+    The alignment of an ATMFPN keeps its taps, since it is small.
+
+    Args:
+        model: A network of :func:`atmnet.export.plain.rewrite.exportable`; changed in place.
     """
-    aligned = {id(module.offset) for module in model.modules() if isinstance(module, PlainAlign)}
-    for module in model.modules():
+
+    def replacement(module: nn.Module) -> nn.Module:
         if isinstance(module, PlainATM):
-            module.__class__ = GridATM
-        elif isinstance(module, PredictTaps) and id(module) not in aligned:
-            module.__class__ = PredictGrids
-    return model
+            return GridATM(module, module.groups)
+        if isinstance(module, PredictTaps):
+            return PredictGrids(module, module.axes)
+        return module
+
+    return replace_modules(model, replacement, keep=(PlainAlign,)).eval()
 
 
 class PredictGrids(PredictTaps):
-    """Offsets as grids of places (B * G, H, W, 2): tokens (B, H, W, C) -> one grid for each axis, the last first."""
+    """Offsets as grids of positions (B * G, H, W, 2): tokens (B, H, W, C) -> one grid for each axis, the last first."""
 
     def forward(self, x: Tensor) -> list[Tensor]:
         offset = self.proj(self.norm(x))
@@ -35,7 +41,7 @@ class PredictGrids(PredictTaps):
         along_width, along_height = (part.unsqueeze(-1) for part in offset.chunk(2, -1))
         grids = []
         for across, down in ((along_width, 0 * along_width), (0 * along_height, along_height)):
-            # Half a token is the unit of the border, so that an image of a single token has places, too.
+            # The range -1..1 ends half a token outside, so that a single token has a position, too.
             across = (2 * (across.squeeze(-1) + columns) + 1) / width - 1
             down = (2 * (down.squeeze(-1) + rows) + 1) / height - 1
             grids.append(torch.stack([across, down], -1).permute(0, 3, 1, 2, 4).flatten(0, 1))
@@ -43,13 +49,13 @@ class PredictGrids(PredictTaps):
 
 
 class GridATM(PlainATM):
-    """:class:`PlainATM` at grids."""
+    """:class:`PlainATM` that samples at grids."""
 
     def lengths(self, offset: list[Tensor]) -> torch.Size:
         return offset[0].shape[1:-1]
 
     def sampled(self, x: Tensor, offset: list[Tensor], k: int) -> Tensor:
-        """What branch ``k`` reads of x (B, H, W, S, G)."""
+        """The values of x (B, H, W, S, G) that branch ``k`` reads."""
         maps = x.permute(0, 4, 3, 1, 2)
-        found = F.grid_sample(maps.flatten(0, 1), offset[k], align_corners=False).unflatten(0, maps.shape[:2])
-        return found.permute(0, 3, 4, 2, 1)
+        sampled = F.grid_sample(maps.flatten(0, 1), offset[k], align_corners=False).unflatten(0, maps.shape[:2])
+        return sampled.permute(0, 3, 4, 2, 1)

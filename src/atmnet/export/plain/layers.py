@@ -1,8 +1,8 @@
-"""The layers in the form that other runtimes run fast: plain operations, channels of a share group apart.
+"""The layers in plain operations that other runtimes run fast, with the channels of a share group apart.
 
 Shapes: B images, L* token axes, C channels, S channels per share group, G = C / S, A token axes, K = A + 1 branches.
-Channels lie interleaved: what the network numbers g * S + s is s * G + g here, so that an index for G groups serves all
-S members over an *outer* axis, which every runtime repeats in whole rows.
+Channels are interleaved: channel g * S + s of the network is channel s * G + g here. One index for G groups then serves
+all S members over an *outer* axis, which every runtime repeats in whole rows.
 """
 
 import functools
@@ -15,7 +15,7 @@ from atmnet.layers import ATM, OffsetPredictor
 
 
 class Taps(NamedTuple):
-    """The two tokens that each position lies between along one axis, and their weights: (B, L*, 1, G)."""
+    """The two tokens around each position along one axis, and their weights: (B, L*, 1, G)."""
 
     left: Tensor
     right: Tensor
@@ -24,9 +24,16 @@ class Taps(NamedTuple):
 
 
 class PredictTaps(nn.Module):
-    """Offsets as taps, once for all blocks that share them: tokens (B, L*, C) -> taps of each axis, the last first."""
+    """Offsets as taps, computed once for all blocks that share them.
 
-    def __init__(self, predictor: OffsetPredictor, axes: int) -> None:
+    Shape:
+        Tokens (B, L*, C) -> the four tensors of the taps of each axis, the last axis first.
+    """
+
+    norm: nn.Module
+    proj: nn.Linear
+
+    def __init__(self, predictor: "OffsetPredictor | PredictTaps", axes: int) -> None:
         super().__init__()
         self.norm, self.proj, self.axes = predictor.norm, predictor.proj, axes
 
@@ -34,15 +41,15 @@ class PredictTaps(nn.Module):
         rows = x.flatten(1, -2).to(self.proj.weight.dtype)
         offset = self.proj(self.norm(rows)).view(*x.shape[:-1], 1, -1)
         parts = offset.chunk(self.axes, -1)
-        # One flat list, which blocks hand on as they would hand on offsets.
+        # Blocks pass this flat list on in place of offsets.
         return [tensor for k, part in enumerate(parts) for tensor in taps(part, self.axes - k, x.dtype)]
 
 
 def taps(offset: Tensor, dim: int, dtype: torch.dtype) -> Taps:
     """Taps along axis ``dim`` (1 .. A) at offsets (B, L*, 1, G), with weights of ``dtype``.
 
-    Tokens beyond the border count as zero: there both taps are the same token, and the right one weighs nothing. So it
-    takes no comparison, and a single token is enough. Positions below -1 or above L read zero wherever they are.
+    Tokens outside count as zero: at the border both taps are the same token, and the right one has weight zero. This
+    needs no comparison, and works for a single token. All positions below -1 or above L read zero.
     """
     length = offset.shape[dim]
     here = torch.arange(length, dtype=offset.dtype).view([-1] + [1] * (offset.dim() - dim - 1))
@@ -55,12 +62,18 @@ def taps(offset: Tensor, dim: int, dtype: torch.dtype) -> Taps:
 
 
 class PlainATM(nn.Module):
-    """:class:`atmnet.layers.ATM` at given taps; the weights of a branch lie side by side.
+    """:class:`atmnet.layers.ATM` at given taps, with the fusion weights of a branch side by side.
 
-    Takes tokens (B, L*, C), or all in one row, (B, N, C).
+    It takes tokens (B, L*, C), or all of them in one row, (B, N, C).
     """
 
-    def __init__(self, atm: ATM, groups: int) -> None:
+    along: nn.ModuleList
+    identity: nn.Module
+    fusion: nn.Module
+    proj: nn.Module
+    axes: int
+
+    def __init__(self, atm: "ATM | PlainATM", groups: int) -> None:
         super().__init__()
         self.along, self.identity, self.fusion, self.proj = atm.along, atm.identity, atm.fusion, atm.proj
         self.axes, self.groups = atm.axes, groups
@@ -83,25 +96,25 @@ class PlainATM(nn.Module):
         return offset[0].shape[1:-2]
 
     def sampled(self, x: Tensor, offset: list[Tensor], k: int) -> Tensor:
-        """What branch ``k`` reads of x (B, L*, S, G)."""
+        """The values of x (B, L*, S, G) that branch ``k`` reads."""
         return sample(x, Taps(*offset[4 * k : 4 * k + 4]), self.axes - k)
 
 
 def sample(x: Tensor, at: Taps, dim: int) -> Tensor:
-    """x (B, L*, S, G) between its taps along axis ``dim``."""
+    """x (B, L*, S, G) interpolated at taps along axis ``dim``."""
     left = x.gather(dim, at.left.expand(x.shape))
     right = x.gather(dim, at.right.expand(x.shape))
     return left * at.left_weight + right * at.right_weight
 
 
 def _sum(parts: list[Tensor]) -> Tensor:
-    return functools.reduce(torch.add, parts)  # the built-in sum begins with an addition to 0
+    return functools.reduce(torch.add, parts)  # the built-in sum would start with an addition to 0
 
 
 class PlainGroup(nn.Module):
     """:class:`atmnet.layers.block.OffsetGroup`, (B, L*, C) -> (B, L*, C), with all tokens in one row for its blocks.
 
-    Of four axes OpenVINO takes the second for channels, and reorders memory before each norm.
+    OpenVINO takes the second of four axes for channels, and would reorder memory before each norm.
     """
 
     def __init__(self, offset: PredictTaps, blocks: nn.ModuleList) -> None:
@@ -116,7 +129,7 @@ class PlainGroup(nn.Module):
 
 
 class PlainPositions(nn.Module):
-    """:class:`atmnet.layers.PositionEncoding`, added while channels come first, which saves two transpositions."""
+    """:class:`atmnet.layers.PositionEncoding` that adds while channels come first, which saves two transpositions."""
 
     def __init__(self, conv: nn.Module) -> None:
         super().__init__()
@@ -135,6 +148,6 @@ class Restore(nn.Module):
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
-        # Channels first, as who comes next wants them anyway: runtimes swap outer axes in whole maps.
+        # With channels first, as the next layer wants them anyway, runtimes swap outer axes in whole maps.
         maps = x.movedim(-1, 1).unflatten(1, (-1, self.groups))
         return maps.transpose(1, 2).flatten(1, 2).movedim(1, -1)

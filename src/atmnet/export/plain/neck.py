@@ -1,4 +1,4 @@
-"""ATMFPN and adaptive pooling in the form that other runtimes run: see :mod:`atmnet.export.plain.layers`.
+"""ATMFPN and adaptive pooling in plain operations: see :mod:`atmnet.export.plain.layers`.
 
 Shapes: B images, H x W tokens of a level, C channels, G share groups, P cells along an axis.
 """
@@ -15,9 +15,9 @@ from atmnet.necks.atmfpn import Align, upsample_like
 
 
 def rewrite_neck(neck: ATMFPN) -> None:
-    """In place: channels interleaved from the laterals on, and back in their own order in what comes out.
+    """Rewrite a neck in place: channels are interleaved after the lateral convolutions, and restored in its outputs.
 
-    A neck whose laterals are normalised is left as it is: its plain operations are right, only slower.
+    A neck whose lateral maps are normalised stays as it is: its plain operations give the same values, only slower.
     """
     laterals: Any = list(neck.inner_blocks)
     if any(len(lateral) > 1 for lateral in laterals):
@@ -34,7 +34,7 @@ def rewrite_neck(neck: ATMFPN) -> None:
         reorder(mix.offset.proj, columns=order)
         reorder_atm(mix.atm, order)
         mix.atm, mix.offset = PlainATM(mix.atm, groups), PredictTaps(mix.offset, axes)
-    both = torch.cat([order, order + dim])  # of the fine and the coarse level side by side
+    both = torch.cat([order, order + dim])  # the fine and the coarse level side by side
     for i, align in enumerate(neck.top_down):
         if isinstance(align, Align):
             reorder(align.offset.norm, rows=both)
@@ -60,18 +60,18 @@ class PlainAlign(nn.Module):
 class PlainPool(nn.AdaptiveAvgPool2d):
     """Adaptive average pooling to a square as two matrix products: (B, C, H, W) -> (B, C, P, P).
 
-    ONNX has no pooling whose windows depend on an open size; their shares of every row and column can be computed.
+    ONNX has no pooling whose windows depend on an open size, but the weights of every row and column can be computed.
     """
 
     output_size: int
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = (_shares(side, self.output_size).to(x.dtype) for side in x.shape[-2:])
+        rows, columns = (_weights(side, self.output_size).to(x.dtype) for side in x.shape[-2:])
         return rows @ x @ columns.T
 
 
-def _shares(length: int, cells: int) -> Tensor:
-    """What each token adds to the mean of each cell: (P, L)."""
+def _weights(length: int, cells: int) -> Tensor:
+    """The weight of each token in the mean of each cell: (P, L)."""
     cell, token = torch.arange(cells).unsqueeze(-1), torch.arange(length)
     first, end = cell * length // cells, ((cell + 1) * length + cells - 1) // cells
     return ((token >= first) & (token < end)).float() / (end - first)

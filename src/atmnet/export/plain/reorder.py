@@ -1,4 +1,4 @@
-"""Another order of channels: a permutation of weights, which changes no value beyond the order of a sum.
+"""Reorder channels by permuting weights, which changes no value beyond the order of a sum.
 
 Shapes: C channels, S channels per share group, G = C / S.
 """
@@ -12,16 +12,16 @@ from atmnet.layers import ATM
 
 
 def interleaved(dim: int, groups: int) -> Tensor:
-    """The network's number of each channel in the new order: place s * G + g holds channel g * S + s."""
+    """The new order of channels: place s * G + g holds channel g * S + s of the network."""
     return torch.arange(dim).view(groups, -1).T.flatten()
 
 
 def reorder_atm(atm: ATM, order: Tensor) -> None:
-    """Permute the channels that an ATM takes and gives in place."""
+    """Permute the input and output channels of an ATM in place."""
     for linear in (*atm.along, atm.identity, atm.proj):
         reorder(linear, rows=order, columns=order)
     reorder(atm.fusion.fc1, columns=order)
-    # The weights of a channel's branches are neighbours; here, the branches' weights lie side by side.
+    # The network holds the weights of a channel's branches side by side; here the channels of a branch are.
     branches = torch.arange(atm.axes + 1).unsqueeze(1)
     reorder(atm.fusion.fc2, rows=(order * (atm.axes + 1) + branches).flatten())
 

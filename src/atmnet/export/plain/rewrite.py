@@ -1,7 +1,7 @@
-"""A copy of a network for export: the same function, in plain operations and with interleaved channels.
+"""A copy of a network for export, which computes the same function in plain operations on interleaved channels.
 
 Reordering the channels of a stage only permutes weights, so no value changes beyond the order of a sum. The network
-itself is left as it is.
+itself is left unchanged.
 """
 
 import copy
@@ -13,25 +13,34 @@ from torch import Tensor, nn
 from atmnet.export.plain.layers import PlainATM, PlainGroup, PlainPositions, PredictTaps, Restore
 from atmnet.export.plain.neck import PlainPool, rewrite_neck
 from atmnet.export.plain.reorder import interleaved, reorder, reorder_atm
+from atmnet.export.plain.visit import replace_modules
 from atmnet.models import ATMNet
 from atmnet.necks import ATMFPN
 
 
 def exportable(model: nn.Module) -> nn.Module:
     """A copy of ``model``, on the CPU, in float32 and for inference; every ATMNet and ATMFPN in it is rewritten."""
-    model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
-    for module in list(model.modules()):
+    model = copy.deepcopy(model).cpu().float().requires_grad_(False)
+
+    def replacement(module: nn.Module) -> nn.Module:
         if isinstance(module, ATMNet):
             _rewrite(module, alone=module is model)
         elif isinstance(module, ATMFPN):
             rewrite_neck(module)
         elif type(module) is nn.AdaptiveAvgPool2d and isinstance(module.output_size, int) and module.output_size > 1:
-            module.__class__ = PlainPool  # in place, as transformers' heads hold their modules in lists, too
-    return model
+            return PlainPool(module.output_size)
+        return module
+
+    return replace_modules(model, replacement).eval()
 
 
 def _rewrite(network: Any, alone: bool) -> None:
-    """In place. ``alone``: only the logits leave the network, not the maps of its stages."""
+    """Rewrite an ATMNet in place.
+
+    Args:
+        network: The ATMNet.
+        alone: Whether only the logits leave the network, and not the maps of its stages.
+    """
     head = network.head
     folded = alone and isinstance(head, ClassifierHead) and isinstance(head.fc, nn.Linear)
     incoming: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Faster R-CNN, Mask R-CNN and Cascade Mask R-CNN whole, for one image.
+"""Faster R-CNN, Mask R-CNN and Cascade Mask R-CNN, from one image to its objects.
 
 Shapes: H x W pixels, K classes with background, R proposals, D detections, M x M pixels of a mask.
 """
@@ -18,12 +18,12 @@ _LEAST = 1e-2
 
 
 class PlainTwoStage(nn.Module):
-    """The whole, for one image.
+    """The detector with its selection of objects, for one image.
 
     Shape:
         Image (1, 3, H, W) -> boxes (D, 4) in pixels, scores (D,), labels (D,) from 0 without background, the best
-        first, and where the detector has masks, these (D, 1, M, M) in 0..1, each for its box; where there are fewer
-        than D objects, the scores of the others are 0.
+        first, and if the detector has masks, these (D, 1, M, M) in 0..1, each for its box. If there are fewer than D
+        objects, the other scores are 0.
     """
 
     def __init__(self, model: Any) -> None:
@@ -44,16 +44,15 @@ class PlainTwoStage(nn.Module):
             boxes = clipped(before.box_coder.decode_single(deltas[:, :4], boxes), image)
             logits, deltas = _predict(stage, maps, boxes)
             shares.append(logits.softmax(-1))
-        of_classes = torch.stack(shares).mean(0)[:, 1:].T * (objectness > OUT)  # (K - 1, R)
-        found = _detections(self.stages[-1], of_classes, deltas, boxes, image)
+        class_scores = torch.stack(shares).mean(0)[:, 1:].T * (objectness > OUT)  # (K - 1, R)
+        boxes, scores, labels = _detections(self.stages[-1], class_scores, deltas, boxes, image)
         if not self.stages[0].has_mask():
-            return found
-        boxes, _, labels = found
+            return boxes, scores, labels
         masks = [_masks(stage, maps, boxes, labels + 1) for stage in self.stages]
-        return (*found, torch.stack(masks).mean(0))
+        return boxes, scores, labels, torch.stack(masks).mean(0)
 
     def _proposals(self, image: Tensor, inside: Tensor, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Boxes (R, 4) and how likely each holds an object (R,)."""
+        """Proposed boxes (R, 4), and the probability that each contains an object (R,)."""
         rpn, parts = self.model.rpn, []
         for level, anchors in zip(levels, self.generators, strict=True):
             (logits,), (deltas,) = rpn.head([level])
@@ -71,7 +70,7 @@ class PlainTwoStage(nn.Module):
 def _detections(
     stage: Any, scores: Tensor, deltas: Tensor, proposals: Tensor, image: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The best boxes over all classes, of scores (K - 1, R) and regressions (R, 4 K)."""
+    """The best boxes of all classes, from scores (K - 1, R) and regressions (R, 4 K)."""
     classes, count = len(scores), len(proposals)
     boxes = clipped(stage.box_coder.decode_single(deltas, proposals).view(-1, 4), image).view(count, -1, 4)
     boxes = boxes[:, 1:].transpose(0, 1)
