@@ -6,7 +6,6 @@ split and evaluated on the validation split. Times are for images of the size th
 """
 
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,9 +46,7 @@ def measure(run: str, settings: Settings) -> dict[str, Any]:
         side = opened["fp32"].config["input_size"]
         for batch in BATCHES[:1] if settings.quick else BATCHES:
             images = torch.randn(batch, *side).numpy()
-            runs: dict[str, Callable[[], object]] = {
-                name: partial(file.outputs, images) for name, file in opened.items()
-            }
+            runs = {str(name): partial(file.outputs, images) for name, file in opened.items()}
             comparison = compare(runs, settings.rounds, settle=True)
             for name in PRECISIONS:
                 results[name]["ratios"][str(batch)] = comparison.ratio(name, "fp32")._asdict()

@@ -117,7 +117,7 @@ def test_pixels_are_normalised_inside(pixels, nano, tmp_path):
     images = values if pixels == "uint8" else values / 255
     np.testing.assert_allclose(file.logits(images.numpy()), expected, atol=BOUND, rtol=0)
     with pytest.raises(FileError, match="height 40, the file takes only 32"):
-        file.logits(np.zeros((1, 3, 40, 32), np.float32))
+        file.logits(np.zeros((1, 3, 40, 32), images.numpy().dtype))
 
 
 @pytest.mark.slow
