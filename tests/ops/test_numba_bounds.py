@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from atmnet.ops import available_backends
-from tests.ops import fresh
+from tests.ops import fresh, numba_guard
+from tests.processes import Command
 
 pytestmark = pytest.mark.skipif("numba" not in available_backends(torch.empty(1)), reason="needs numba")
 
@@ -31,6 +32,8 @@ def test_many_random_cases():
 @pytest.mark.skipif(sys.platform != "linux", reason="protects pages and reads exit statuses as Linux does")
 def test_machine_code_beside_forbidden_pages():
     """It does not touch them; and it would be noticed, for each of its arrays, at both ends."""
-    ended = json.loads(fresh.python("-m", "tests.ops.numba_guard"))
+    status, printed, errors = Command(numba_guard.main).finish()
+    assert status == 0, errors
+    ended = json.loads(printed)
     assert len(ended) == 2 * (3 + 5)
     assert set(ended.values()) == {-signal.SIGSEGV}, ended
