@@ -8,25 +8,20 @@ import pytest
 import torch
 
 from atmnet.ops import available_backends
-from tests.ops import fresh, numba_guard
+from tests.ops import numba_guard
+from tests.ops.fresh import run_tests
 from tests.processes import Command
 
 pytestmark = pytest.mark.skipif("numba" not in available_backends(torch.empty(1)), reason="needs numba")
 
 
-def run_random_cases(**environment: str) -> None:
-    options = ["-c", str(fresh.ROOT / "pyproject.toml"), "-p", "no:cacheprovider"]
-    out = fresh.python("-m", "pytest", *options, "tests/ops/numba_bounds.py", NUMBA_BOUNDSCHECK="1", **environment)
-    assert "3 passed" in out
-
-
-def test_random_cases():
-    run_random_cases()
+def test_random_cases(tmp_path):
+    assert "3 passed" in run_tests(tmp_path, "numba_bounds.py", NUMBA_BOUNDSCHECK="1")
 
 
 @pytest.mark.slow
-def test_many_random_cases():
-    run_random_cases(ATMNET_TEST_LONG="1")
+def test_many_random_cases(tmp_path):
+    assert "3 passed" in run_tests(tmp_path, "numba_bounds.py", NUMBA_BOUNDSCHECK="1", ATMNET_TEST_LONG="1")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="protects pages and reads exit statuses as Linux does")
