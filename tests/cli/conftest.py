@@ -72,7 +72,13 @@ def root(shared_root, tmp_path):
 @pytest.fixture(scope="session")
 def run(shared_root, tmp_path_factory):
     """A run that is complete, its weights averaged; not to be changed."""
-    return train(tiny(shared_root, tmp_path_factory.mktemp("runs") / "digits", {"epochs": 4, "ema": 0.5}))
+    return train(
+        tiny(
+            shared_root,
+            tmp_path_factory.mktemp("runs") / "digits",
+            {"model.name": "atmnet_nano", "epochs": 4, "ema": 0.5},
+        )
+    )
 
 
 @pytest.fixture

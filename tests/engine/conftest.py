@@ -1,10 +1,17 @@
-"""Data to train on, and a way to let a run die."""
+"""Data to train on, complete runs to share, and a way to let a run die."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from atmnet.engine import train
 from atmnet.engine import trainer as training
 from tests.data.tiny import write_digits
+from tests.engine.runs import tiny
 
 
 class Died(Exception):
@@ -15,6 +22,24 @@ class Died(Exception):
 def root(tmp_path_factory):
     """Digits in folders; shared, so left as they are."""
     return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(scope="session")
+def trained(root, tmp_path_factory) -> Callable[[dict[str, Any]], Path]:
+    """A function: the folder of a complete run with these changes, made without loader processes, which do not matter.
+
+    Tests share it, so they leave it as it is.
+    """
+    folders: dict[str, Path] = {}
+
+    def folder_of(changes: dict[str, Any]) -> Path:
+        changes = {name: value for name, value in changes.items() if name != "data.workers"}
+        key = json.dumps(changes, sort_keys=True)
+        if key not in folders:
+            folders[key] = train(tiny(root, tmp_path_factory.mktemp("trained") / "run", changes))
+        return folders[key]
+
+    return folder_of
 
 
 @pytest.fixture(autouse=True)

@@ -102,11 +102,10 @@ def test_links_survive_a_move(classifier, tmp_path):
     assert load_checkpoint(tmp_path / "moved" / "last")[1] == {"step": 1}
 
 
-def test_no_pickle_in_a_run_folder(root, tmp_path):
+def test_no_pickle_in_a_run_folder(trained):
     """Not as a file of torch's (a zip), nor bare; and every file is of a kind that is read without running code."""
-    train(tiny(root, tmp_path / "run", RANDOM))
     kinds = {".json", ".jsonl", ".safetensors", ".lock"}
-    for path in (tmp_path / "run").rglob("*"):
+    for path in trained(RANDOM).rglob("*"):
         if path.is_dir():
             continue
         content = path.read_bytes()
@@ -117,18 +116,20 @@ def test_no_pickle_in_a_run_folder(root, tmp_path):
             json.loads(content)
 
 
-@pytest.mark.parametrize("name", ["trainer.safetensors", "trainer.json", "model.safetensors"])
-def test_damaged_afterwards(root, tmp_path, name, die_after):
+def test_damaged_afterwards(root, tmp_path, die_after):
     """By hand or by a disk: one line names the checkpoint, and without it the run goes on from the one before."""
     options = tiny(root, tmp_path / "run")
     with pytest.raises(die_after(9)):
         train(options)
     die_after(None)
     damaged = latest_checkpoint(tmp_path / "run")
-    (damaged / name).write_bytes((damaged / name).read_bytes()[:100])
-    with pytest.raises(UserError, match=rf"{damaged.name}: damaged: ") as caught:
-        train(options)
-    assert "\n" not in str(caught.value)
+    for name in ("trainer.safetensors", "trainer.json", "model.safetensors"):
+        whole = (damaged / name).read_bytes()
+        (damaged / name).write_bytes(whole[:100])
+        with pytest.raises(UserError, match=rf"{damaged.name}: damaged: ") as caught:
+            train(options)
+        assert "\n" not in str(caught.value), name
+        (damaged / name).write_bytes(whole)
     shutil.rmtree(damaged)
     train(options)
     assert load_checkpoint(tmp_path / "run" / "last")[1]["step"] == 12

@@ -5,9 +5,8 @@ import random
 import pytest
 
 from atmnet.engine import read_metrics, train
-from tests.engine.processes import start, train_here
 from tests.engine.runs import DETECTOR, SEGMENTER, assert_same_run, litter, metrics, tiny
-from tests.engine.test_two_processes import _torchrun
+from tests.processes import call, start, torchrun
 
 SHORT = {"epochs": 2, "evaluate_every": 2, "checkpoint_every": 2, "log_every": 1}
 TASKS = {"detector": DETECTOR, "segmenter": SEGMENTER}
@@ -50,13 +49,11 @@ def test_same_bits_after_kills(tmp_path, changes):
     seconds = read_metrics(tmp_path / "whole")[-1]["seconds"]
     options, chance = tiny("", tmp_path / "parts", changes), random.Random(0)
     for _ in range(5):
-        process = start(train_here, options)
+        process = start(train, options)
         process.join(chance.uniform(1.0, 2.0 + seconds / 4))
         process.kill()
         process.join()
-    process = start(train_here, options)
-    process.join()
-    assert process.exitcode == 0
+    assert call(train, options) == 0
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
@@ -68,7 +65,7 @@ def _two_equal_one(tmp_path, changes, epochs, equal_steps):
     changes = {**changes, **SHORT, "epochs": epochs, "evaluate_every": epochs, "model.head_kwargs": head_kwargs}
     changes |= {"model.drop_path": 0.0, "ema": 0.0}  # drop path and dropout draw for a share of the batch at a time
     train(tiny("", tmp_path / "one", changes))
-    done = _torchrun(tiny("", tmp_path / "two", changes), tmp_path)
+    done = torchrun(train, tiny("", tmp_path / "two", changes))
     assert done.returncode == 0, done.stderr
     one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
     assert [(line["kind"], line["step"]) for line in one] == [(line["kind"], line["step"]) for line in two]

@@ -2,30 +2,29 @@
 
 import torch
 
-from atmnet.engine import evaluate, train
+from atmnet.engine import evaluate
 from atmnet.engine.distributed import Group
 from atmnet.engine.evaluation import evaluate_model, evaluation_loader
 from atmnet.tasks import load_task
 from atmnet_cli.options import EvaluateOptions
-from tests.engine.runs import metrics, tiny
+from tests.engine.runs import RANDOM, metrics, tiny
 
 
-def test_the_same_in_training_and_afterwards(root, tmp_path):
+def test_the_same_in_training_and_afterwards(root, trained):
     """Also where the training drops paths and features."""
-    options = tiny(root, tmp_path / "run", {"model.drop_path": 0.5, "model.kwargs": {"drop_rate": 0.5}})
-    train(options)
-    run = str(tmp_path / "run" / "last")
-    result = evaluate(EvaluateOptions(model=run, device="cpu"), load_task(run), options.data)
-    last = metrics(tmp_path / "run")[-1]
+    folder = trained(RANDOM)
+    run = str(folder / "last")
+    result = evaluate(EvaluateOptions(model=run, device="cpu"), load_task(run), tiny(root, folder).data)
+    last = metrics(folder)[-1]
     assert (result.loss, result.top1, result.top5, result.images) == tuple(
         last[key] for key in ("loss", "top1", "top5", "images")
     )
 
 
-def test_mistakes_of_two_processes(root, tmp_path):
-    train(tiny(root, tmp_path / "run", {"epochs": 2}))
-    task = load_task(str(tmp_path / "run"), keep_mistakes=99)
-    source = task.open(tiny(root, tmp_path).data, "train")
+def test_mistakes_of_two_processes(root, trained):
+    folder = trained({"epochs": 2})
+    task = load_task(str(folder), keep_mistakes=99)
+    source = task.open(tiny(root, folder).data, "train")
 
     def mistakes(world, rank):
         group = Group(world, rank, torch.device("cpu"))

@@ -7,8 +7,8 @@ import pytest
 
 from atmnet.engine import read_options, train
 from atmnet_cli.errors import UserError
-from tests.engine.processes import start, train_here
 from tests.engine.runs import metrics, tiny
+from tests.processes import start
 
 
 def _content(folder: Path):
@@ -20,12 +20,10 @@ def _content(folder: Path):
     }
 
 
-@pytest.fixture(scope="module")
-def done(root, tmp_path_factory):
+@pytest.fixture
+def done(trained):
     """A run that is complete."""
-    folder = tmp_path_factory.mktemp("done") / "run"
-    train(tiny(root, folder, {"epochs": 2}))
-    return folder
+    return trained({"epochs": 2})
 
 
 def test_a_complete_run_stays_as_it_is(root, done, capsys):
@@ -80,16 +78,21 @@ def test_a_refused_start_leaves_no_run_behind(root, tmp_path):
 def test_a_folder_in_use_is_refused_until_its_process_is_gone(root, tmp_path, workers):
     """Gone in any way: loader processes, which outlive a SIGKILL by seconds, hold nothing back."""
     options = tiny(root, tmp_path / "run", {"epochs": 500, "data.workers": workers, "evaluate_every": 500})
-    process = start(train_here, options)
-    while process.is_alive() and not metrics(tmp_path / "run"):
-        time.sleep(0.02)
+    process = start(train, options)
+    _wait_for_line(process, tmp_path / "run", 1)
     with pytest.raises(UserError, match="is in use by another process"):
         train(options)
     assert process.is_alive()
     process.kill()
     process.join()
-    after = start(train_here, options)
-    after.join(1.5)
+    after = start(train, options)
+    _wait_for_line(after, tmp_path / "run", metrics(tmp_path / "run")[-1]["step"] + 1)
     assert after.is_alive()
     after.kill()
     after.join()
+
+
+def _wait_for_line(process, folder, step):
+    """Until metrics of this step or a later one are written, or the process has ended."""
+    while process.is_alive() and not any(line["step"] >= step for line in metrics(folder)):
+        time.sleep(0.02)

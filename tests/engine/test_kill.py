@@ -6,21 +6,20 @@ import shutil
 import pytest
 
 from atmnet.engine import read_metrics, train
-from tests.engine.processes import start, train_here
 from tests.engine.runs import RANDOM, assert_same_run, complete_checkpoints, litter, metrics, tiny
+from tests.processes import call, start
 
 #: Lines and checkpoints fall on steps of their own. A save takes about as long as a step: kills meet both.
 CHANGES = {**RANDOM, "checkpoint_every": 3, "log_every": 5, "evaluate_every": 4}
 
 
-def _kill_often(root, tmp_path, changes, kills, seed):
-    """Kill a run ``kills`` times, each after a small part of the time that it needs; then let it end."""
-    train(tiny(root, tmp_path / "whole", changes))
-    seconds = read_metrics(tmp_path / "whole")[-1]["seconds"]
+def _kill_often(root, tmp_path, whole, changes, kills, seed):
+    """Kill a run ``kills`` times, each after a small part of the time that ``whole`` took; then let it end."""
+    seconds = read_metrics(whole)[-1]["seconds"]
     options, chance = tiny(root, tmp_path / "parts", changes), random.Random(seed)
     reached: list = []
     while len(reached) < kills:
-        process = start(train_here, options)
+        process = start(train, options)
         process.join(chance.uniform(0.2, 0.4 + 0.8 * seconds / kills))
         if process.exitcode == 0:  # the machine is faster than when it was timed: all kills anew, in less time
             shutil.rmtree(tmp_path / "parts")
@@ -30,10 +29,8 @@ def _kill_often(root, tmp_path, changes, kills, seed):
         process.kill()
         process.join()
         reached.append(complete_checkpoints(tmp_path / "parts")[-1:])
-    process = start(train_here, options)
-    process.join()
-    assert process.exitcode == 0
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert call(train, options) == 0
+    assert_same_run(whole, tmp_path / "parts")
     assert len({(line["kind"], line["step"]) for line in metrics(tmp_path / "parts")}) == len(
         metrics(tmp_path / "parts")
     )
@@ -42,14 +39,15 @@ def _kill_often(root, tmp_path, changes, kills, seed):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_three_kills(root, tmp_path, workers):
-    reached = _kill_often(root, tmp_path, {**CHANGES, "epochs": 8, "data.workers": workers}, 3, seed=workers)
+def test_three_kills(root, trained, tmp_path, workers):
+    changes = {**CHANGES, "epochs": 8}
+    reached = _kill_often(root, tmp_path, trained(changes), {**changes, "data.workers": workers}, 3, seed=workers)
     assert any(reached)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_twenty_kills(root, tmp_path, workers):
+def test_twenty_kills(root, trained, tmp_path, workers):
     changes = {**CHANGES, "epochs": 90, "optim.warmup_epochs": 5, "evaluate_every": 25, "data.workers": workers}
-    reached = _kill_often(root, tmp_path, changes, 20, seed=10 + workers)
+    reached = _kill_often(root, tmp_path, trained(changes), changes, 20, seed=10 + workers)
     assert len({str(path) for path in reached}) > 8

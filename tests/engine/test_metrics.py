@@ -7,7 +7,7 @@ import torch
 
 from atmnet.engine import read_metrics, train
 from atmnet_cli.errors import UserError
-from tests.engine.runs import assert_same_run, complete_checkpoints, metrics, tiny, weights
+from tests.engine.runs import RARE_LINES, assert_same_run, complete_checkpoints, metrics, tiny, weights
 
 
 def test_lines(root, tmp_path):
@@ -33,30 +33,35 @@ def test_lines(root, tmp_path):
     assert seconds == sorted(seconds)
 
 
-def test_loss_is_the_mean_since_the_last_line(root, tmp_path):
-    single, double = (tiny(root, tmp_path / str(n), {"log_every": n, "evaluate_every": 9}) for n in (1, 2))
-    for options in (single, double):
-        train(options)
-    ones, twos = ([line["loss"] for line in metrics(tmp_path / n) if line["kind"] == "train"] for n in "12")
+#: A line for every step, and a rate that rises for half of them.
+EVERY_STEP = {"log_every": 1, "evaluate_every": 9, "optim.warmup_epochs": 2}
+
+
+def _training_lines(folder):
+    return [line for line in metrics(folder) if line["kind"] == "train"]
+
+
+def test_loss_is_the_mean_since_the_last_line(trained):
+    single, double = trained(EVERY_STEP), trained({**EVERY_STEP, "log_every": 2})
+    ones, twos = ([line["loss"] for line in _training_lines(folder)] for folder in (single, double))
     assert twos == pytest.approx([(a + b) / 2 for a, b in zip(ones[::2], ones[1::2], strict=True)])
 
 
-def test_warm_up_then_cosine(root, tmp_path):
-    options = tiny(root, tmp_path / "run", {"log_every": 1, "evaluate_every": 9, "optim.warmup_epochs": 2})
-    train(options)
-    rates = [line["lr"] for line in metrics(tmp_path / "run") if line["kind"] == "train"]
-    assert rates[0] == pytest.approx(options.optim.warmup_lr)
+def test_warm_up_then_cosine(root, trained):
+    folder = trained(EVERY_STEP)
+    optim = tiny(root, folder, EVERY_STEP).optim
+    rates = [line["lr"] for line in _training_lines(folder)]
+    assert rates[0] == pytest.approx(optim.warmup_lr)
     assert rates[:6] == sorted(rates[:6])
-    assert max(rates) <= options.optim.lr
+    assert max(rates) <= optim.lr
     assert rates[6:] == sorted(rates[6:], reverse=True)
     steps = [b - a for a, b in itertools.pairwise(rates[:6])]
     assert steps == pytest.approx([steps[0]] * 5)  # every step, not once an epoch
 
 
-def test_save_before_the_first_line_after_a_resume(root, tmp_path, die_after):
+def test_save_before_the_first_line_after_a_resume(root, trained, tmp_path, die_after):
     """Such a checkpoint must count the bytes that the cut file has, not those that it had."""
-    whole, parts = (tiny(root, tmp_path / name, {"log_every": 7, "evaluate_every": 9}) for name in ("whole", "parts"))
-    train(whole)
+    parts = tiny(root, tmp_path / "parts", RARE_LINES)
     with pytest.raises(die_after(7)):  # after the line of step 7; the last checkpoint is from step 4
         train(parts)
     assert [line["step"] for line in metrics(tmp_path / "parts")] == [7]
@@ -66,7 +71,7 @@ def test_save_before_the_first_line_after_a_resume(root, tmp_path, die_after):
     assert [path.name for path in complete_checkpoints(tmp_path / "parts")][-1] == "step-00000005"
     die_after(None)
     train(parts)
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert_same_run(trained(RARE_LINES), tmp_path / "parts")
 
 
 def test_deleted_metrics_start_anew(root, tmp_path, die_after):

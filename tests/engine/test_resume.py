@@ -3,7 +3,7 @@
 import pytest
 
 from atmnet.engine import train
-from tests.engine.runs import RANDOM, assert_same_run, complete_checkpoints, litter, metrics, tiny
+from tests.engine.runs import RANDOM, RARE_LINES, assert_same_run, complete_checkpoints, litter, metrics, tiny
 
 VARIANTS = {
     "random, EMA, accumulate": RANDOM,
@@ -14,62 +14,56 @@ VARIANTS = {
         "optim.clip_grad": 1.0,
         "augment.mixup": 0.5,
     },
-    "fused, channels last": {"optim.kwargs": {"fused": True}, "channels_last": True},
+    "fused, layer decay": {"optim.kwargs": {"fused": True}, "optim.layer_decay": 0.75, "channels_last": True},
     "batch norm": {"model.name": "test_resnet", "data.img_size": 32, "ema": 0.9},
-    "lamb, layer decay": {"optim.opt": "lamb", "optim.layer_decay": 0.75, "model.drop_path": 0.1},
+    "lamb, recomputed blocks": {"optim.opt": "lamb", "model.grad_checkpointing": True, "model.drop_path": 0.3},
     "sgd, step schedule": {"optim.opt": "sgd", "optim.sched": "step", "augment.repeats": 2},
-    "recomputed blocks": {"model.grad_checkpointing": True, "model.drop_path": 0.3},
 }
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_same_bits(root, tmp_path, changes, die_after):
+def test_same_bits(root, trained, tmp_path, changes, die_after):
     """Dies before the first checkpoint, then right after one, then some steps after one."""
-    whole, parts = (tiny(root, tmp_path / name, changes) for name in ("whole", "parts"))
-    train(whole)
-    steps = [line["step"] for line in metrics(tmp_path / "whole")]
-    assert steps == [5, 6, 10, 12, 12]
+    whole, parts = trained(changes), tiny(root, tmp_path / "parts", changes)
+    assert [line["step"] for line in metrics(whole)] == [5, 6, 10, 12, 12]
 
-    for taken in (2, 4, 5):
-        with pytest.raises(die_after(taken * whole.accumulate)):
+    for steps in (2, 4, 5):
+        with pytest.raises(die_after(steps * parts.accumulate)):
             train(parts)
     die_after(None)
     train(parts)
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert_same_run(whole, tmp_path / "parts")
     assert litter(tmp_path / "parts") == []
-    assert (tmp_path / "parts" / "best").readlink() == (tmp_path / "whole" / "best").readlink()
+    assert (tmp_path / "parts" / "best").readlink() == (whole / "best").readlink()
 
 
 @pytest.mark.parametrize("every", [2, 3])
-def test_dies_after_each_checkpoint(root, tmp_path, die_after, every):
+def test_dies_after_each_checkpoint(root, trained, tmp_path, die_after, every):
     """No line of the log is lost or written twice, wherever checkpoints and lines fall."""
-    changes = {"checkpoint_every": every, "log_every": 7, "evaluate_every": 4}
-    whole, parts = (tiny(root, tmp_path / name, changes) for name in ("whole", "parts"))
-    train(whole)
+    parts = tiny(root, tmp_path / "parts", {**RARE_LINES, "checkpoint_every": every})
     for _ in range(12 // every - 1):
         with pytest.raises(die_after(every)):
             train(parts)
         complete_checkpoints(tmp_path / "parts")
     die_after(None)
     train(parts)
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert_same_run(trained(RARE_LINES), tmp_path / "parts")
 
 
-def test_free_options_do_not_matter(root, tmp_path, die_after):
+def test_free_options_do_not_matter(root, trained, tmp_path, die_after):
     """How fast and where to: not what comes out."""
-    whole, parts = (tiny(root, tmp_path / name, RANDOM) for name in ("whole", "parts"))
-    train(whole)
+    whole = trained(RANDOM)
     with pytest.raises(die_after(14)):
-        train(parts)
+        train(tiny(root, tmp_path / "parts", RANDOM))
     die_after(None)
     moved = tmp_path / "moved"
     (tmp_path / "parts").rename(moved)
     free = {**RANDOM, "data.workers": 1, "eval_batch_size": 5, "checkpoint_every": 3, "keep": 1, "threads": 1}
     train(tiny(root, moved, free))
-    a, b = metrics(tmp_path / "whole"), metrics(moved)
+    a, b = metrics(whole), metrics(moved)
     assert [line["step"] for line in a] == [line["step"] for line in b]
     for theirs, ours in zip(a, b, strict=True):
         assert theirs.pop("kind") == ours.pop("kind")
         assert theirs == pytest.approx(ours, rel=1e-6)  # batches of evaluation differ in size
     for name in ("model.safetensors", "trainer.safetensors"):
-        assert (tmp_path / "whole" / "last" / name).read_bytes() == (moved / "last" / name).read_bytes()
+        assert (whole / "last" / name).read_bytes() == (moved / "last" / name).read_bytes()

@@ -12,10 +12,12 @@ def learn(folder, recipe, *options):
     return read_metrics(folder / recipe)[-1]
 
 
-def test_a_detector_learns_in_a_minute(tmp_path):
-    """Three seeds gave 19 to 22 %."""
-    options = ["--steps=250", "--optim.warmup_steps=60", "--evaluate_every=1000"]
-    assert learn(tmp_path, "faster_rcnn", *options)["box_ap50"] >= 12
+def test_a_detector_learns_four_scenes_by_heart(tmp_path):
+    """Three seeds gave a box AP of 94 to 98 %, and AP50 of 100 %; held-out scenes take the minutes of the recipe."""
+    options = ["--data.kwargs.images=[4,4]", "--data.val=train", "--batch_size=4", "--steps=30", "--ema=0.8"]
+    last = learn(tmp_path, "faster_rcnn", "--optim.warmup_steps=7", "--evaluate_every=1000", *options)
+    assert last["box_ap50"] >= 90
+    assert last["box_ap"] >= 75
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ from atmnet.engine import load_checkpoint, save_checkpoint
 from atmnet.engine.checkpoint import amend_checkpoint, prune_checkpoints
 from atmnet.tasks import build_classifier
 from atmnet_cli.options import ModelOptions
-from tests.engine.processes import call
 from tests.engine.runs import complete_checkpoints, litter
+from tests.processes import call
 
 #: What touches the disk in a save, apart from writing bytes; each fsync stands for the write before it.
 _CALLS = {os: ("fsync", "replace", "symlink", "mkdir"), shutil: ("rmtree",)}

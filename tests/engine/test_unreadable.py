@@ -24,21 +24,17 @@ def broken(root, tmp_path):
     return spoil
 
 
-def test_skipped_named_and_counted(broken, tmp_path, capsys):
-    copy = broken("train", 2)
-    train(tiny(copy, tmp_path / "run", {"data.max_unreadable": 0.1, "log_every": 1}))
+def test_skipped_named_counted_and_resumed_with_the_same_bits(broken, tmp_path, capsys, die_after):
+    copy, changes = broken("train", 2), {"data.max_unreadable": 0.1, "log_every": 1}
+    whole, parts = (tiny(copy, tmp_path / name, changes) for name in ("whole", "parts"))
+    train(whole)
     errors = capsys.readouterr().err
     for name in ("eight/eight-0.png", "eight/eight-1.png"):
         assert errors.count(f"skipped an unreadable image: {name} (") == 1
-    counts = [line["unreadable"] for line in metrics(tmp_path / "run") if line["kind"] == "train"]
+    counts = [line["unreadable"] for line in metrics(tmp_path / "whole") if line["kind"] == "train"]
     assert counts == sorted(counts)
     assert counts[-1] == 2
 
-
-def test_resumes_with_the_same_bits(broken, tmp_path, die_after):
-    copy = broken("train", 2)
-    whole, parts = (tiny(copy, tmp_path / name, {"data.max_unreadable": 0.1}) for name in ("whole", "parts"))
-    train(whole)
     with pytest.raises(die_after(9)):
         train(parts)
     die_after(None)
@@ -56,17 +52,17 @@ def test_too_many(broken, tmp_path, count, workers):
 
 
 @pytest.mark.parametrize("epochs", [2, 4])  # the evaluation is the run's last, or one in between
-def test_evaluation_leaves_none_out_and_training_is_kept(broken, root, tmp_path, monkeypatch, epochs):
+def test_evaluation_leaves_none_out_and_training_is_kept(broken, root, trained, tmp_path, monkeypatch, epochs):
     copy, changes = broken("val", 1), {"epochs": epochs}
     with pytest.raises(UserError, match=r"unreadable image in evaluation: eight/eight-0.png \("):
         train(tiny(copy, tmp_path / "parts", changes))
     kept = load_checkpoint(tmp_path / "parts" / "last")[1]["step"]
     assert kept == 6
     shutil.copy(root / "val" / "eight" / "eight-0.png", copy / "val" / "eight" / "eight-0.png")
-    taken = []
+    steps = []
     step = Trainer._take_step
-    monkeypatch.setattr(Trainer, "_take_step", lambda self, batches: taken.append(self.step) or step(self, batches))
+    monkeypatch.setattr(Trainer, "_take_step", lambda self, batches: steps.append(self.step) or step(self, batches))
     train(tiny(copy, tmp_path / "parts", changes))
-    assert taken == list(range(kept, 3 * epochs))
-    train(tiny(copy, tmp_path / "whole", changes))
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert steps == list(range(kept, 3 * epochs))
+    monkeypatch.undo()
+    assert_same_run(trained(changes), tmp_path / "parts")

@@ -66,7 +66,3 @@ def main() -> None:
         same_bits(item, expected_large)
 
     same_bits(run(CASE, "numba", *inputs), expected)  # and the parent goes on
-    print("all the same")
-
-
-main()

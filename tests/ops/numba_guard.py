@@ -1,6 +1,6 @@
 """Runs the kernels on memory that borders on pages that nobody may touch: any access outside ends the process.
 
-`test_numba_bounds` runs this in a process of its own and reads what it prints once all went well: for each array of
+`test_numba_bounds` runs ``main`` in a process of its own and reads what it prints once all went well: for each array of
 each kernel, the exit status of a child in which the address of that array was one element off.
 """
 
@@ -82,6 +82,3 @@ def main() -> None:
             for name in names:
                 ended[f"{kernel} {name} {'end' if at_end else 'start'}"] = shifted_run(kernel, name, at_end)
     print(json.dumps(ended))
-
-
-main()

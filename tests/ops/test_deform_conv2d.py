@@ -11,7 +11,7 @@ from torchvision.ops import deform_conv2d
 from atmnet.ops import sample_along
 from tests.ops.oracle import offsets
 
-SHAPE = (2, 7, 5, 6)  # B H W C, all different
+SHAPE = (2, 7, 5, 4)  # B H W C, all different
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 KINDS = {
     "between": lambda groups: offsets(*SHAPE[:-1], groups, reach=6),
@@ -32,7 +32,7 @@ def by_deform_conv2d(x: Tensor, offset: Tensor, dim: int) -> Tensor:
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("groups", [6, 3, 1])
+@pytest.mark.parametrize("groups", [4, 2, 1])
 @pytest.mark.parametrize("dim", [1, 2])
 def test_values_and_gradients(dim, groups, kind, dtype, backend):
     x, offset = torch.randn(SHAPE, dtype=dtype), KINDS[kind](groups).to(dtype)

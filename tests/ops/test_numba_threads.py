@@ -10,8 +10,9 @@ import torch
 
 from atmnet.ops import available_backends, sample_along
 from atmnet.ops._numba import _threads
-from tests.ops import fresh
+from tests.ops import numba_forked
 from tests.ops.numerics import Case, run, same_bits
+from tests.processes import call
 
 pytestmark = pytest.mark.skipif("numba" not in available_backends(torch.empty(1)), reason="needs numba")
 
@@ -108,35 +109,9 @@ def test_many_callers_at_once(openmp, threads, monkeypatch):
             done.result()
 
 
-def test_many_first_callers_at_once(tmp_path):
-    """All need the same kernel, which is yet to be compiled, or in a second process to be loaded, and run it."""
-    program = """
-import threading, torch
-from atmnet.ops._numba import sample
-from atmnet.ops._reference import sample_reference
-
-torch.manual_seed(0)
-x, offset = torch.randn(8, 64, 64, 64), torch.randn(8, 64, 64, 32)
-results, together = [None] * 8, threading.Barrier(8)
-
-def call(i):
-    together.wait()
-    results[i] = sample(x, offset, [-3], False)
-
-threads = [threading.Thread(target=call, args=[i]) for i in range(8)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-expected = sample_reference(x, offset, [-3], False)
-assert all(torch.allclose(result, expected) for result in results)
-"""
-    path = str(fresh.bare_package(tmp_path))
-    for _ in range(2):
-        fresh.python("-c", program, PYTHONPATH=path)
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_processes():
-    assert "all the same" in fresh.python("-W", "ignore", "-m", "tests.ops.numba_forked")
+    assert call(numba_forked.main) == 0
 
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])

@@ -12,7 +12,7 @@ import torch
 from atmnet.data.targets import DetectionTarget, no_objects
 from atmnet.tasks.detection_meter import DetectionMeter
 from atmnet_cli.errors import UserError
-from tests.engine.processes import start
+from tests.processes import start
 
 pytest.importorskip("faster_coco_eval")
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from atmnet.tasks import ClassificationMeter
-from tests.engine.processes import start
+from tests.processes import start
 
 CPU = torch.device("cpu")
 

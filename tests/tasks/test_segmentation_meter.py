@@ -7,7 +7,7 @@ import torch
 from atmnet.data.targets import IGNORE
 from atmnet.tasks.segmentation_meter import SegmentationMeter
 from atmnet_cli.errors import UserError
-from tests.engine.processes import start
+from tests.processes import start
 
 CPU = torch.device("cpu")
 
