@@ -23,7 +23,7 @@ _CONTEXT.set_forkserver_preload(
 
 
 def start(work: Callable[..., Any], *arguments: Any) -> BaseProcess:
-    """Do ``work`` in a new process, as if a shell had started it; an error that the user can mend ends it with one line.
+    """Do ``work`` in a new process, as if a shell had started it; a UserError ends it with one line.
 
     The exit code is what ``work`` returns, if that is a number, else 0.
     """

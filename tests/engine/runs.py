@@ -116,7 +116,7 @@ def weights(folder: Path) -> dict[str, Any]:
 
 
 def arguments(options: TrainOptions, folder: Path) -> list[str]:
-    """Arguments of ``atmnet`` for training with ``options``: all of them are in a recipe that is written to ``folder``."""
+    """Arguments of ``atmnet`` for training with ``options``, all of them in a recipe that is written to ``folder``."""
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(asdict(options)))  # JSON is YAML
     return ["train", "--config", str(recipe)]

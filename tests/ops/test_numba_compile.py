@@ -8,7 +8,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -30,7 +29,7 @@ class Process:
     Numba compiles each only once for all of these: a second is long, and no such process depends on another's.
     """
 
-    def __init__(self, compiler: ModuleType) -> None:
+    def __init__(self, compiler: Any) -> None:
         self.compiled: list[tuple[str | int, ...]] = []
         self.compiler: Any = compiler
         self.compiler._compile = self._compile

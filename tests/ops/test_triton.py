@@ -36,7 +36,7 @@ def _ask_whether_it_can_run():
     assert _triton.unavailable_reason(*here) == "it needs a CUDA device, but the tensors are on cpu"
     assert "atmnet.ops._triton._launch" not in sys.modules
     _triton._installed.cache_clear()
-    sys.modules["triton"] = None  # type: ignore[assignment]
+    sys.modules["triton"] = None
     assert _triton.unavailable_reason(*here) == "the package triton is not installed"
 
 
