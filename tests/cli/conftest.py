@@ -1,13 +1,14 @@
 """Commands in this process, a trained run, and data to spoil."""
 
 import shutil
+from functools import cache
 from typing import NamedTuple
 
 import pytest
 import torch
 
 from atmnet.engine import train
-from atmnet_cli.command import main
+from atmnet_cli import command
 from tests.data.tiny import write_digits
 from tests.engine.runs import tiny
 
@@ -42,6 +43,15 @@ class Result(NamedTuple):
         return line.removeprefix("atmnet: error: ")
 
 
+_build_parser_once = cache(command.build_parser)
+
+
+@pytest.fixture(autouse=True)
+def _one_parser(monkeypatch):
+    """Most command lines take less time to parse than the parser takes to build."""
+    monkeypatch.setattr(command, "build_parser", _build_parser_once)
+
+
 @pytest.fixture
 def atmnet(capfd):
     """A function: run a command line."""
@@ -50,7 +60,7 @@ def atmnet(capfd):
         capfd.readouterr()
         threads = torch.get_num_threads()
         try:
-            status = main([str(argument) for argument in arguments])
+            status = command.main([str(argument) for argument in arguments])
         finally:
             torch.set_num_threads(threads)
         return Result(status, *capfd.readouterr())

@@ -2,10 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
+
+from tests import processes
 
 QUICK = ["--img_size=32", "--batch_size=2", "--rounds=2", "--threads=1", "--device=cpu"]
 
@@ -95,6 +95,5 @@ def test_a_dtype_that_a_model_does_not_run_in(atmnet, monkeypatch):
 
 def test_libraries_are_quiet():
     """The profiler that counts memory has much to say."""
-    line = [sys.executable, "-m", "atmnet_cli", "benchmark", "--models", "atmnet_nano", *QUICK]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=240)
+    done = processes.atmnet("benchmark", "--models", "atmnet_nano", *QUICK)
     assert (done.returncode, done.stderr) == (0, "")

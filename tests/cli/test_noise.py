@@ -1,4 +1,7 @@
-"""Commands as people run them: nothing on stderr but what they are for, no warnings of libraries."""
+"""Commands as people run them: nothing on stderr but what they are for, no warnings of libraries.
+
+Training, and predicting into a pipe, are run as a shell does it, imports included; the others in forks.
+"""
 
 import json
 import subprocess
@@ -7,11 +10,12 @@ import sys
 import pytest
 
 from tests.data.tiny import png_header
+from tests.processes import atmnet
 
 
-def _atmnet(*arguments):
-    line = [sys.executable, "-m", "atmnet_cli", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=240)
+def _epochs(errors):
+    """Lines of a training's stderr without those that tell after some seconds how far it is."""
+    return [line.partition(":")[0] for line in errors.splitlines() if not line.startswith("step ")]
 
 
 def test_train(quick, tmp_path):
@@ -20,9 +24,10 @@ def test_train(quick, tmp_path):
         "--data.workers=2", "--precision=bf16", "--augment.auto_augment=rand-m9-mstd0.5-inc1", "--augment.mixup=0.8",
         "--model.drop_path=0.1", "--model.grad_checkpointing=true", "--ema=0.9", "--accumulate=2",
     ]  # fmt: skip
-    done = _atmnet(*quick)
+    line = [sys.executable, "-m", "atmnet_cli", *map(str, quick)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0
-    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["epoch 1", "epoch 2"]
+    assert _epochs(done.stderr) == ["epoch 1", "epoch 2"]
     told = done.stdout.splitlines()
     assert told[0] == "training atmnet_nano on 24 images of 3 classes: 2 epochs of 3 steps of 8"
     assert told[1].startswith("done in ")
@@ -32,17 +37,17 @@ def test_train(quick, tmp_path):
 
 
 def test_fine_tune_and_evaluate(quick, run, tmp_path):
-    done = _atmnet(*quick, "--model.weights", run, "--optim.layer_decay=0.8")
+    done = atmnet(*quick, "--model.weights", run, "--optim.layer_decay=0.8")
     assert done.returncode == 0
-    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["epoch 1", "epoch 2"]
-    done = _atmnet("evaluate", tmp_path / "run", "--data.workers=2", "--data.root", quick[2])
+    assert _epochs(done.stderr) == ["epoch 1", "epoch 2"]
+    done = atmnet("evaluate", tmp_path / "run", "--data.workers=2", "--data.root", quick[2])
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["images"] == 12
 
 
 def test_predict(run, root, tmp_path):
     (tmp_path / "bomb.png").write_bytes(png_header(12_000, 12_000))  # of which Pillow warns
-    done = _atmnet("predict", run, root / "val" / "two", tmp_path / "bomb.png", "--format=jsonl")
+    done = atmnet("predict", run, root / "val" / "two", tmp_path / "bomb.png", "--format=jsonl")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"atmnet: {tmp_path}/bomb.png: ")
@@ -61,7 +66,7 @@ def test_predict(run, root, tmp_path):
     ids=["train", "predict", "evaluate"],
 )
 def test_a_mistake(arguments, told, tmp_path):
-    done = _atmnet(*(argument.format(tmp_path) for argument in arguments))
+    done = atmnet(*(argument.format(tmp_path) for argument in arguments))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"atmnet: error: {told.format(tmp_path)}\n"
 

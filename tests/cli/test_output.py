@@ -3,12 +3,13 @@
 import os
 import resource
 import subprocess
-import sys
 
 import pytest
 
 from atmnet.engine import load_checkpoint
+from atmnet_cli.command import main
 from tests.engine.runs import complete_checkpoints, litter
+from tests.processes import Command
 
 
 def _content(folder):
@@ -93,11 +94,14 @@ def test_no_space_left(atmnet, quick, small_disk):
     assert load_checkpoint(disk / "run" / "last")[1]["step"] == 6
 
 
+def _main_with_small_files(words):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    return main(words)
+
+
 def test_files_may_not_grow(quick, tmp_path):
     """As on a full disk, in a process of its own: no traceback by any thread either."""
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
-    line = [sys.executable, "-m", "atmnet_cli", *map(str, quick)]
-    done = subprocess.run(line, preexec_fn=limit, capture_output=True, text=True, timeout=120)
+    done = Command(_main_with_small_files, [str(word) for word in quick]).finish()
     assert done.returncode == 2
     *before, last = done.stderr.splitlines()
     assert last.startswith(f"atmnet: error: output: {tmp_path / 'run'}: File too large at the checkpoint of step 3; ")
