@@ -80,7 +80,8 @@ class PlainATM(nn.Module):
 
     def forward(self, x: Tensor, offset: list[Tensor], mask: None = None) -> Tensor:
         rows = x.flatten(1, -2)
-        grouped = x.view(len(x), *self.lengths(offset), x.shape[-1] // self.groups, self.groups)
+        # The batch is x.shape[0]: len(x) is an int, which would fix the size of an exported batch.
+        grouped = x.view(x.shape[0], *self.lengths(offset), x.shape[-1] // self.groups, self.groups)
         branches = []
         for k, project in enumerate(self.along):
             branches.append(project(self.sampled(grouped, offset, k).reshape(rows.shape)))
