@@ -121,11 +121,15 @@ def test_a_dense_network_comes_back_from_its_folder(name, tmp_path):
     model = make().eval()
     model.save_pretrained(tmp_path)
     again = type(model).from_pretrained(tmp_path).eval()
+    weights, loaded = model.state_dict(), again.state_dict()
+    assert weights.keys() == loaded.keys()
+    assert all(loaded[key].equal(value) for key, value in weights.items())
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         before, after = model(image), again(image)
+    # Not the same bits: transformers maps weights from the file, and MKL sums in another order for another alignment.
     for key in shapes:
-        assert after[key].equal(before[key])
+        torch.testing.assert_close(after[key], before[key], rtol=1e-5, atol=1e-6)
 
 
 def test_the_backbone_gives_our_maps():

@@ -34,7 +34,10 @@ def suite() -> Path:
 
 @pytest.mark.parametrize(
     "variants",
-    [("nano",), pytest.param(("xtiny", "tiny", "small", "base", "large"), marks=[pytest.mark.slow, pytest.mark.timeout(3600)])],
+    [
+        ("nano",),
+        pytest.param(("xtiny", "tiny", "small", "base", "large"), marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+    ],
     ids="+".join,
 )
 def test_timm_suite(suite, variants, tmp_path):
