@@ -85,16 +85,16 @@ def test_the_parser_sees_every_kind_of_import(tmp_path, monkeypatch):
     }  # fmt: skip
 
 
-def modules_after(statement: str) -> set[str]:
-    """What is loaded in a fresh interpreter after ``statement``."""
-    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+def modules_loaded_by(statement: str, after: str = "") -> set[str]:
+    """What ``statement`` loads in a fresh interpreter, beyond what the one before it has loaded."""
+    code = f"import sys\n{after}\nbefore = set(sys.modules)\n{statement}\nprint(*sys.modules.keys() - before)"
     env = {**os.environ, "PYTHONPATH": str(SOURCES)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
 def test_import_atmnet_loads_the_models_and_nothing_beyond_timm():
-    more = modules_after("import atmnet") - modules_after("import timm")
+    more = modules_loaded_by("import atmnet", after="import timm")
     assert {"atmnet.models", "atmnet.layers", "atmnet.ops"} <= more
     assert {name.partition(".")[0] for name in more} - sys.stdlib_module_names == {"atmnet"}
     assert {part_of(name) for name in more if name.startswith("atmnet")} == {None, "models", "layers", "ops"}
@@ -102,6 +102,6 @@ def test_import_atmnet_loads_the_models_and_nothing_beyond_timm():
 
 @pytest.mark.parametrize("module", ["atmnet_cli.options", "atmnet_cli.command"])
 def test_the_command_line_imports_nothing_heavy(module):
-    loaded = modules_after(f"import {module}")
+    loaded = modules_loaded_by(f"import {module}")
     assert module in loaded
     assert not loaded & {"torch", "torchvision", "timm", "atmnet", "numpy", "PIL"}

@@ -35,7 +35,9 @@ def test_macs(variant):
     for module in model.modules():
         if isinstance(module, ATM):
             module.fold = False
-    for size, expected in zip((224, 384), SIZES[variant][1:], strict=True):
+    # Counting takes as long as running: at 384, the smallest and the largest are counted.
+    sizes = (224, 384) if variant in ("xtiny", "large") else (224,)
+    for size, expected in zip(sizes, SIZES[variant][1:], strict=False):
         with FlopCounterMode(display=False) as counter:
             model(torch.empty(1, 3, size, size, device="meta"))
         gmacs = counter.get_total_flops() / 2e9  # it counts a multiply and an add as two

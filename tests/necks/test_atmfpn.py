@@ -153,9 +153,9 @@ class _Listed(nn.Module):
         return list(self.neck(OrderedDict((str(i), level) for i, level in enumerate(levels))).values())
 
 
-@both
-def test_exported_with_dynamic_sizes(align):
-    neck = _Listed(moved(ATMFPN(CHANNELS, C, LastLevelP6P7(C, C), align=align)).eval())
+def test_exported_with_dynamic_sizes():
+    """Aligned, which has all that the plain form has, too."""
+    neck = _Listed(moved(ATMFPN(CHANNELS, C, LastLevelP6P7(C, C), align=True)).eval())
     dynamic = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     example = tuple(maps(((37, 69), (18, 33), (9, 17))).values())
     program = torch.export.export(neck, example, dynamic_shapes=((dynamic,) * 3,)).module()

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor, nn
 
 from atmnet.ops import sample_along
-from tests.ops.compilers import COMPILERS
 from tests.ops.oracle import offsets
 
 
@@ -46,10 +45,10 @@ class Sampler(nn.Module):
         return sample_along(x, offset[..., :1], -2) + sample_along(x, offset[..., 1:], -3)
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-def test_compile(compiler):
+def test_compile():
+    """With inductor, `test_opcheck` compiles the operator."""
     torch.compiler.reset()
-    compiled = torch.compile(Sampler(), backend=compiler, fullgraph=True, dynamic=True)
+    compiled = torch.compile(Sampler(), backend="aot_eager", fullgraph=True, dynamic=True)
     for size in (3, 2):
         runs = []
         for function in (Sampler(), compiled):

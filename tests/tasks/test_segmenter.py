@@ -38,6 +38,10 @@ PUBLISHED = {
 }
 
 
+#: Those whose operations are counted, which takes as long as to run them.
+COUNTED = ("xtiny", "large")
+
+
 def on_meta(head: Any, variant: str, channels: int) -> Segmenter:
     with torch.device("meta"):
         return build_segmenter(ModelOptions(name=f"atmnet_{variant}", head=head, channels=channels), 150)
@@ -56,6 +60,8 @@ def test_semantic_fpn(variant):
     _, parameters, gflops = PUBLISHED[variant]
     model = on_meta("semantic_fpn", variant, 256).eval()
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(parameters, rel=0.005)
+    if variant not in COUNTED:
+        return
     for module in model.modules():
         if isinstance(module, ATM):
             module.fold = False
