@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import traceback
 import uuid
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
@@ -135,6 +136,10 @@ def _agent(work: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
 
 
 def _worker(work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    status = work(*arguments)
+    try:
+        status = work(*arguments)
+    except Exception:  # as the interpreter would: the agent tells only of the process that it saw fail first
+        traceback.print_exc()
+        raise
     if isinstance(status, int) and status != 0:
         sys.exit(status)
