@@ -11,6 +11,7 @@ from atmnet.engine import train
 from atmnet_cli import command
 from tests.data.tiny import write_digits
 from tests.engine.runs import tiny
+from tests.shared import made_once
 
 
 class Result(NamedTuple):
@@ -70,7 +71,7 @@ def atmnet(capfd):
 
 @pytest.fixture(scope="session")
 def shared_root(tmp_path_factory):
-    return write_digits(tmp_path_factory.mktemp("digits"))
+    return made_once(tmp_path_factory, "digits", write_digits)
 
 
 @pytest.fixture
@@ -82,13 +83,8 @@ def root(shared_root, tmp_path):
 @pytest.fixture(scope="session")
 def run(shared_root, tmp_path_factory):
     """A run that is complete, its weights averaged; not to be changed."""
-    return train(
-        tiny(
-            shared_root,
-            tmp_path_factory.mktemp("runs") / "digits",
-            {"model.name": "atmnet_nano", "epochs": 4, "ema": 0.5},
-        )
-    )
+    changes = {"model.name": "atmnet_nano", "epochs": 4, "ema": 0.5}
+    return made_once(tmp_path_factory, "run", lambda folder: train(tiny(shared_root, folder / "digits", changes)))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Data to train on, complete runs to share, and a way to let a run die."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from atmnet.engine import train
 from atmnet.engine import trainer as training
 from tests.data.tiny import write_digits
 from tests.engine.runs import tiny
+from tests.shared import made_once
 
 
 class Died(Exception):
@@ -21,7 +23,7 @@ class Died(Exception):
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
     """Digits in folders; shared, so left as they are."""
-    return write_digits(tmp_path_factory.mktemp("digits"))
+    return made_once(tmp_path_factory, "digits", write_digits)
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +38,8 @@ def trained(root, tmp_path_factory) -> Callable[[dict[str, Any]], Path]:
         changes = {name: value for name, value in changes.items() if name != "data.workers"}
         key = json.dumps(changes, sort_keys=True)
         if key not in folders:
-            folders[key] = train(tiny(root, tmp_path_factory.mktemp("trained") / "run", changes))
+            name = f"trained-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+            folders[key] = made_once(tmp_path_factory, name, lambda folder: train(tiny(root, folder / "run", changes)))
         return folders[key]
 
     return folder_of

@@ -13,6 +13,7 @@ from atmnet.tasks import DenseNetwork
 from atmnet_cli.command import main
 from tests.export.dense import network, save
 from tests.export.models import spread
+from tests.shared import made_once
 
 CLASSES = [f"class {k}" for k in range(10)]
 
@@ -25,9 +26,12 @@ class DenseFile(NamedTuple):
     report: ExportReport
 
 
-def _write(folder: Path, dense: DenseNetwork, name: str = "a.onnx", **settings: Any) -> DenseFile:
-    (folder / "run").mkdir()
-    return DenseFile(dense, save(dense, folder / "run"), export_dense(dense, folder / name, **settings))
+def _written(factory: Any, what: str, dense: DenseNetwork, name: str = "a.onnx", **settings: Any) -> DenseFile:
+    def write(folder: Path) -> tuple[Path, ExportReport]:
+        (folder / "run").mkdir()
+        return save(dense, folder / "run"), export_dense(dense, folder / name, **settings)
+
+    return DenseFile(dense, *made_once(factory, what, write))
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +48,8 @@ def nano():
 @pytest.fixture(scope="session")
 def exported(nano, onnx_libraries, tmp_path_factory):
     """(report, model) of an ONNX file with open sizes."""
-    return export_model(nano, tmp_path_factory.mktemp("onnx") / "nano.onnx", classes=CLASSES), nano
+    write = lambda folder: export_model(nano, folder / "nano.onnx", classes=CLASSES)  # noqa: E731
+    return made_once(tmp_path_factory, "onnx", write), nano
 
 
 @pytest.fixture(scope="session")
@@ -56,37 +61,45 @@ def openvino_file(exported, tmp_path_factory):
     """
     pytest.importorskip("openvino")
     report, model = exported
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "atmnet.export.openvino_file.write_onnx", lambda job, path, metadata: shutil.copy(report.path, path)
-        )
-        return export_model(model, tmp_path_factory.mktemp("openvino") / "a.xml", to="openvino", classes=CLASSES)
+
+    def write(folder: Path) -> ExportReport:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "atmnet.export.openvino_file.write_onnx", lambda job, path, metadata: shutil.copy(report.path, path)
+            )
+            return export_model(model, folder / "a.xml", to="openvino", classes=CLASSES)
+
+    return made_once(tmp_path_factory, "openvino", write)
 
 
 @pytest.fixture(scope="session")
 def segmenter_file(onnx_libraries, tmp_path_factory):
     """A segmenter on a ResNet with our neck and its alignment, in ONNX with open sizes."""
-    return _write(tmp_path_factory.mktemp("segmenter"), network("semantic_fpn", "atmfpn_aligned", "test_resnet"))
+    return _written(tmp_path_factory, "segmenter", network("semantic_fpn", "atmfpn_aligned", "test_resnet"))
 
 
 @pytest.fixture(scope="session")
 def openvino_segmenter(onnx_libraries, tmp_path_factory):
     """A segmenter on a ResNet, in OpenVINO with open sizes."""
     pytest.importorskip("openvino")
-    folder = tmp_path_factory.mktemp("openvino_segmenter")
-    return _write(folder, network("semantic_fpn", name="test_resnet"), "a.xml", to="openvino")
+    dense = network("semantic_fpn", name="test_resnet")
+    return _written(tmp_path_factory, "openvino_segmenter", dense, "a.xml", to="openvino")
 
 
 @pytest.fixture(scope="session")
 def bytes_segmenter(onnx_libraries, tmp_path_factory):
     """The segmenter for two images of 48 pixels in bytes, as the command writes it; and what the command printed."""
-    folder, dense = tmp_path_factory.mktemp("bytes"), network("semantic_fpn", name="test_resnet", side=48)
-    (folder / "run").mkdir()
-    save(dense, folder / "run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main(["export", "run", "--dynamic=false", "--img_size=48", "--batch_size=2", "--pixels=uint8"]) == 0
-    return dense, folder
+    dense = network("semantic_fpn", name="test_resnet", side=48)
+
+    def write(folder: Path) -> Path:
+        (folder / "run").mkdir()
+        save(dense, folder / "run")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            assert main(["export", "run", "--dynamic=false", "--img_size=48", "--batch_size=2", "--pixels=uint8"]) == 0
+        return folder
+
+    return dense, made_once(tmp_path_factory, "bytes", write)
 
 
 @pytest.fixture(scope="session")
@@ -97,13 +110,13 @@ def mask_rcnn_file(onnx_libraries, tmp_path_factory):
     """
     dense = network("mask_rcnn", name="test_resnet", box_score_thresh=0.172)
     dense.category_ids = [3, 7, 8, 44, 90]
-    return _write(tmp_path_factory.mktemp("mask_rcnn"), dense)
+    return _written(tmp_path_factory, "mask_rcnn", dense)
 
 
 @pytest.fixture(scope="session")
 def raw_file(onnx_libraries, tmp_path_factory):
     """The raw outputs of a RetinaNet on a ResNet, in ONNX with open sizes."""
-    return _write(tmp_path_factory.mktemp("raw"), network("retinanet", name="test_resnet"), raw=True)
+    return _written(tmp_path_factory, "raw", network("retinanet", name="test_resnet"), raw=True)
 
 
 @pytest.fixture
