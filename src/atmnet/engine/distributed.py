@@ -108,7 +108,7 @@ def barrier() -> None:
 
 
 def data_parallel(model: nn.Module) -> DistributedDataParallel:
-    """A model whose gradients are averaged over processes. Its buffers are not: norms share their statistics themselves."""
+    """A model whose gradients are averaged over processes. Buffers are not: norms share their statistics themselves."""
     # PyTorch 2.15 has renamed the option, and warns of the old name.
     names = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
