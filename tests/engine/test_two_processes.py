@@ -32,6 +32,8 @@ def _fail(options, steps, ranks):
 
     def loss(*arguments):
         if len(taken) == steps and os.environ["RANK"] in ranks:
+            # The other process notices, and the agent may end this one before it has printed its traceback.
+            print("made to fail", file=sys.stderr, flush=True)
             raise RuntimeError("made to fail")
         taken.append(None)
         return compute(*arguments)

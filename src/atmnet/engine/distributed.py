@@ -1,12 +1,15 @@
 """One process, or many under torchrun: their group, and the operations over all of them."""
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from atmnet_cli.errors import UserError
 
@@ -102,3 +105,12 @@ def barrier() -> None:
     """Wait for all processes."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def data_parallel(model: nn.Module) -> DistributedDataParallel:
+    """A model whose gradients are averaged over processes. Buffers are not: norms share their statistics themselves."""
+    # PyTorch 2.15 has renamed the option, and warns of the old name.
+    names = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
+    return DistributedDataParallel(model, **options)

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from atmnet.data import Batch, StepSampler, derive_seed, image_mode, reseed, to_device, train_loader
 from atmnet.engine.checkpoint import (
@@ -24,7 +23,7 @@ from atmnet.engine.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
-from atmnet.engine.distributed import Group, any_process, barrier, process_group
+from atmnet.engine.distributed import Group, any_process, barrier, data_parallel, process_group
 from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
 from atmnet.engine.folder import record_options, run_folder
 from atmnet.engine.interrupt import Interrupted, StopRequest
@@ -102,7 +101,7 @@ class Trainer:
         if group.is_main:
             record_options(folder, options)
 
-        self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False) if group.world > 1 else None
+        self.parallel = data_parallel(self.model) if group.world > 1 else None
         wrapped = self.model if self.parallel is None else self.parallel
         self.compiled: Callable[..., Any] = torch.compile(wrapped) if options.compile else wrapped
 
