@@ -15,7 +15,7 @@ SOURCES = Path(atmnet.__file__).parents[1]
 # From the bottom up. A part imports from rows before its own, never from its own row or from above.
 ROWS = [
     ("atmnet_cli", "atmnet_runtime"),
-    ("files", "threads", "ops"),
+    ("files", "records", "threads", "ops"),
     ("layers",),
     ("models", "necks", "heads"),
     ("benchmark", "data"),
