@@ -18,6 +18,7 @@ from atmnet.data.labelled import LabelledSplit, open_labelled, read_class_file
 from atmnet.data.loader import eval_loader, eval_transform, image_mode, train_loader, train_transform
 from atmnet.data.sampler import Key, StepSampler
 from atmnet.data.seeding import derive_seed, reseed
+from atmnet.data.workers import Loader
 
 __all__ = [
     "EXTENSIONS",
@@ -26,6 +27,7 @@ __all__ = [
     "DigitsReader",
     "Key",
     "LabelledSplit",
+    "Loader",
     "OnImage",
     "Sample",
     "Split",

@@ -4,7 +4,6 @@ Shapes: B images, C channels, h x w pixels after the transform.
 """
 
 import random
-import signal
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -140,9 +139,3 @@ class EvalSet(Dataset[Sample]):
         except UnreadableImage as error:
             blank = self.transform(*self.source.blank(self.mode))
             return Sample(*blank, [f"{self.source.name(index)} ({error})"])
-
-
-def worker_init(_: int) -> None:
-    """Ignore SIGINT and SIGTERM: the training process handles them, saves, and then stops its workers."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

@@ -7,10 +7,11 @@ import torch
 from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from atmnet.data.dataset import Collate, EvalSet, Sample, Split, TrainSet, Transform, worker_init
+from atmnet.data.dataset import Collate, EvalSet, Sample, Split, TrainSet, Transform
 from atmnet.data.sampler import Key, StepSampler
+from atmnet.data.workers import Loader
 from atmnet.models.create import DataConfig
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import AugmentOptions
@@ -83,7 +84,7 @@ def train_loader(
     sampler: StepSampler,
     workers: int,
     pin: bool = False,
-) -> DataLoader[Sample]:
+) -> Loader:
     """Batches of augmented images in the sampler's order."""
     data = TrainSet(source, transform, mode, sampler.seed)
     return _loader(data, collate, workers, pin, batch_sampler=sampler)
@@ -100,7 +101,7 @@ def eval_loader(
     world: int = 1,
     rank: int = 0,
     pin: bool = False,
-) -> DataLoader[Sample]:
+) -> Loader:
     """Batches of this process's share of the images: every ``world``-th image, from image ``rank`` on.
 
     All processes together evaluate each image exactly once.
@@ -116,13 +117,12 @@ def _loader(
     workers: int,
     pin: bool,
     batch_sampler: Iterable[list[Key]] | Iterable[list[int]],
-) -> DataLoader[Sample]:
-    return DataLoader(
+) -> Loader:
+    return Loader(
         data,
+        collate,
+        min(workers, _cores()),  # the samples do not depend on the number
         batch_sampler=batch_sampler,
-        collate_fn=collate,
-        num_workers=min(workers, _cores()),  # the samples do not depend on the number
-        worker_init_fn=worker_init,
         pin_memory=pin,
         # Its own generator: the loader must not draw from the global one, which training uses.
         generator=torch.Generator(),

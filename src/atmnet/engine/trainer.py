@@ -15,7 +15,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from atmnet.data import Batch, StepSampler, derive_seed, image_mode, reseed, to_device, train_loader
+from atmnet.data import Batch, Loader, StepSampler, derive_seed, image_mode, reseed, to_device, train_loader
 from atmnet.engine.checkpoint import (
     amend_checkpoint,
     latest_checkpoint,
@@ -43,6 +43,7 @@ from atmnet.tasks import open_training, start_task
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
+from atmnet_cli.streams import durable_streams
 
 # The counters that follow the seed for random numbers of a step; those of samples have an epoch there.
 _MIXING, _MODEL = -1, -2
@@ -61,6 +62,7 @@ def train(options: TrainOptions) -> Path:
     check_numbers(options)
     folder = Path(options.output)
     with (
+        durable_streams(stdout_may_fail=True),
         cpu_threads(options.threads),
         process_group(options.device) as group,
         run_folder(options) if group.is_main else nullcontext(),
@@ -117,10 +119,9 @@ class Trainer:
             + (f"; going on after step {self.step}" if self.step else "")
         )
         self.log.open(self.folder, self.step)
-        batches = self._batches()
-        with StopRequest() as stop, closing(self.log):
+        with StopRequest() as stop, closing(self.log), closing(iter(self._loader())) as batches:
             if self._evaluation_due():  # the run was stopped during an evaluation
-                self._evaluate()
+                self._evaluate(stop)
             while self.step < self.length.steps:
                 self._take_step(batches)
                 evaluate = self._evaluation_due()
@@ -128,14 +129,14 @@ class Trainer:
                 if saved:
                     self._save()
                 if evaluate:
-                    self._evaluate()
+                    self._evaluate(stop)
                 if self._should_stop(stop.requested) and self.step < self.length.steps:
                     if not saved:
                         self._save()
                     raise Interrupted(f"stopped and saved after step {self.step}; run the same command to resume")
         self._print_line(f"done in {self.log.seconds:.1f} s; {self._summary()}")
 
-    def _batches(self) -> Iterator[Batch]:
+    def _loader(self) -> Loader:
         options = self.options
         self.sampler = StepSampler(
             len(self.train_split),
@@ -150,7 +151,7 @@ class Trainer:
         )
         workers, pin = options.data.workers, self.group.device.type == "cuda"
         collate = self.task.train_collate
-        return iter(train_loader(self.train_split, self.transform, collate, self.mode, self.sampler, workers, pin))
+        return train_loader(self.train_split, self.transform, collate, self.mode, self.sampler, workers, pin)
 
     def _take_step(self, batches: Iterator[Batch]) -> None:
         """Update the weights once, from the gradients of all parts of the step."""
@@ -201,19 +202,22 @@ class Trainer:
         every = self.options.evaluate_every * self.length.steps_per_epoch
         return self.evaluated < self.step and (self.step == self.length.steps or self.step % every == 0)
 
-    def _evaluate(self) -> None:
-        """Evaluate the weights that were just saved, so that a failure here loses no training."""
+    def _evaluate(self, stop: StopRequest) -> None:
+        """Evaluate the weights that were just saved, so that a failure or a request to stop loses no training."""
         options, group = self.options, self.group
         loader = evaluation_loader(self.task, self.val_split, options.eval_batch_size, options.data.workers, group)
         start = time.monotonic()
-        result = evaluate_model(
-            self.task,
-            self._weights_to_use(),
-            loader,
-            group,
-            precision=options.precision,
-            channels_last=options.channels_last,
-        )
+        message = f"stopped in the evaluation after step {self.step}, which is saved; run the same command to resume"
+        # Several processes stop together, after it.
+        with stop.at_once(message) if group.world == 1 else nullcontext():
+            result = evaluate_model(
+                self.task,
+                self._weights_to_use(),
+                loader,
+                group,
+                precision=options.precision,
+                channels_last=options.channels_last,
+            )
         if not self.best or result.score > self.best["score"]:
             self.best = {"step": self.step, "score": result.score}
         self.log.end_evaluation(self.step, result, time.monotonic() - start)

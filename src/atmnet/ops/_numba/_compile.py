@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import os
 import tempfile
-import threading
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
@@ -30,17 +29,12 @@ class Kernel(NamedTuple):
     owner: object
 
 
-_LOCK = threading.RLock()  # threads that make the first call at the same time must get the same kernel
-
-
-def kernel(name: str, *types: str | int) -> Kernel:
-    """The kernel that the factory ``name`` in ``_kernels`` returns for these arguments, compiled or from the cache."""
-    with _LOCK:
-        return _load_or_compile(name, *types)
-
-
 @cache
-def _load_or_compile(name: str, *types: str | int) -> Kernel:
+def kernel(name: str, *types: str | int) -> Kernel:
+    """The kernel that the factory ``name`` in ``_kernels`` returns for these arguments, compiled or from the cache.
+
+    One thread at a time may call this.
+    """
     if os.environ.get("NUMBA_BOUNDSCHECK", "0") != "0":
         compiled = _compile(name, *types)  # raises Python exceptions, which only numba's own entry point can do
         assert compiled.address is not None
