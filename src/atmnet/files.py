@@ -1,13 +1,18 @@
 """Files that are written completely or not at all: to a temporary file, flushed to the disk, then renamed."""
 
+import errno
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import safetensors.torch
 from torch import Tensor
+
+from atmnet_cli.errors import UserError
 
 
 @contextmanager
@@ -44,12 +49,59 @@ def write_flushed(path: Path, content: bytes) -> None:
         OSError: If writing fails; it names the file.
     """
     try:
-        with path.open("wb") as file:
+        with open(path, "wb", opener=_open_without_links) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:  # the error of a failed write does not name the file
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """Open a file for reading and writing at its end, and create it if it does not exist. Nothing is truncated.
+
+    Raises:
+        UserError: If there is a symbolic link or anything but a regular file in its place.
+    """
+    _refuse_unless_regular(path)
+    handle = _open_without_links(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0))
+    file = os.fdopen(handle, "r+b")
+    file.seek(0, os.SEEK_END)
+    return file
+
+
+def refuse_links_out(folder: Path, names: Iterable[str]) -> None:
+    """Refuse symbolic links out of ``folder``, and devices and pipes, among ``names`` in it and all below them.
+
+    Raises:
+        UserError: If there is one; names the first.
+    """
+    root = folder.resolve()
+    for name in names:
+        below = [Path(parent, each) for parent, *parts in os.walk(folder / name) for part in parts for each in part]
+        for path in [folder / name, *below]:
+            if path.is_symlink():
+                if not path.resolve().is_relative_to(root):
+                    raise UserError(
+                        f"output: {path}: a symbolic link that leads out of {folder}; a run follows none, so replace "
+                        "it by what it leads to, or choose another folder"
+                    )
+            elif not path.is_dir():
+                _refuse_unless_regular(path)
+
+
+def _refuse_unless_regular(path: Path) -> None:
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UserError(f"output: {path}: expected a regular file; remove what is there, or choose another folder")
+
+
+def _open_without_links(path: str | Path, flags: int) -> int:
+    """Open a file as :func:`os.open` does, but not through a symbolic link, even one that was made a moment ago."""
+    handle = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return handle
 
 
 def flush_folder(path: Path) -> None:

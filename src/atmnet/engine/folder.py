@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atmnet.engine.checkpoint import latest_checkpoint
-from atmnet.files import write_json
+from atmnet.files import open_to_append, refuse_links_out, write_json
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
 from atmnet_cli.renamed import translate
@@ -20,6 +20,10 @@ except ImportError:  # Windows lacks it: there, two runs in one folder are not d
 
 #: The file in a run's folder that holds its options.
 _OPTIONS_FILE = "options.json"
+#: The file whose lock keeps a second process out.
+_LOCK_FILE = ".lock"
+#: All that a run writes in its folder.
+_CONTENT = (_LOCK_FILE, _OPTIONS_FILE, "metrics.jsonl", "tensorboard", "checkpoints", "last", "best")
 #: Options that may change when a run is resumed, since they do not affect its result.
 _MAY_CHANGE = {"output", "data.workers", "eval_batch_size", "device", "threads", "checkpoint_every", "keep"}
 
@@ -34,6 +38,7 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
     folder = Path(options.output)
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_links_out(folder, _CONTENT)
     record = folder / _OPTIONS_FILE
     requested = json.loads(json.dumps(asdict(options)))
     defaults = json.loads(json.dumps(asdict(TrainOptions(output=""))))
@@ -48,7 +53,7 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
             )
     elif not record.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UserError(f"output: {folder} holds files that are not a run's; choose another folder")
-    with (folder / ".lock").open("w") as lock:
+    with open_to_append(folder / _LOCK_FILE) as lock:
         if fcntl is not None:
             try:
                 # Unlike a lock of flock, loader processes do not inherit it; they outlive a killed run by seconds.
@@ -59,7 +64,7 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
             yield
         finally:
             if is_new and not record.exists():  # the run failed before its first step
-                (folder / ".lock").unlink()
+                (folder / _LOCK_FILE).unlink()
                 folder.rmdir()
 
 

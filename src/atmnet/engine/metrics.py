@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atmnet.files import open_to_append
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
@@ -19,7 +21,7 @@ class MetricsFile:
     """
 
     def __init__(self, folder: Path, length: int, step: int) -> None:
-        self._file = (folder / "metrics.jsonl").open("ab")
+        self._file = open_to_append(folder / "metrics.jsonl")
         self._file.truncate(min(length, self._file.tell()))
         self._file.seek(0, os.SEEK_END)
         self._board = _summary_writer(folder, step)
