@@ -24,6 +24,7 @@ from atmnet_cli.options import (
     PredictOptions,
     TrainOptions,
 )
+from atmnet_cli.printing import print_line
 from atmnet_cli.renamed import RENAMED
 
 RECIPES = Path(__file__).parents[1] / "atmnet" / "recipes"
@@ -48,6 +49,9 @@ _POSITIONAL = {
         "images": "Image files and folders of images.",
     },
 }
+#: The option that may be typed with two numbers.
+_PAIR = "--data.range"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def build_parser() -> ArgumentParser:
@@ -107,13 +111,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}")
     except KeyboardInterrupt as stop:
-        print(f"\natmnet: {str(stop) or 'interrupted'}", file=sys.stderr)
+        print_line("", error=True)
+        print_line(f"atmnet: {str(stop) or 'interrupted'}", error=True)
         return 130
 
 
 def _parse(arguments: list[str]) -> tuple[str, object]:
     parser = build_parser()
-    typed = _with_recipes(arguments)
+    typed = _with_pairs(_with_recipes(arguments))
     arguments = [_with_underscores(argument) for argument in typed]
     try:
         parsed = parser.parse_args(arguments)
@@ -144,6 +149,17 @@ def _with_recipes(arguments: list[str]) -> list[str]:
                 )
             split[i] = str(RECIPES / f"{split[i]}.yaml")
     return split
+
+
+def _with_pairs(arguments: list[str]) -> list[str]:
+    """Replace ``--data.range LOW HIGH`` by ``--data.range=[LOW,HIGH]``, the form of the parser."""
+    joined: list[str] = []
+    for argument in arguments:
+        if len(joined) > 1 and joined[-2] == _PAIR and all(map(_NUMBER.fullmatch, (joined[-1], argument))):
+            joined[-2:] = [f"{_PAIR}=[{joined[-1]},{argument}]"]
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _option(argument: str) -> str:
@@ -184,5 +200,5 @@ def _option_names(options: type, prefix: str = "") -> list[str]:
 
 
 def _fail(message: str) -> int:
-    print(f"atmnet: error: {message}", file=sys.stderr)
+    print_line(f"atmnet: error: {message}", error=True)
     return 2

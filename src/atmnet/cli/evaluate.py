@@ -16,6 +16,7 @@ from atmnet.report import Example, Report, write_report
 from atmnet.tasks import ClassificationResult, Classifier, Mistake, Network, load_task
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, EvaluateOptions, EvaluationData
+from atmnet_cli.printing import print_line, printable
 
 _WORST, _EXAMPLES = 24, 10
 
@@ -32,14 +33,14 @@ def run(options: EvaluateOptions) -> int:
     result = evaluate(options, task, data)
     if os.environ.get("RANK", "0") != "0":
         return 0
-    print(json.dumps(result.metrics), flush=True)
+    print_line(json.dumps(result.metrics))
     if options.report:
         network.model.cpu().eval()
         classifier, classification = cast(Classifier, network), cast(ClassificationResult, result)
         write_report(
             _report(options, classifier, classification, task.open(data, data.val), recorded), Path(options.report)
         )
-        print(f"report in {options.report}", file=sys.stderr)
+        print_line(f"report in {options.report}", error=True)
     return 0
 
 
@@ -98,14 +99,16 @@ def _report(
         facts["Epochs"] = str(recorded["epochs"])
     if metrics:
         facts["Training time"] = f"{metrics[-1]['seconds']:.0f} s"
-    facts["Command"] = shlex.join(["atmnet", *sys.argv[1:]])
+    if classifier.range is not None:
+        facts["Values from black to white"] = "{:g} to {:g}".format(*classifier.range)
+    facts["Command"] = printable(shlex.join(["atmnet", *sys.argv[1:]]))
     return Report(
-        title=f"{classifier.name} on {source_name(options, recorded)}",
+        title=printable(f"{classifier.name} on {source_name(options, recorded)}"),
         model=classifier.model,
         preprocess=eval_transform(classifier.config),
         mean=tuple(classifier.config["mean"]),
         std=tuple(classifier.config["std"]),
-        classes=classifier.classes,
+        classes=[printable(name) for name in classifier.classes],
         metrics=metrics,
         confusion=result.confusion,
         mistakes=[_example(source, mode, mistake) for mistake in result.mistakes],
@@ -122,7 +125,7 @@ def source_name(options: EvaluateOptions, recorded: dict[str, Any] | None) -> st
 
 def _example(source: Split, mode: str, mistake: Mistake) -> Example:
     image, _ = source.load(mistake.index, mode)
-    return Example(source.name(mistake.index), image, mistake.target, mistake.predicted, mistake.confidence)
+    return Example(printable(source.name(mistake.index)), image, mistake.target, mistake.predicted, mistake.confidence)
 
 
 def _examples(classifier: Classifier, source: Split, mode: str) -> list[Example]:
@@ -139,5 +142,5 @@ def _examples(classifier: Classifier, source: Split, mode: str) -> list[Example]
     for target, (name, image) in sorted(chosen.items()):
         scores = classifier.model(transform(image)[None]).detach().softmax(1)[0]
         predicted = int(scores.argmax())
-        examples.append(Example(name, image, target, predicted, float(scores[predicted])))
+        examples.append(Example(printable(name), image, target, predicted, float(scores[predicted])))
     return examples

@@ -12,6 +12,7 @@ from atmnet.data.dataset import (
     stack_samples,
     to_device,
 )
+from atmnet.data.depths import dark_note, first_dark_note
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image, to_8_bits
 from atmnet.data.labelled import LabelledSplit, open_labelled, read_class_file
@@ -34,9 +35,11 @@ __all__ = [
     "Transform",
     "UnreadableImage",
     "check_split",
+    "dark_note",
     "derive_seed",
     "eval_loader",
     "eval_transform",
+    "first_dark_note",
     "image_mode",
     "list_samples",
     "open_labelled",

@@ -3,7 +3,6 @@
 Shapes: H x W pixels.
 """
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.label_maps import read_label_map
 from atmnet.data.labelled import read_class_file
 from atmnet.data.targets import IGNORE
 from atmnet_cli.errors import UserError
@@ -45,9 +45,10 @@ class Ade20kSplit:
         classes: Class names; a label is an index into them.
     """
 
-    def __init__(self, files: Ade20kFiles, classes: list[str], ignore_zero: bool) -> None:
+    def __init__(self, files: Ade20kFiles, classes: list[str], options: DataOptions) -> None:
         self.classes = classes
-        self.ignore_zero = ignore_zero
+        self.ignore_zero = options.ignore_zero
+        self._range = options.range
         self._folder = files.images
         self._pairs = files.pairs
 
@@ -69,7 +70,7 @@ class Ade20kSplit:
             UnreadableImage: If either cannot be decoded, they differ in size, or a label is out of range.
         """
         picture, label_map = self._pairs[index]
-        image = read_image(str(picture), mode)
+        image = read_image(str(picture), mode, self._range)
         labels = read_label_map(label_map)
         height, width = labels.shape
         if image.size != (width, height):
@@ -106,7 +107,7 @@ def open_ade20k(options: DataOptions, split: str, classes: list[str] | None = No
             f"{files.images}: {len(files.without_map)} images have no label map in {files.maps}, "
             f"the first {files.without_map[0].name}"
         )
-    return Ade20kSplit(files, classes or class_names(options), options.ignore_zero)
+    return Ade20kSplit(files, classes or class_names(options), options)
 
 
 def list_ade20k(options: DataOptions, split: str) -> Ade20kFiles:
@@ -154,27 +155,6 @@ def class_names(options: DataOptions) -> list[str]:
     if not 0 < len(names) <= limit:
         raise UserError(f"{root}: got {len(names)} classes, expected 1 to {limit}")
     return names
-
-
-def read_label_map(path: Path) -> NDArray[np.int32]:
-    """Read a grey or palette PNG of 8 or 16 bits as labels (H, W).
-
-    Raises:
-        UnreadableImage: If the file is damaged or is not such a picture.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                if image.mode not in ("L", "P", "1") and not image.mode.startswith("I"):
-                    raise UnreadableImage(
-                        f"its label map has the mode {image.mode}; expected a grey or palette picture"
-                    )
-                return np.asarray(image).astype(np.int32)
-    except UnreadableImage:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(f"its label map: {type(error).__name__}: {error}".splitlines()[0]) from error
 
 
 def out_of_range(labels: NDArray[np.int32], classes: int, ignore_zero: bool) -> list[int]:

@@ -51,16 +51,20 @@ class CocoSplit:
         file: The contents of the split.
         classes: Class names, in the order of the labels.
         masks: Whether to load masks. Decoding them takes longer than reading the picture.
+        value_range: See ``data.range``.
 
     Attributes:
         classes: Class names; a label is an index into them.
         category_ids: The category id of each class in the file.
     """
 
-    def __init__(self, file: CocoFile, classes: list[str], masks: bool = True) -> None:
+    def __init__(
+        self, file: CocoFile, classes: list[str], masks: bool = True, value_range: tuple[float, float] | None = None
+    ) -> None:
         self.folder = file.folder
         self.classes = classes
         self._masks = masks
+        self._range = value_range
         ids = {category["name"]: category["id"] for category in file.categories}
         self.category_ids: list[int] = [ids[name] for name in classes]
         labels = {number: label for label, number in enumerate(self.category_ids)}
@@ -93,7 +97,7 @@ class CocoSplit:
                 annotations.
         """
         record = self._records[index]
-        image = read_image(str(self.folder / record["file_name"]), mode)
+        image = read_image(str(self.folder / record["file_name"]), mode, self._range)
         height, width = record["height"], record["width"]
         if image.size != (width, height):
             raise UnreadableImage(
@@ -145,7 +149,7 @@ def open_coco(options: DataOptions, split: str, classes: list[str] | None = None
     classes = choose_classes(file, classes)
     for kind, ids in contradictions(file).items():
         raise UserError(f"{file.path}: {kind}: {len(ids)}, the first {ids[0]}; `atmnet check-data` lists all")
-    return CocoSplit(file, classes, masks)
+    return CocoSplit(file, classes, masks, options.range)
 
 
 def require_masks() -> None:

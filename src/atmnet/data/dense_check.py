@@ -12,13 +12,13 @@ from atmnet.data.ade20k import (
     class_names,
     list_ade20k,
     out_of_range,
-    read_label_map,
     to_classes,
 )
 from atmnet.data.check import SplitCheck, add_picture
 from atmnet.data.coco import CocoRecord, CocoSplit, decode_mask, has_area, require_masks
 from atmnet.data.coco_file import CocoFile, choose_classes, contradictions, read_coco
-from atmnet.data.images import UnreadableImage, read_image
+from atmnet.data.images import UnreadableImage, open_picture, read_image
+from atmnet.data.label_maps import read_label_map
 from atmnet.data.labelled import read_class_file
 from atmnet.data.targets import IGNORE
 from atmnet_cli.options import DataOptions
@@ -45,13 +45,13 @@ def check_coco(options: DataOptions, split: str, classes: list[str] | None = Non
     classes = choose_classes(file, classes)
     problems = contradictions(file)
     source = CocoSplit(_consistent(file, problems), classes)
-    check = SplitCheck(source)
+    check = SplitCheck(source, options.range)
     for kind, ids in problems.items():
         check.errors[kind] += [f"id {number}" for number in ids]
     for index in range(len(source)):
         record = source.record(index)
         _check_objects(check, record)
-        image = _check_picture(check, record["file_name"], source.folder / record["file_name"])
+        image = _check_picture(check, record["file_name"], source.folder / record["file_name"], options)
         if image is not None and image.size != (record["width"], record["height"]):
             check.errors["picture whose size differs from its annotation"].append(
                 f"{record['file_name']} (is {image.width}x{image.height}, "
@@ -73,15 +73,15 @@ def check_ade20k(options: DataOptions, split: str, classes: list[str] | None = N
         UserError: If the split is missing or empty, or the class names are missing.
     """
     files = list_ade20k(options, split)
-    source = Ade20kSplit(files, classes or class_names(options), options.ignore_zero)
-    check = SplitCheck(source)
+    source = Ade20kSplit(files, classes or class_names(options), options)
+    check = SplitCheck(source, options.range)
     for path in files.without_map:
         check.errors["image without a label map"].append(str(path.relative_to(files.images)))
     for path in files.without_image:
         check.errors["label map without an image"].append(str(path.relative_to(files.maps)))
     for index in range(len(source)):
         picture, label_map = source.paths(index)
-        image = _check_picture(check, source.name(index), picture)
+        image = _check_picture(check, source.name(index), picture, options)
         _check_label_map(check, source, index, label_map, None if image is None else image.size)
     _note_unused_classes(check, "class that no label map contains")
     return check
@@ -155,17 +155,17 @@ def _check_label_map(
     check.labels.update(classes)
 
 
-def _check_picture(check: SplitCheck, name: str, path: Path) -> Image.Image | None:
+def _check_picture(check: SplitCheck, name: str, path: Path, options: DataOptions) -> Image.Image | None:
     if not path.is_file():
         check.errors["missing file"].append(name)
         return None
     try:
-        image = read_image(str(path), "RGB")
+        image = read_image(path, "RGB", options.range)
+        with open_picture(path) as raw:
+            add_picture(check, name, image, raw)
     except UnreadableImage as error:
         check.errors["unreadable"].append(f"{name} ({error})")
         return None
-    with Image.open(path) as raw:
-        add_picture(check, name, image, raw)
     return image
 
 

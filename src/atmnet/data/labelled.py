@@ -15,7 +15,7 @@ from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
 from atmnet.data.shards import ShardReader
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import DataOptions
 
 
@@ -44,11 +44,13 @@ class LabelledSplit:
         reader: Reads the files and labels.
         classes: Class names; a label is an index into them.
         labels: The reader's label -> index into ``classes``.
+        range: See ``data.range``.
     """
 
     reader: Reader
     classes: list[str]
     labels: dict[int, int]
+    range: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -61,10 +63,10 @@ class LabelledSplit:
         """
         try:
             file, label = self.reader[index]
-        except OSError as error:
-            raise UnreadableImage(str(error)) from error
+        except Exception as error:  # of timm's readers, tar files and hub data sets
+            raise UnreadableImage(f"{type(error).__name__}: {first_line(error)}") from error
         try:
-            return read_image(file, mode), self.labels[int(label)]
+            return read_image(file, mode, self.range), self.labels[int(label)]
         finally:
             file.close()
 
@@ -106,7 +108,7 @@ def open_labelled(options: DataOptions, split: str, classes: list[str] | None = 
             + (f" (is {unknown[0]!r} {near[0]!r}?)" if (near := difflib.get_close_matches(unknown[0], classes)) else "")
         )
     indices = {name: index for index, name in enumerate(classes)}
-    return LabelledSplit(reader, classes, {label: indices[name] for name, label in labels.items()})
+    return LabelledSplit(reader, classes, {label: indices[name] for name, label in labels.items()}, options.range)
 
 
 def read_class_file(path: str) -> list[str]:

@@ -15,7 +15,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from atmnet.data import Batch, StepSampler, derive_seed, image_mode, reseed, to_device, train_loader
+from atmnet.data import Batch, StepSampler, derive_seed, first_dark_note, image_mode, reseed, to_device, train_loader
 from atmnet.engine.checkpoint import (
     amend_checkpoint,
     latest_checkpoint,
@@ -43,6 +43,7 @@ from atmnet.tasks import open_training, start_task
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
+from atmnet_cli.printing import print_line
 
 # The counters that follow the seed for random numbers of a step; those of samples have an epoch there.
 _MIXING, _MODEL = -1, -2
@@ -116,6 +117,8 @@ class Trainer:
             f"classes: {self.length.text} of {options.batch_size}"
             + (f"; going on after step {self.step}" if self.step else "")
         )
+        if note := first_dark_note(self.train_split, self.mode):
+            self._print_line(note)
         self.log.open(self.folder, self.step)
         batches = self._batches()
         with StopRequest() as stop, closing(self.log):
@@ -288,4 +291,4 @@ class Trainer:
 
     def _print_line(self, line: str) -> None:
         if self.group.is_main:
-            print(line, flush=True)
+            print_line(line)

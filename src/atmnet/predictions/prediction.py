@@ -60,7 +60,7 @@ def predict(task: Task, paths: Sequence[Path], *, batch_size: int, device: torch
         images: list[Image.Image | str] = []
         for path in names:
             try:
-                images.append(read_image(str(path), mode))
+                images.append(read_image(str(path), mode, task.network.range))
             except UnreadableImage as error:
                 images.append(str(error))
         samples = [

@@ -25,7 +25,7 @@ def write_report(report: Report, path: Path) -> None:
     html = _page(report)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        temporary.write_text(html, encoding="utf-8", newline="\n")
+        temporary.write_text(html, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _page(report: Report) -> str:

@@ -14,7 +14,7 @@ from atmnet.models import ATMNet
 from atmnet.models._checkpoint import convert
 from atmnet.models.create import DataConfig, check_model_name, create_model, data_config, enable_grad_checkpointing
 from atmnet.tasks.task import Kind
-from atmnet.tasks.weights import find_checkpoint, read_class_names, read_weights
+from atmnet.tasks.weights import find_checkpoint, read_class_names, read_config, read_range, read_weights
 from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import ModelOptions
 
@@ -28,12 +28,14 @@ class Classifier:
         classes: Names of the K classes.
         config: timm's data configuration.
         exported: Whether the model runs an exported file.
+        range: The values that become black and white in grey pictures of more than 8 bits; see ``data.range``.
     """
 
     model: nn.Module
     classes: list[str]
     config: DataConfig
     exported: bool = False
+    range: tuple[float, float] | None = None
 
     kind: Kind = "classification"
 
@@ -50,7 +52,9 @@ class Classifier:
 
     def write_config(self, path: Path) -> None:
         """Write architecture, kind, class names and preprocessing as JSON, in timm's hub layout."""
-        record = {"label_names": self.classes, "kind": self.kind}
+        record: dict[str, Any] = {"label_names": self.classes, "kind": self.kind}
+        if self.range is not None:
+            record["range"] = list(self.range)
         save_config_for_hf(self.model, str(path), model_config=record, data_config=dict(self.config))
 
 
@@ -85,7 +89,8 @@ def load_classifier(model: str, weights: str = "") -> Classifier:
         classes = read_class_names(folder)
         network = create_model(f"local-dir:{folder}", pretrained=True)
         classes = classes or [str(k) for k in range(network.num_classes)]
-        return Classifier(network.eval(), classes, data_config(network))
+        value_range = read_range(read_config(folder), folder / "config.json")
+        return Classifier(network.eval(), classes, data_config(network), range=value_range)
     check_model_name(model, "model", "model or folder")
     if not weights:
         raise UserError(f"weights: {model} is only the name of a model; pass the file or folder of its weights, too")

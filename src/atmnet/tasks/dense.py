@@ -16,7 +16,7 @@ from atmnet.tasks.heads import find_head
 from atmnet.tasks.pyramid import load_body
 from atmnet.tasks.segmenter import build_segmenter
 from atmnet.tasks.task import Kind
-from atmnet.tasks.weights import read_weights
+from atmnet.tasks.weights import read_range, read_weights
 from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import DenseOptions, ModelOptions
 from atmnet_cli.renamed import translate
@@ -34,6 +34,7 @@ class DenseNetwork:
         dense: Image sizes.
         category_ids: Category ids of the classes in COCO files; 1 to K if the data set has none.
         exported: Whether the model runs an exported file.
+        range: The values that become black and white in grey pictures of more than 8 bits; see ``data.range``.
     """
 
     model: nn.Module
@@ -43,6 +44,7 @@ class DenseNetwork:
     dense: DenseOptions
     category_ids: list[int]
     exported: bool = False
+    range: tuple[float, float] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -56,7 +58,7 @@ class DenseNetwork:
 
     def write_config(self, path: Path) -> None:
         """Write kind, network, class names and image sizes as JSON."""
-        record = {
+        record: dict[str, Any] = {
             "kind": self.kind,
             "head": self.options.head,
             "model": {**asdict(self.options), "weights": ""},
@@ -64,6 +66,8 @@ class DenseNetwork:
             "label_names": self.classes,
             "category_ids": self.category_ids,
         }
+        if self.range is not None:
+            record["range"] = list(self.range)
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
@@ -97,6 +101,7 @@ def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
             f"{folder / 'config.json'}: not the configuration of a detector or segmenter: {error}"
         ) from error
     network = _assemble(options, dense, classes, category_ids)
+    network.range = read_range(record, folder / "config.json")
     try:
         network.model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError) as error:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from atmnet.data import Collate, Split, Transform, list_samples, stack_samples
 from atmnet.data.dense_transforms import SegmentationEval, SegmentationTrain
-from atmnet.data.sources import open_split
+from atmnet.data.sources import open_split, read_as
 from atmnet.data.targets import IGNORE
 from atmnet.tasks.counts import loss_scales
 from atmnet.tasks.dense import DenseNetwork
@@ -38,7 +38,7 @@ class SegmentationTask:
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_split(data, split, "segmentation", self.network.classes)
+        return open_split(read_as(data, self.network.range), split, "segmentation", self.network.classes)
 
     def train_transform(self) -> Transform:
         """Random size, crop, flip and colours; all crops have the same size."""

@@ -40,6 +40,7 @@ def start_task(options: TrainOptions, source: Split) -> Task:
         network = build_classifier(options.model, source.classes, options.data.img_size)
     else:
         network = build_dense(options.model, options.dense, source.classes, getattr(source, "category_ids", None))
+    network.range = options.data.range
     return make_task(network, augment=options.augment)
 
 

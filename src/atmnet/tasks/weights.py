@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor
 
+from atmnet.records import Record
 from atmnet_cli.errors import UserError, first_line
 
 
@@ -48,6 +49,20 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_class_names(folder: Path) -> list[str]:
     """The class names in a checkpoint folder's configuration; empty if it has none."""
     return read_config(folder).get("label_names") or []
+
+
+def read_range(config: dict[str, Any], where: object) -> tuple[float, float] | None:
+    """The range of values that a network was trained with, see ``data.range``; None if ``config`` has none.
+
+    Raises:
+        UserError: If it is not two finite numbers, the lower one first.
+    """
+    if config.get("range") is None:
+        return None
+    low, high = Record(config, str(where)).numbers("range", 2)
+    if low >= high:
+        raise UserError(f"{where}: range: got {low:g} and {high:g}, expected the lower number first")
+    return low, high
 
 
 def read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:

@@ -19,6 +19,9 @@ class DataOptions:
     """Validation split, in the same form."""
     classes: str = ""
     """Text file with one class name per line. Default: the classes of the training split."""
+    range: tuple[float, float] | None = None
+    """Values that become black and white in grey images of more than 8 bits, e.g. 0 4095 for 12 bits; recorded in the
+    checkpoint. `atmnet check-data` says which fit. Default: 0 65535; see docs/data.md."""
     img_size: int | None = None
     """Classification: side of the square that images are resized to, in pixels. Default: that of the model."""
     max_unreadable: float = 0.05
