@@ -277,9 +277,7 @@ def read_picture(file: Picture, mode: str = "RGB", value_range: Sequence[float] 
         return plain(ImageOps.exif_transpose(file), mode, value_range)
     with open_picture(file) as image:
         if value_range is not None and has_16_bit_colour(image):
-            raise UnreadableImage(
-                "16 bits per channel, but a range of values applies only to grey; convert it to 8 bits"
-            )
+            raise UnreadableImage("16 bits per channel in colour; a range of values is for grey: convert it to 8 bits")
         ImageOps.exif_transpose(image, in_place=True)
         return plain(image, mode, value_range)
 
@@ -289,7 +287,7 @@ def has_16_bit_colour(image: Image.Image) -> bool:
     return image.mode not in _DEEP and any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
 
 
-def plain(image: Image.Image, mode: str, value_range: Sequence[float] | None = None) -> Image.Image:
+def plain(image: Image.Image, mode: str = "RGB", value_range: Sequence[float] | None = None) -> Image.Image:
     """A picture in 8-bit 'RGB' or 'L', its transparency laid over white.
 
     Grey of more than 8 bits (16 or 32 bits, or floats) is scaled so that ``value_range`` becomes black to white, and

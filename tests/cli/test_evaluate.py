@@ -95,4 +95,4 @@ def test_a_default_that_is_named_counts_as_given(name):
 
 def test_every_option_of_the_data_can_be_left_out():
     assert {name for name, value in asdict(EvaluationData()).items() if value is not None} == set()
-    assert set(asdict(EvaluationData())) == set(asdict(DataOptions())) - {"train", "max_unreadable"}
+    assert set(asdict(EvaluationData())) == set(asdict(DataOptions())) - {"train", "max_unreadable", "range"}
