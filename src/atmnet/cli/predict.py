@@ -24,7 +24,10 @@ def run(options: PredictOptions) -> int:
     """Print the prediction for each picture. Returns 1 if a picture could not be read."""
     check_minimums(options, {"top": 1, "threshold": 0, "batch_size": 1})
     sheet_format = _picture_format(options.sheet)
-    paths = find_images(options.images)
+    notes: list[str] = []
+    paths = find_images(options.images, notes)
+    for note in notes:
+        print(f"atmnet: {note}", file=sys.stderr)
     task = load_task(options.model, options.weights, options.windows)
     network = task.network
     kind = KINDS[network.kind]

@@ -116,6 +116,8 @@ class Trainer:
             f"classes: {self.length.text} of {options.batch_size}"
             + (f"; going on after step {self.step}" if self.step else "")
         )
+        for notice in getattr(self.train_split, "notices", ()):
+            self._print_line(f"note: {notice}")
         self.log.open(self.folder, self.step)
         batches = self._batches()
         with StopRequest() as stop, closing(self.log):
