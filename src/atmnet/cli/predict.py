@@ -25,7 +25,10 @@ def run(options: PredictOptions) -> int:
     """Print the prediction for each picture. Returns 1 if a picture could not be read."""
     check_minimums(options, {"top": 1, "threshold": 0, "batch_size": 1})
     sheet_format = _picture_format(options.sheet)
-    paths = find_images(options.images)
+    notes: list[str] = []
+    paths = find_images(options.images, notes)
+    for note in notes:
+        print_line(f"atmnet: {note}", error=True)
     task = load_task(options.model, options.weights, options.windows)
     network = task.network
     kind = KINDS[network.kind]
@@ -42,9 +45,9 @@ def run(options: PredictOptions) -> int:
         else:
             answer = kind.answer(prediction.image, prediction.output, network.classes, options)
             record, text = answer.record, answer.text
-            if not dark and (note := dark_note(str(prediction.path), prediction.image)):
+            if not dark and (darkness := dark_note(str(prediction.path), prediction.image)):
                 dark = True
-                print_line(f"atmnet: {note}", error=True)
+                print_line(f"atmnet: {darkness}", error=True)
             if options.sheet:
                 tiles.append(_tile(answer, prediction.path.name))
             if results is not None:

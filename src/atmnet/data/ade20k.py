@@ -3,8 +3,9 @@
 Shapes: H x W pixels.
 """
 
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from atmnet.data.class_names import normal_form, read_class_file, read_lines
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
 from atmnet.data.label_maps import read_label_map
-from atmnet.data.labelled import read_class_file
+from atmnet.data.listing import list_pictures, summary
 from atmnet.data.targets import IGNORE
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
@@ -29,6 +31,9 @@ class Ade20kFiles:
         pairs: Each image that has a label map, and that label map.
         without_map: Images without a label map.
         without_image: Label maps without an image.
+        same_name: Files that have the name of another one but for its extension, so that it is not clear which belong
+            together.
+        left_out: See :class:`~atmnet.data.listing.Listing`.
     """
 
     images: Path
@@ -36,6 +41,8 @@ class Ade20kFiles:
     pairs: list[tuple[Path, Path]]
     without_map: list[Path]
     without_image: list[Path]
+    same_name: list[Path] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Ade20kSplit:
@@ -43,6 +50,7 @@ class Ade20kSplit:
 
     Attributes:
         classes: Class names; a label is an index into them.
+        notices: What to tell the user before training.
     """
 
     def __init__(self, files: Ade20kFiles, classes: list[str], options: DataOptions) -> None:
@@ -50,6 +58,7 @@ class Ade20kSplit:
         self.ignore_zero = options.ignore_zero
         self._range = options.range
         self._folder = files.images
+        self.notices = [*summary(files.left_out), *shifted_labels(classes, options.ignore_zero)]
         self._pairs = files.pairs
 
     def __len__(self) -> int:
@@ -107,6 +116,11 @@ def open_ade20k(options: DataOptions, split: str, classes: list[str] | None = No
             f"{files.images}: {len(files.without_map)} images have no label map in {files.maps}, "
             f"the first {files.without_map[0].name}"
         )
+    if files.same_name:
+        raise UserError(
+            f"{files.same_name[0]}: another file has this name with another extension, so that their label maps cannot "
+            f"be told apart; {len(files.same_name)} such files"
+        )
     return Ade20kSplit(files, classes or class_names(options), options)
 
 
@@ -122,15 +136,21 @@ def list_ade20k(options: DataOptions, split: str) -> Ade20kFiles:
     for folder in (images, maps):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder (see data.root, data.train, data.val)")
-    pictures = _files_by_name(images, EXTENSIONS)
+    same_name: list[Path] = []
+    listings = list_pictures(images), list_pictures(maps, (".png",))
+    pictures, label_maps = (
+        _by_name(folder, listing.pictures, same_name) for folder, listing in zip((images, maps), listings, strict=True)
+    )
     if not pictures:
         raise UserError(f"{images}: no images found; expected {' '.join(EXTENSIONS)}")
-    label_maps = _files_by_name(maps, (".png",))
     return Ade20kFiles(
         images, maps,
         pairs=[(path, label_maps[name]) for name, path in pictures.items() if name in label_maps],
         without_map=[path for name, path in pictures.items() if name not in label_maps],
         without_image=[path for name, path in label_maps.items() if name not in pictures],
+        same_name=same_name,
+        left_out={kind: [name for each in listings for name in each.left_out.get(kind, [])]
+                  for kind in sorted({kind for each in listings for kind in each.left_out})},
     )  # fmt: skip
 
 
@@ -145,8 +165,8 @@ def class_names(options: DataOptions) -> list[str]:
     if options.classes or (root / "classes.txt").is_file():
         names = read_class_file(options.classes or str(root / "classes.txt"))
     elif table.is_file():
-        rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
-        names = [row[-1].strip() for row in rows if row[0].strip().isdigit()]
+        rows = [line.split("\t") for line in read_lines(table)]
+        names = [normal_form(row[-1].strip()) for row in rows if row[0].strip().isdigit()]
     else:
         raise UserError(
             f"{root}: expected the class names, one per line, in classes.txt or the file that data.classes names"
@@ -170,7 +190,21 @@ def to_classes(labels: NDArray[np.int32], ignore_zero: bool) -> NDArray[np.uint8
     return labels.astype(np.uint8)
 
 
-def _files_by_name(folder: Path, extensions: Iterable[str]) -> dict[str, Path]:
-    """The files below a folder, sorted, by their relative path without extension."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in tuple(extensions) and path.is_file())
-    return {str(path.relative_to(folder).with_suffix("")): path for path in paths if not path.name.startswith(".")}
+def shifted_labels(classes: list[str], ignore_zero: bool) -> list[str]:
+    """A warning if the first class seems to be the background, but label 0, which usually stands for it, is ignored."""
+    if ignore_zero and classes[0].strip("_").casefold() in ("background", "ignore", "unlabeled", "unlabelled", "void"):
+        return [
+            f"the first class is {classes[0]!r}, and data.ignore_zero gives it the label 1; if its label is 0, use "
+            "--data.ignore_zero false, else all classes are wrong by one"
+        ]
+    return []
+
+
+def _by_name(folder: Path, names: Iterable[str], same_name: list[Path]) -> dict[str, Path]:
+    """Files by their path without extension; names in different forms of Unicode are the same."""
+    files: dict[str, Path] = {}
+    for name in names:
+        path = folder / name
+        if files.setdefault(normal_form(os.path.splitext(name)[0]), path) != path:
+            same_name.append(path)
+    return files

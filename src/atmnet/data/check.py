@@ -5,14 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import InitVar, dataclass, field
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from atmnet.data.dataset import Split
 from atmnet.data.depths import Depths
-from atmnet.data.images import EXTENSIONS, UnreadableImage, open_picture
+from atmnet.data.images import UnreadableImage, open_picture
 from atmnet.data.labelled import LabelledSplit, open_labelled
 from atmnet_cli.options import DataOptions
 
@@ -71,8 +70,9 @@ def check_split(options: DataOptions, split: str, classes: list[str] | None = No
             check.notes[f"class with less than {_RARE:.0%} of the images of the largest class"].append(name)
     if len(source.classes) < 2:
         check.errors["only one class"].append(source.classes[0])
-    if options.source == "folder":
-        _check_files(check, Path(options.root) / split)
+    note_names(check, source.classes)
+    for kind, names in source.left_out.items():
+        check.notes[kind] += names
     return check
 
 
@@ -117,12 +117,12 @@ def _peculiarities(image: Image.Image) -> Iterator[str]:
             yield "animated: first frame used"
 
 
-def _check_files(check: SplitCheck, folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir() and not any(path.iterdir()):
-            check.notes["empty folder"].append(str(path.relative_to(folder)))
-        elif path.is_file() and path.suffix.lower() not in EXTENSIONS and not path.name.startswith("."):
-            check.notes["file without a picture's extension: ignored"].append(str(path.relative_to(folder)))
+def note_names(check: SplitCheck, classes: list[str]) -> None:
+    """Note classes whose names differ only in capital letters or spaces, which may be meant to be one class."""
+    known: dict[str, str] = {}
+    for name in classes:
+        if (other := known.setdefault("".join(name.casefold().split()), name)) != name:
+            check.notes["classes whose names differ only in capital letters or spaces"].append(f"{other!r}, {name!r}")
 
 
 def same_images(first: SplitCheck, second: SplitCheck) -> list[str]:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from atmnet.data.scene import label_map
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 from atmnet_cli.options import MakeScenesOptions
 
 
@@ -79,7 +79,7 @@ def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
     try:
         from faster_coco_eval.core import mask as coco
     except ImportError as error:
-        raise UserError("make-scenes needs faster-coco-eval: pip install 'atmnet[dense]'") from error
+        raise UserError(f"make-scenes needs faster-coco-eval: {install('dense')}") from error
     runs = coco.encode(np.asfortranarray(mask, np.uint8))
     return {
         "segmentation": {"size": list(runs["size"]), "counts": runs["counts"].decode()},

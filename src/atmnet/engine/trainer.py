@@ -119,6 +119,8 @@ class Trainer:
         )
         if note := first_dark_note(self.train_split, self.mode):
             self._print_line(note)
+        for notice in getattr(self.train_split, "notices", ()):
+            self._print_line(f"note: {notice}")
         self.log.open(self.folder, self.step)
         batches = self._batches()
         with StopRequest() as stop, closing(self.log):

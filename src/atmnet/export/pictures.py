@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from atmnet.data import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.listing import list_pictures
 from atmnet.export.settings import ExportSettings
 from atmnet.export.subject import Subject
 from atmnet_cli.errors import UserError
@@ -54,7 +55,7 @@ def pictures(folder: str, most: int, option: str = "images", value_range: Range 
 
     Args:
         folder: Searched with its sub-folders.
-        most: Number of pictures, spread evenly over the sorted names.
+        most: Number of pictures, spread evenly over the names in natural order.
         option: The option that names the folder, for the error.
         value_range: The values that become black and white, see ``data.range``.
 
@@ -63,7 +64,7 @@ def pictures(folder: str, most: int, option: str = "images", value_range: Range 
     """
     if not folder:
         return (_photographs() or _digits(most))[:most]
-    files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in EXTENSIONS)
+    files = [Path(folder) / name for name in list_pictures(folder).pictures] if Path(folder).is_dir() else []
     if not files:
         raise UserError(f"{option}: {folder}: no pictures in it; expected files that end in {' '.join(EXTENSIONS)}")
     count = min(most, len(files))

@@ -10,7 +10,7 @@ from torch import nn
 
 from atmnet.heads import SemanticFPNHead
 from atmnet.tasks.pyramid import Pyramid
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 
 SegmentationHeads = tuple[nn.Module, nn.Module | None, float]
 #: Default weight of the auxiliary head's loss.
@@ -60,7 +60,7 @@ def upernet(
         from transformers import UperNetConfig
         from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNetHead
     except ImportError as error:
-        raise UserError("model.head: 'upernet' needs transformers: pip install 'atmnet[dense]'") from error
+        raise UserError(f"model.head: 'upernet' needs transformers: {install('dense')}") from error
     if norm not in ("batch", "group"):
         raise UserError(f"model.head_kwargs: norm: got {norm!r}, expected 'batch' or 'group'")
     config = UperNetConfig(hidden_size=channels, pool_scales=tuple(pool_scales), auxiliary_channels=aux_channels)

@@ -1,7 +1,7 @@
 """Where images come from."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass
@@ -30,5 +30,10 @@ class DataOptions:
     """Loader processes of each training process, at most one per core; 0 reads in the training process itself."""
     ignore_zero: bool = True
     """'ade20k': ignore pixels of label 0, and count classes from label 1."""
+    crowd: Literal["regions", "objects"] | None = None
+    """'coco': what `iscrowd: 1` means: 'regions' of uncounted objects, which are not trained on, or nothing: all
+    annotations are 'objects'. Default: 'regions', but a file in which most annotations are so is refused."""
+    used_classes: bool = False
+    """'coco': leave out classes without objects in the training split, such as LabelMe's `_background_`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """'scenes': its arguments, e.g. {"img_size": 128, "images": 2000}."""
