@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.inventory import Inventory, file_sizes
 from atmnet.data.labelled import read_class_file
 from atmnet.data.targets import IGNORE
 from atmnet_cli.errors import UserError
@@ -48,7 +49,7 @@ class Ade20kSplit:
     def __init__(self, files: Ade20kFiles, classes: list[str], ignore_zero: bool) -> None:
         self.classes = classes
         self.ignore_zero = ignore_zero
-        self._folder = files.images
+        self._folder, self._maps = files.images, files.maps
         self._pairs = files.pairs
 
     def __len__(self) -> int:
@@ -57,6 +58,14 @@ class Ade20kSplit:
     def name(self, index: int) -> str:
         """The image's file name, relative to its split."""
         return str(self._pairs[index][0].relative_to(self._folder))
+
+    def inventory(self) -> Inventory:
+        """The images, and then the label maps, with their sizes."""
+        images, maps = ([pair[i] for pair in self._pairs] for i in (0, 1))
+        names = [str(path.relative_to(self._folder)) for path in images]
+        names += [f"annotations/{path.relative_to(self._maps)}" for path in maps]
+        facts = {"ignore_zero": self.ignore_zero}
+        return Inventory(self.classes, names, file_sizes([*images, *maps]), facts=facts)
 
     def paths(self, index: int) -> tuple[Path, Path]:
         """The files of an image and its label map."""
@@ -106,7 +115,18 @@ def open_ade20k(options: DataOptions, split: str, classes: list[str] | None = No
             f"{files.images}: {len(files.without_map)} images have no label map in {files.maps}, "
             f"the first {files.without_map[0].name}"
         )
-    return Ade20kSplit(files, classes or class_names(options), options.ignore_zero)
+    names = class_names(options) if classes is None or _has_class_names(options) else classes
+    if classes is not None and names != classes:
+        raise UserError(
+            f"{options.root}: its classes, {', '.join(names[:5])}, ..., are not those of the network, "
+            f"{', '.join(classes[:5])}, ...; labels are numbers, so names and order must be the same"
+        )
+    return Ade20kSplit(files, names, options.ignore_zero)
+
+
+def _has_class_names(options: DataOptions) -> bool:
+    root = Path(options.root)
+    return bool(options.classes) or any((root / name).is_file() for name in ("classes.txt", "objectInfo150.txt"))
 
 
 def list_ade20k(options: DataOptions, split: str) -> Ade20kFiles:

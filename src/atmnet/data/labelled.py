@@ -1,6 +1,7 @@
 """Labelled images from folders, tar files, shards, hub data sets and the embedded digits."""
 
 import difflib
+import hashlib
 import os
 import tarfile
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.inventory import Inventory, file_sizes
 from atmnet.data.shards import ShardReader
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
@@ -75,6 +77,25 @@ class LabelledSplit:
     def name(self, index: int) -> str:
         """The image's file name, relative to its split."""
         return str(self.reader.filename(index))
+
+    def inventory(self) -> Inventory:
+        """The images with sizes and labels; for a hub data set, labels and the number of bytes of all columns."""
+        reader: Any = self.reader
+        facts: dict[str, Any] = {}
+        if hasattr(reader, "inventory"):
+            names, sizes, labels = reader.inventory()
+        elif hasattr(reader, "dataset"):
+            names, sizes, labels, table = [], [], [], reader.dataset.data
+            column = repr(table.column(reader.label_key).to_pylist())
+            facts = {"labels": hashlib.sha256(column.encode()).hexdigest(), "number of bytes": table.nbytes}
+        elif hasattr(reader, "targets"):  # timm's reader of tar files
+            members, labels = [sample[0] for sample in reader.samples], [int(label) for label in reader.targets]
+            names, sizes = [member.name for member in members], [member.size for member in members]
+        else:
+            paths, labels = [path for path, _ in reader.samples], [label for _, label in reader.samples]
+            root = os.path.join(str(reader.root), "")
+            names, sizes = [path.removeprefix(root) for path in paths], file_sizes(paths)
+        return Inventory(self.classes, names, sizes, [self.labels[label] for label in labels], facts)
 
 
 def open_labelled(options: DataOptions, split: str, classes: list[str] | None = None) -> LabelledSplit:

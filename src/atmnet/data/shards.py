@@ -80,6 +80,10 @@ class ShardReader:
         member = self._images[index]
         return f"{member.shard.name}/{member.name}"
 
+    def inventory(self) -> tuple[list[str], list[int], list[int]]:
+        """Names, sizes in bytes and labels of the images."""
+        return [self.filename(i) for i in range(len(self))], [member.size for member in self._images], self._labels
+
 
 def _expand(root: Path, pattern: str) -> list[Path]:
     if not root.is_dir():
