@@ -160,7 +160,7 @@ LINES = b"".join(b'{"kind": "train", "step": %d, "loss": 1.0}\n' % step for step
         (LINES, [2, 4, 6], False),
         (LINES + b'{"kind": "train", "step": 8', [2, 4, 6], False),  # a line of a process that was killed
         (LINES[: len(LINES) // 2], [2], True),
-        (LINES[:-1], [2, 4], True),
+        (LINES[:-1], [2, 4, 6], True),
         (b"\xff\x00" + LINES, [4, 6], True),
         (LINES + b'{"kind": "train", "step": 7}\n', [2, 4, 6], False),
         (LINES.replace(b', "loss": 1.0', b"") + b'{"kind": "train", "step": 7}\n', [2, 4, 6], True),
