@@ -77,7 +77,7 @@ def rehearse_checkpoint(
             _remove(partial, folder)
         return loaded
     finally:
-        if not any(folder.parent.iterdir()):
+        if folder.parent.is_dir() and not any(folder.parent.iterdir()):
             folder.parent.rmdir()
 
 

@@ -16,8 +16,8 @@ from atmnet.records import Record, parse_json
 from atmnet_cli.errors import UserError
 
 _NAME = "data.json.gz"
-#: Upper limit of the record when unpacked, in bytes; that of ImageNet-22K has about a gigabyte.
-_MAX_BYTES = 4 * 2**30
+#: Upper limit of the record when unpacked, in bytes; a million images take about 50 megabytes.
+_MAX_BYTES = 2**30
 _SHOWN = 4
 
 
@@ -37,12 +37,8 @@ class DataRecord:
     def __init__(
         self, folder: Path, checkpoint: Path | None, allow_change: bool, print_line: Callable[[str], None]
     ) -> None:
-        self._path, self._checkpoint, self._allow, self._print_line = (
-            folder / _NAME,
-            checkpoint,
-            allow_change,
-            print_line,
-        )
+        self._path, self._checkpoint = folder / _NAME, checkpoint
+        self._allow, self._print_line = allow_change, print_line
         self._recorded: dict[str, Inventory] = {}
         self._present: dict[str, Inventory] = {}
         if checkpoint is not None and self._path.exists():

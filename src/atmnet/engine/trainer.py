@@ -108,10 +108,10 @@ class Trainer:
         if group.is_main:
             if self.step and (line := change_length(folder, options, len(self.train_split), self.step)):
                 self._print_line(line)
-            record_options(folder, options)
-            data.write()
             if self.step == 0:
                 rehearse_save(folder, self.network, self.trained, {"step": 0})
+            record_options(folder, options)
+            data.write()
 
         self.parallel = data_parallel(self.model) if group.world > 1 else None
         wrapped = self.model if self.parallel is None else self.parallel
