@@ -64,7 +64,7 @@ def class_changes(before: Sequence[str], after: Inventory, recorded: Inventory |
     """
     gone, new = ([name for name in a if name not in b] for a, b in ((before, after.classes), (after.classes, before)))
     changes = []
-    if recorded is not None and recorded.labels and after.labels:
+    if gone and new and recorded is not None and recorded.labels and after.labels:
         were, are = _files_by_class(recorded), _files_by_class(after)
         for old in list(gone):
             for name in new:
