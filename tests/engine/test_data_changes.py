@@ -53,14 +53,27 @@ def test_other_images_are_refused_unless_they_are_allowed(stopped, capsys):
     told = "1 image is missing, e.g. two/two-0.png; 1 image was added, e.g. two/two-99.png"
     _refused(stopped, f"data.train: {told} since this run started; restore the data, or pass --allow_data_change true")
     train(tiny(data, run, {"allow_data_change": True}))
-    assert f"data.train: {told}; going on, as allow_data_change says" in capsys.readouterr().out
+    assert f"data.train: {told} since this run started; going on with the data as they are" in capsys.readouterr().out
     train(tiny(data, run))  # what was allowed is recorded
 
 
 def test_other_validation_images_are_refused(stopped):
     data, _ = stopped
-    (data / "val" / "two" / "two-0.png").write_bytes(b"")
-    _refused(stopped, r"data\.val: 1 image has another size, e\.g\. two/two-0\.png since")
+    (data / "val" / "two" / "two-0.png").unlink()
+    _refused(stopped, r"data\.val: 1 image is missing, e\.g\. two/two-0\.png since")
+
+
+def test_a_validation_image_that_was_mended_is_only_named(stopped, trained, capsys):
+    """After an evaluation that failed because of it; training does not depend on it."""
+    data, run = stopped
+    with (data / "val" / "two" / "two-0.png").open("ab") as file:
+        file.write(b"\0")
+    train(tiny(data, run))
+    assert (
+        "data.val: 1 image has another size, e.g. two/two-0.png since this run started; going on"
+        in capsys.readouterr().out
+    )
+    assert_same_run(trained({}), run)
 
 
 def test_a_run_without_a_record_goes_on_with_a_note(stopped, trained, capsys):

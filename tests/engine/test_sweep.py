@@ -43,6 +43,7 @@ def _check(root, tmp_path, die_after, changes):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # kron compiles, and recommends a package
 @pytest.mark.parametrize("name", list_optimizers())
 def test_optimizers(name, root, tmp_path, die_after):
     changes = {**SMALL, "optim.opt": name}

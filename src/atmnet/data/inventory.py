@@ -82,15 +82,16 @@ def class_changes(before: Sequence[str], after: Inventory, recorded: Inventory |
     return changes
 
 
-def file_changes(before: Inventory, after: Inventory) -> Iterator[str]:
-    """How files, labels and facts have changed, in words; nothing if they have not."""
+def file_changes(before: Inventory, after: Inventory, sizes: bool = True) -> Iterator[str]:
+    """How files, labels and facts have changed, in words; nothing if they have not. ``sizes``: also those of files."""
     were, are = ({name: i for i, name in enumerate(data.names)} for data in (before, after))
     gone, new = [name for name in before.names if name not in are], [name for name in after.names if name not in were]
     yield from _told(gone, "is missing", "are missing")
     yield from _told(new, "was added", "were added")
     common = [(name, i, are[name]) for name, i in were.items() if name in are]
-    sizes = [name for name, i, j in common if before.sizes[i] != after.sizes[j]]
-    yield from _told(sizes, "has another size", "have other sizes")
+    if sizes:
+        resized = [name for name, i, j in common if before.sizes[i] != after.sizes[j]]
+        yield from _told(resized, "has another size", "have other sizes")
     if before.labels and after.labels:
         labels = [name for name, i, j in common if before.classes[before.labels[i]] != after.classes[after.labels[j]]]
         yield from _told(labels, "has another label", "have other labels")

@@ -67,15 +67,20 @@ class DataRecord:
                 f"data.{name}: {_summary(changes)} since this run started, so that labels would be swapped; restore "
                 f"the classes, or start a new run with --model.weights {self._checkpoint} and another --output"
             )
+        is_minor = False
         if recorded is not None and not changes:
             changes = list(file_changes(recorded, present))
-        if changes and not self._allow:
+            # An image that an evaluation could not read may be mended; training does not depend on it.
+            is_minor = name == "val" and not any(file_changes(recorded, present, sizes=False))
+        if changes and not (self._allow or is_minor):
             raise UserError(
                 f"data.{name}: {_summary(changes)} since this run started; restore the data, or pass "
                 "--allow_data_change true to go on with them as they are"
             )
         if changes:
-            self._print_line(f"data.{name}: {_summary(changes)}; going on, as allow_data_change says")
+            self._print_line(
+                f"data.{name}: {_summary(changes)} since this run started; going on with the data as they are"
+            )
 
     def write(self) -> None:
         """Record the splits that were compared, unless the same is recorded already."""
