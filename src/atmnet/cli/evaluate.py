@@ -1,6 +1,5 @@
 """``atmnet evaluate``"""
 
-import json
 import os
 import shlex
 import sys
@@ -11,6 +10,7 @@ from PIL import Image
 
 from atmnet.data import Split, eval_transform, image_mode
 from atmnet.engine import evaluate, find_run, read_metrics, read_options
+from atmnet.files import to_json
 from atmnet.models.create import data_config
 from atmnet.report import Example, Report, write_report
 from atmnet.tasks import ClassificationResult, Classifier, Mistake, Network, load_task
@@ -33,7 +33,7 @@ def run(options: EvaluateOptions) -> int:
     result = evaluate(options, task, data)
     if os.environ.get("RANK", "0") != "0":
         return 0
-    print_line(json.dumps(result.metrics))
+    print_line(to_json(result.metrics))
     if options.report:
         network.model.cpu().eval()
         classifier, classification = cast(Classifier, network), cast(ClassificationResult, result)
@@ -97,7 +97,7 @@ def _report(
     }
     if recorded is not None and not recorded["steps"]:
         facts["Epochs"] = str(recorded["epochs"])
-    if metrics:
+    if metrics and metrics[-1].get("seconds") is not None:
         facts["Training time"] = f"{metrics[-1]['seconds']:.0f} s"
     if classifier.range is not None:
         facts["Values from black to white"] = "{:g} to {:g}".format(*classifier.range)

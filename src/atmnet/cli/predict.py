@@ -1,13 +1,12 @@
 """``atmnet predict``"""
 
-import json
 from pathlib import Path
 
 from PIL import Image
 
 from atmnet.data import dark_note
 from atmnet.engine import device_of
-from atmnet.files import replacing
+from atmnet.files import replacing, to_json
 from atmnet.predictions import Answer, Results, contact_sheet, find_images, predict
 from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS
 from atmnet.tasks import load_task
@@ -53,7 +52,7 @@ def run(options: PredictOptions) -> int:
             if results is not None:
                 results.add(prediction.path, prediction.output, answer)
         if options.format == "jsonl":
-            print_line(json.dumps({"image": str(prediction.path), **record}, ensure_ascii=False))
+            print_line(to_json({"image": str(prediction.path), **record}, ensure_ascii=False))
         else:
             path = printable(str(prediction.path))
             path = path if len(path) <= width else "…" + path[1 - width :]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from atmnet.data.class_names import normal_form, read_class_file, read_lines
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.inventory import Inventory, file_sizes
 from atmnet.data.label_maps import read_label_map
 from atmnet.data.listing import list_pictures, summary
 from atmnet.data.targets import IGNORE
@@ -57,7 +58,7 @@ class Ade20kSplit:
         self.classes = classes
         self.ignore_zero = options.ignore_zero
         self._range = options.range
-        self._folder = files.images
+        self._folder, self._maps = files.images, files.maps
         self.notices = [*summary(files.left_out), *shifted_labels(classes, options.ignore_zero)]
         self._pairs = files.pairs
 
@@ -67,6 +68,14 @@ class Ade20kSplit:
     def name(self, index: int) -> str:
         """The image's file name, relative to its split."""
         return str(self._pairs[index][0].relative_to(self._folder))
+
+    def inventory(self) -> Inventory:
+        """The images, and then the label maps, with their sizes."""
+        images, maps = ([pair[i] for pair in self._pairs] for i in (0, 1))
+        names = [str(path.relative_to(self._folder)) for path in images]
+        names += [f"annotations/{path.relative_to(self._maps)}" for path in maps]
+        facts = {"ignore_zero": self.ignore_zero}
+        return Inventory(self.classes, names, file_sizes([*images, *maps]), facts=facts)
 
     def paths(self, index: int) -> tuple[Path, Path]:
         """The files of an image and its label map."""
@@ -121,7 +130,18 @@ def open_ade20k(options: DataOptions, split: str, classes: list[str] | None = No
             f"{files.same_name[0]}: another file has this name with another extension, so that their label maps cannot "
             f"be told apart; {len(files.same_name)} such files"
         )
-    return Ade20kSplit(files, classes or class_names(options), options)
+    names = class_names(options) if classes is None or _has_class_names(options) else classes
+    if classes is not None and names != classes:
+        raise UserError(
+            f"{options.root}: its classes, {', '.join(names[:5])}, ..., are not those of the network, "
+            f"{', '.join(classes[:5])}, ...; labels are numbers, so names and order must be the same"
+        )
+    return Ade20kSplit(files, names, options)
+
+
+def _has_class_names(options: DataOptions) -> bool:
+    root = Path(options.root)
+    return bool(options.classes) or any((root / name).is_file() for name in ("classes.txt", "objectInfo150.txt"))
 
 
 def list_ade20k(options: DataOptions, split: str) -> Ade20kFiles:

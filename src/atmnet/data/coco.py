@@ -22,6 +22,7 @@ from atmnet.data.class_names import normal_form
 from atmnet.data.coco_checks import contradictions, crowd_classes, crowd_problems
 from atmnet.data.coco_file import CocoAnnotation, CocoFile, CocoImage, choose_classes, read_coco
 from atmnet.data.images import UnreadableImage, read_image
+from atmnet.data.inventory import Inventory, file_digest, file_sizes
 from atmnet.data.targets import DetectionTarget, no_objects
 from atmnet.records import short
 from atmnet_cli.errors import UserError, install
@@ -68,7 +69,7 @@ class CocoSplit:
     """
 
     def __init__(self, file: CocoFile, classes: list[str], options: DataOptions, masks: bool = True) -> None:
-        self.folder = file.folder
+        self.folder, self._path = file.folder, file.path
         self.classes = classes
         self._masks = masks
         self._range, crowd = options.range, options.crowd
@@ -108,6 +109,12 @@ class CocoSplit:
     def name(self, index: int) -> str:
         """The image's file name."""
         return self._records[index]["file_name"]
+
+    def inventory(self) -> Inventory:
+        """The images with their sizes, and the checksum of the annotation file."""
+        names = [self.name(index) for index in range(len(self))]
+        sizes = file_sizes([self.folder / name for name in names])
+        return Inventory(self.classes, names, sizes, facts={"annotations": file_digest(self._path)})
 
     def image_id(self, index: int) -> int:
         """The image's id in the file."""

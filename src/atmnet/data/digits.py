@@ -48,6 +48,10 @@ class DigitsReader:
         """The digit's number in scikit-learn's order."""
         return f"digit-{self._numbers[index]:04d}"
 
+    def inventory(self) -> tuple[list[str], list[int], list[int]]:
+        """Names, sizes in pixels and labels of the digits."""
+        return [self.filename(i) for i in range(len(self))], [_SIDE * _SIDE] * len(self), self._targets
+
 
 def _picture(ink: NDArray[np.float64]) -> Image.Image:
     """(8, 8) of 0 to 16 -> a picture of 32x32 pixels, with a margin so that random crops do not cut the digit off."""

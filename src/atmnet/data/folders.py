@@ -6,6 +6,7 @@ from pathlib import Path
 
 from atmnet.data.archives import Member, read_headers
 from atmnet.data.images import EXTENSIONS
+from atmnet.data.inventory import file_sizes
 from atmnet.data.listing import Listing, is_hidden, list_pictures, natural_key
 from atmnet_cli.errors import UserError
 
@@ -47,7 +48,7 @@ class FolderReader:
             (os.path.join(path, name), self.class_to_idx[folder])
             for name, folder in zip(listing.pictures, folders, strict=True)
         ]
-        self._path = path
+        self._names = listing.pictures
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -58,7 +59,12 @@ class FolderReader:
 
     def filename(self, index: int) -> str:
         """The picture's path within the folder."""
-        return os.path.relpath(self.samples[index][0], self._path)
+        return self._names[index]
+
+    def inventory(self) -> tuple[list[str], list[int], list[int]]:
+        """Names, sizes in bytes and labels of the pictures."""
+        paths, labels = [path for path, _ in self.samples], [label for _, label in self.samples]
+        return self._names, file_sizes(paths), labels
 
 
 class TarReader:
@@ -109,6 +115,10 @@ class TarReader:
     def filename(self, index: int) -> str:
         """The picture's name in its tar file."""
         return self._members[index].name
+
+    def inventory(self) -> tuple[list[str], list[int], list[int]]:
+        """Names, sizes in bytes and labels of the pictures."""
+        return [member.name for member in self._members], [member.size for member in self._members], self._labels
 
 
 def _archives(path: Path) -> list[Path]:

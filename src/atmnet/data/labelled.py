@@ -1,9 +1,10 @@
 """Labelled images from folders, tar files, shards, hub data sets and the embedded digits."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 from PIL import Image
 from timm.data.readers.reader_factory import create_reader
@@ -12,6 +13,7 @@ from atmnet.data.class_names import nearest, normal_form, read_class_file, repea
 from atmnet.data.digits import DigitsReader
 from atmnet.data.folders import FolderReader, TarReader
 from atmnet.data.images import UnreadableImage, read_image
+from atmnet.data.inventory import Inventory
 from atmnet.data.listing import summary
 from atmnet.data.shards import ShardReader
 from atmnet_cli.errors import UserError, first_line, install
@@ -86,6 +88,17 @@ class LabelledSplit:
     def notices(self) -> list[str]:
         """What to tell the user before training."""
         return summary(self.left_out)
+
+    def inventory(self) -> Inventory:
+        """The images with sizes and labels; for a hub data set, labels and the number of bytes of all columns."""
+        reader: Any = self.reader
+        if hasattr(reader, "inventory"):
+            names, sizes, labels = reader.inventory()
+            return Inventory(self.classes, names, sizes, [self.labels[label] for label in labels])
+        table = reader.dataset.data
+        column = repr(table.column(reader.label_key).to_pylist())
+        facts = {"labels": hashlib.sha256(column.encode()).hexdigest(), "number of bytes": table.nbytes}
+        return Inventory(self.classes, [], [], facts=facts)
 
 
 def open_labelled(options: DataOptions, split: str, classes: list[str] | None = None) -> LabelledSplit:

@@ -91,6 +91,10 @@ class ShardReader:
         member = self._images[index]
         return f"{member.archive.name}/{member.name}"
 
+    def inventory(self) -> tuple[list[str], list[int], list[int]]:
+        """Names, sizes in bytes and labels of the images."""
+        return [self.filename(i) for i in range(len(self))], [member.size for member in self._images], self._labels
+
 
 def _first_key(stem: str) -> str:
     """The key that webdataset gives to a member: the name up to the first dot behind the folders."""

@@ -3,8 +3,6 @@
 Shapes: B images, C colour channels, H x W pixels, K classes.
 """
 
-import json
-
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
@@ -13,6 +11,7 @@ import atmnet
 from atmnet.export.plain.layers import PredictTaps
 from atmnet.export.settings import Pixels
 from atmnet.export.subject import DenseConfig
+from atmnet.files import to_json
 from atmnet.models.create import DataConfig
 from atmnet.tasks import Network
 from atmnet_cli.printing import printable
@@ -62,4 +61,4 @@ def metadata(network: Network, config: DataConfig | DenseConfig, pixels: Pixels)
         "task": network.kind, "classes": network.classes, "pixels": pixels, "range": network.range,
         "architecture": network.name, "atmnet": atmnet.__version__,
     }  # fmt: skip
-    return {key: printable(json.dumps(value, ensure_ascii=False)) for key, value in values.items()}
+    return {key: printable(to_json(value, ensure_ascii=False)) for key, value in values.items()}

@@ -1,13 +1,12 @@
 """Writes the report as one self-contained HTML file with styles, script, images and data."""
 
-import json
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from atmnet import __version__
-from atmnet.files import replacing
+from atmnet.files import replacing, to_json
 from atmnet.report.confusion import confusion_section
 from atmnet.report.content import Report
 from atmnet.report.curve import curve_section
@@ -33,7 +32,7 @@ def _page(report: Report) -> str:
     curves, curves_data = curve_section(report.metrics)
     total = int(report.confusion.sum())
     wrong = total - int(report.confusion.diagonal().sum())
-    data = json.dumps({"drawing": DRAWING, "looks": looks_data, "curves": curves_data}, separators=(",", ":"))
+    data = to_json({"drawing": DRAWING, "looks": looks_data, "curves": curves_data}, separators=(",", ":"))
     templates = files("atmnet.report")
     return Template(templates.joinpath("report.html").read_text("utf-8")).substitute(
         title=escape(report.title),

@@ -1,6 +1,5 @@
 """Detectors and segmenters with their class names and image sizes, newly built or loaded from a checkpoint."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,12 +7,13 @@ from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
+from atmnet.files import write_json
 from atmnet.models.create import DataConfig, check_model_name
 from atmnet.tasks.detector import build_detector
 from atmnet.tasks.heads import find_head
-from atmnet.tasks.pyramid import load_body
+from atmnet.tasks.pyramid import BODY, load_body
 from atmnet.tasks.segmenter import build_segmenter
 from atmnet.tasks.task import Kind
 from atmnet.tasks.weights import read_range, read_weights
@@ -68,22 +68,33 @@ class DenseNetwork:
         }
         if self.range is not None:
             record["range"] = list(self.range)
-        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(path, record)
 
 
 def build_dense(
     options: ModelOptions, dense: DenseOptions, classes: list[str], category_ids: Sequence[int] | None = None
 ) -> DenseNetwork:
-    """Build a detector or segmenter for ``classes``; the backbone has initial weights or those of ``options.weights``.
+    """Build a detector or segmenter for ``classes``, with initial weights or those of ``options.weights``.
+
+    Weights of a network with the same neck, head and classes are used whole; of all others, those of the backbone.
 
     Raises:
         UserError: If backbone or argument is unknown, or the checkpoint is missing, unreadable or of another model.
     """
     network = _assemble(options, dense, classes, category_ids)
     if options.weights:
-        weights, _ = read_weights(options.weights)
+        weights, weight_classes = read_weights(options.weights)
         load_body(network.model, weights, options.weights)
+        if weight_classes == classes:
+            _load_head(network.model, weights)
     return network
+
+
+def _load_head(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load what is not of the backbone, if ``weights`` are those of the same neck and head."""
+    expected, given = ({k: v for k, v in d.items() if not k.startswith(BODY)} for d in (model.state_dict(), weights))
+    if {k: v.shape for k, v in expected.items()} == {k: v.shape for k, v in given.items()}:
+        model.load_state_dict(given, strict=False)
 
 
 def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:

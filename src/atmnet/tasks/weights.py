@@ -1,6 +1,8 @@
 """Find checkpoint folders, and read weights and configurations from them and from files."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor
 
-from atmnet.records import Record
+from atmnet.files import pointed_at
+from atmnet.records import Record, read_json
 from atmnet_cli.errors import UserError, first_line
 
 
@@ -21,7 +24,7 @@ def find_checkpoint(path: Path) -> Path | None:
     Raises:
         UserError: If ``path`` is a folder without a checkpoint.
     """
-    for folder in (path, path / "best", path / "last"):
+    for folder in (*map(pointed_at, (path, path / "best", path / "last")), *_without_pointers(path)):
         if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
             return folder
     if path.is_dir():
@@ -29,6 +32,17 @@ def find_checkpoint(path: Path) -> Path | None:
             f"{path}: contains no checkpoint; expected config.json and model.safetensors in it, in best/ or in last/"
         )
     return None
+
+
+def _without_pointers(path: Path) -> Iterator[Path]:
+    """Checkpoints that ``path``, a run or its ``best`` or ``last``, stands for in a copy of the run that lost both."""
+    run = path.parent if path.name in ("best", "last") and not path.exists() else path
+    checkpoints = sorted((run / "checkpoints").glob("step-*"), reverse=True)
+    if checkpoints and path.name != "last":
+        with suppress(UserError, LookupError, TypeError, ValueError):
+            state = dict(read_json(checkpoints[0] / "trainer.json")["dict"])
+            yield run / "checkpoints" / f"step-{dict(state['best']['dict'])['step']:08d}"
+    yield from checkpoints
 
 
 def read_config(folder: Path) -> dict[str, Any]:
