@@ -97,6 +97,10 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     config = file.config
     if file.kind == "classification":
         return Classifier(FileModel(file), file.classes, cast(DataConfig, config), exported=True)
+    try:
+        find_head(config["head"], file.kind)
+    except UserError as error:
+        raise UserError(f"{path}: its metadata are damaged: {error}; export it again") from error
     if config.get("raw"):
         raise UserError(f"{path}: contains raw outputs of a detector rather than objects; export it without --raw")
     side = config["shorter"]
