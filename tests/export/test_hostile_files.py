@@ -1,6 +1,7 @@
 """Whatever the metadata of an exported file say, opening it or running it works or gives one line."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.export.tiny_files import METADATA, metadata, write_tiny  # noqa: E402
 
 KINDS = list(METADATA)
 HUGE = 10**9
-WRONG = {
+WRONG: dict[str, Any] = {
     "classes": [5, None, [], ["a", 2, "c"], "abc", {"a": 1}],
     "input_size": [0, [3, 0, 0], [3, HUGE, HUGE], [3, 32], [3.0, 32.5, 32], [1, 32, 32], [True, 32, 32], "3"],
     "mean": [0, [], [0.5, 0.5], [None] * 3, "abc", [1e300] * 3, [True] * 3],
@@ -25,7 +26,7 @@ WRONG = {
     "pixels": [5, "bits", [], None],
     "task": [5, None, "pose", [], {}],
 }
-WRONG_OF = {
+WRONG_OF: dict[str, dict[str, Any]] = {
     "classification": {
         "interpolation": [5, "x", None, [], "BICUBICX"],
         "crop_pct": [0, -1, "1", None, 1e9, 1e-9, [], True],

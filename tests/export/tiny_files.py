@@ -60,10 +60,14 @@ def write_tiny(
         nodes = [helper.make_node("Identity", [first], ["logits"])]
     else:
         names = ["boxes", "scores", "labels"]
-        values_of = {"boxes": np.float32([[1, 2, 9, 8]]), "scores": np.float32([0.9]), "labels": np.int64([1])}
-        constants = [onnx.numpy_helper.from_array(array, f"{name}0") for name, array in values_of.items()]
+        objects: dict[str, Any] = {
+            "boxes": np.array([[1, 2, 9, 8]], np.float32),
+            "scores": np.array([0.9], np.float32),
+            "labels": np.array([1], np.int64),
+        }
+        constants = [onnx.numpy_helper.from_array(array, f"{name}0") for name, array in objects.items()]
         nodes = [helper.make_node("Identity", [f"{name}0"], [name]) for name in names]
-    types = [TensorProto.INT64 if name == "labels" else TensorProto.FLOAT for name in names]
+    types: list[int] = [TensorProto.INT64 if name == "labels" else TensorProto.FLOAT for name in names]
     types = [dtype] if kind == "segmentation" else types
     if external:
         (constant,) = constants

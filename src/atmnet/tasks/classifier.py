@@ -107,7 +107,7 @@ def _load_folder(folder: Path) -> Classifier:
             {"architecture": name, "pretrained_cfg": facts, "model_args": arguments},
             {"file": str(folder), "source": "local-dir"},
         )
-        network = timm.create_model(
+        network: Any = timm.create_model(
             name, pretrained=True, pretrained_cfg=described, pretrained_model_args=dict(arguments), **arguments
         )
         preprocessing = data_config(network)

@@ -88,7 +88,7 @@ def dense_arguments(record: Record) -> tuple[ModelOptions, DenseOptions, list[st
             raise UserError(f"{part.where}: got the unknown {min(unknown)!r:.80}; update atmnet")
     name = model.text("name")
     _check_name(model, name)
-    kept = {
+    kept: dict[str, Any] = {
         "head_kwargs": plain_arguments(model.record("head_kwargs", {}).value, f"{model.where}: head_kwargs"),
         "kwargs": plain_arguments(model.record("kwargs", {}).value, f"{model.where}: kwargs"),
         "weights": "",

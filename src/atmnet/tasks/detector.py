@@ -140,4 +140,4 @@ def _check_arguments(name: str, head: Head, kwargs: dict[str, Any]) -> None:
         )
     for key in kwargs.keys() - {"anchor_sizes"}:
         if not isinstance(kwargs[key], int | float) or not 0 <= kwargs[key] < float("inf"):
-            raise UserError(f"model.head_kwargs: {key}: got {kwargs[key]!r:.80}, expected a number of at least 0")
+            raise UserError(f"model.head_kwargs: {name}: {key}: got {kwargs[key]!r:.80}, expected 0 or more")

@@ -20,6 +20,7 @@ from atmnet.models.create import DataConfig
 from atmnet.tasks.classifier import Classifier
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.heads import find_head
+from atmnet.tasks.task import Kind
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DenseOptions, ModelOptions
 from atmnet_runtime import ExportedFile, FileError
@@ -98,7 +99,7 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     if file.kind == "classification":
         return Classifier(FileModel(file), file.classes, cast(DataConfig, config), exported=True)
     try:
-        find_head(config["head"], file.kind)
+        find_head(config["head"], cast(Kind, file.kind))
     except UserError as error:
         raise UserError(f"{path}: its metadata are damaged: {error}; export it again") from error
     if config.get("raw"):
