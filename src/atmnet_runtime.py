@@ -81,19 +81,15 @@ class ExportedFile:
         if not self.path.is_file():
             raise FileError(f"{path}: no such file")
         self._run, metadata, self.shape = opener(self.path, threads, precision)
-        try:
-            values = {key: json.loads(text) for key, text in metadata.items() if key in _EVERY_KEY}
-        except ValueError as error:
-            raise FileError(f"{path}: its metadata are damaged: {error}; export it again") from error
-        self.kind = self.task = str(values.get("task", "classification"))
-        if self.kind not in KEYS:
-            raise FileError(f"{path}: got a file for {self.kind!r}, expected {', '.join(KEYS)}; update atmnet_runtime")
-        values.setdefault("range", None)  # files of earlier versions
-        missing = [key for key in KEYS[self.kind] if key not in values]
-        if missing:
-            raise FileError(f"{path}: not written by `atmnet export`: its metadata lack {', '.join(missing)}")
+        self.kind, values = _read_metadata(path, metadata)
+        self.task = self.kind
         self.config: dict[str, Any] = {key: values[key] for key in KEYS[self.kind] if key != "classes"}
         self.classes: list[str] = values["classes"]
+        allowed = (range(1, 2**16), [self.config["input_size"][0]], *[range(1, _MAX_SIDE + 1)] * 2)
+        if len(self.shape) != 4 or any(
+            n is not None and n not in sizes for n, sizes in zip(self.shape, allowed, strict=True)
+        ):
+            raise FileError(f"{path}: takes images of {self.shape}, which its metadata do not fit; export it again")
 
     def outputs(self, batch: Array) -> list[Array]:
         """Images (N, C, H, W) as the file takes them -> all outputs of the file.
@@ -110,9 +106,31 @@ class ExportedFile:
             if fixed is not None and batch.shape[axis] != fixed:
                 raise FileError(f"{self.path}: got {name} {batch.shape[axis]}, the file takes only {fixed}")
         try:
-            return self._run(batch)
+            outputs = self._run(batch)
         except Exception as error:  # the runtimes' classes of errors have no other common base
             raise FileError(f"{self.path}: cannot run on images {batch.shape}: {_reason(error)}") from error
+        if not self._are_expected(outputs, len(batch)):
+            shapes = ", ".join(str(np.shape(output)) for output in outputs)
+            raise FileError(
+                f"{self.path}: got outputs of {shapes}, not those of {self.kind} with {len(self.classes)} classes; "
+                "export it again"
+            )
+        return outputs
+
+    def _are_expected(self, outputs: list[Array], images: int) -> bool:
+        """Whether outputs are those of the file's kind, for its number of classes."""
+        if not outputs or not all(isinstance(output, np.ndarray) for output in outputs):
+            return False
+        if self.kind != "detection":
+            rank = 2 if self.kind == "classification" else 4
+            return outputs[0].ndim == rank and outputs[0].shape[:2] == (images, len(self.classes))
+        if self.config["raw"]:
+            return True
+        ranks = [output.ndim for output in outputs]
+        if ranks not in ([2, 1, 1], [2, 1, 1, 4]) or len({len(output) for output in outputs}) > 1:
+            return False
+        labels = outputs[2][outputs[1] > 0]
+        return outputs[0].shape[1] == 4 and bool(((labels >= 0) & (labels < len(self.classes))).all())
 
     def logits(self, batch: Array) -> Array:
         """Images (N, C, H, W) as the file takes them -> (N, K), or (N, K, H, W) for segmenters, float32.
@@ -165,7 +183,9 @@ def _open_onnx(path: Path, threads: int | None, precision: str) -> _Opened:
         options.intra_op_num_threads = threads
     providers = ["CPUExecutionProvider"]
     session = _readable(path, lambda: onnxruntime.InferenceSession(str(path), options, providers=providers))
-    entry = session.get_inputs()[0]
+    entry, *others = session.get_inputs() or [None]
+    if entry is None or others:
+        raise FileError(f"{path}: takes {1 + len(others) if entry else 0} inputs, expected one; export it again")
     shape = [size if isinstance(size, int) else None for size in entry.shape]
     metadata = session.get_modelmeta().custom_metadata_map
     return _Opened(lambda batch: session.run(None, {entry.name: batch}), metadata, shape)
@@ -180,9 +200,15 @@ def _open_openvino(path: Path, threads: int | None, precision: str) -> _Opened:
     if threads is not None:
         config["INFERENCE_NUM_THREADS"] = threads
     core = openvino.Core()
-    model = _readable(path, lambda: core.read_model(str(path)))
-    keys = [key for key in _EVERY_KEY if model.has_rt_info(["atmnet", key])]
-    metadata = {key: model.get_rt_info(["atmnet", key]).astype(str) for key in keys}
+
+    def read() -> tuple[Any, dict[str, str]]:
+        model = core.read_model(str(path))
+        keys = [key for key in _EVERY_KEY if model.has_rt_info(["atmnet", key])]
+        return model, {key: model.get_rt_info(["atmnet", key]).astype(str) for key in keys}
+
+    model, metadata = _readable(path, read)
+    if len(model.inputs) != 1 or model.inputs[0].get_partial_shape().rank.is_dynamic:
+        raise FileError(f"{path}: takes {len(model.inputs)} inputs, expected one with 4 axes; export it again")
     shape = [size.get_length() if size.is_static else None for size in model.inputs[0].get_partial_shape()]
     compiled = _readable(path, lambda: core.compile_model(model, "CPU", config))
     # Each call has its own request: threads that share one would get each other's outputs.
@@ -190,6 +216,92 @@ def _open_openvino(path: Path, threads: int | None, precision: str) -> _Opened:
 
 
 _OPENERS = {".onnx": _open_onnx, ".xml": _open_openvino}
+
+
+def _read_metadata(path: str | Path, metadata: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """The kind of a file, and its metadata; anybody may have written them."""
+    values: dict[str, Any] = {}
+    for key in _EVERY_KEY & metadata.keys():
+        try:
+            values[key] = json.loads(metadata[key])
+        except (ValueError, RecursionError) as error:
+            raise FileError(f"{path}: its metadata are damaged: {key}: {_reason(error)}; export it again") from error
+    kind = values.get("task", "classification")
+    if kind not in list(KEYS):
+        raise FileError(f"{path}: got a file for {kind!r:.40}, expected {', '.join(KEYS)}; update atmnet_runtime")
+    values.setdefault("range", None)  # files of earlier versions
+    missing = [key for key in KEYS[kind] if key not in values]
+    if missing:
+        raise FileError(f"{path}: not written by `atmnet export`: its metadata lack {', '.join(missing)}")
+    for key in KEYS[kind]:
+        expected, is_valid = _FIELDS[key]
+        if not is_valid(values[key], values):
+            raise FileError(
+                f"{path}: its metadata are damaged: {key}: got {_short(values[key])}, expected {expected}; export it "
+                "again"
+            )
+    return kind, values
+
+
+def _is_number(value: Any, low: float, high: float, kinds: Any = (int, float)) -> bool:
+    # Comparisons of NaN are false, and those of integers are exact whatever their size.
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+
+
+def _are_numbers(value: Any, counts: Sequence[int], low: float, high: float, kinds: Any = (int, float)) -> bool:
+    return isinstance(value, list) and len(value) in counts and all(_is_number(x, low, high, kinds) for x in value)
+
+
+def _per_channel(value: Any, values: Mapping[str, Any], low: float) -> bool:
+    size = values["input_size"]
+    return _are_numbers(value, (1, size[0]) if _is_size(size) else (1,), low, 1e6)
+
+
+def _is_size(value: Any) -> bool:
+    return _are_numbers(value, (3,), 1, _MAX_SIDE, int)
+
+
+def _short(value: Any) -> str:
+    """A value in a message; it may be of any size."""
+    if isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)} items"
+    return "a number of many digits" if isinstance(value, int) and abs(value) > 10**20 else f"{value!r:.40}"
+
+
+#: Longest side of an image in pixels, and largest number of classes.
+_MAX_SIDE, _MAX_CLASSES = 8192, 10**6
+_Check = Callable[[Any, Mapping[str, Any]], bool]
+#: What each key of the metadata must be, in words and as a function of the value and all values.
+_FIELDS: dict[str, tuple[str, _Check]] = {
+    "classes": (
+        "a list of names",
+        lambda value, _: isinstance(value, list) and 0 < len(value) <= _MAX_CLASSES
+        and all(isinstance(name, str) for name in value),
+    ),
+    "input_size": (f"3 integers from 1 to {_MAX_SIDE}", lambda value, _: _is_size(value)),
+    "mean": ("a number for each channel", lambda value, values: _per_channel(value, values, -1e6)),
+    "std": ("a positive number for each channel", lambda value, values: _per_channel(value, values, 1e-6)),
+    "pixels": ("normalised, unit or uint8", lambda value, _: value in ["normalised", "unit", "uint8"]),
+    "range": (
+        "two numbers, the lower first, or null",
+        lambda value, _: value is None or (_are_numbers(value, (2,), -1e30, 1e30) and value[0] < value[1]),
+    ),
+    "interpolation": (
+        "a filter of Pillow",
+        lambda value, _: isinstance(value, str) and value.upper() in Image.Resampling.__members__,
+    ),
+    "crop_pct": ("a number from 0.05 to 20", lambda value, _: _is_number(value, 0.05, 20)),
+    "crop_mode": ("center, squash or border", lambda value, _: value in ["center", "squash", "border"]),
+    "shorter": (f"an integer from 1 to {_MAX_SIDE}", lambda value, _: _is_number(value, 1, _MAX_SIDE, int)),
+    "longest": (f"an integer from 1 to {8 * _MAX_SIDE}", lambda value, _: _is_number(value, 1, 8 * _MAX_SIDE, int)),
+    "head": ("a name", lambda value, _: isinstance(value, str) and len(value) <= 100),
+    "raw": ("true or false", lambda value, _: isinstance(value, bool)),
+    "category_ids": (
+        "an integer for each class",
+        lambda value, values: isinstance(values["classes"], list)
+        and _are_numbers(value, (len(values["classes"]),), 0, 2**53, int),
+    ),
+}  # fmt: skip
 
 
 def _readable(path: Path, read: Callable[[], Any]) -> Any:

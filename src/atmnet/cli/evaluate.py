@@ -72,6 +72,11 @@ def _data_options(changes: EvaluationData, recorded: dict[str, Any] | None) -> D
             raise UserError("data.root: the model has no record of its data; pass --data.root or --data.source")
         return DataOptions(**overrides)
     trained = recorded["data"]
+    if "source" not in overrides and str(trained["source"]).startswith("hfds/"):
+        raise UserError(
+            f"data.source: the run names {trained['source']!r:.100}, which may be fetched from a hub; if you trust it, "
+            "pass it as --data.source"
+        )
     other_source = overrides.get("source", trained["source"]) != trained["source"]
     other_root = "root" in overrides and not trained["root"]  # the run had embedded data
     return DataOptions(**{**({} if other_source or other_root else trained), **overrides})

@@ -41,6 +41,7 @@ from atmnet.engine.setup import (
     prepare_model,
 )
 from atmnet.engine.unreadable import UnreadableImages
+from atmnet.ops._private import keep_compiler_caches_private
 from atmnet.tasks import open_training, start_task
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError
@@ -116,6 +117,8 @@ class Trainer:
 
         self.parallel = data_parallel(self.model) if group.world > 1 else None
         wrapped = self.model if self.parallel is None else self.parallel
+        if options.compile:
+            keep_compiler_caches_private()
         self.compiled: Callable[..., Any] = torch.compile(wrapped) if options.compile else wrapped
 
     def run(self) -> None:

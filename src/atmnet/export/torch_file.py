@@ -16,6 +16,7 @@ from atmnet.export.job import Job
 from atmnet.export.onnx_file import quiet
 from atmnet.export.verify import Run
 from atmnet.files import to_json
+from atmnet.ops._private import keep_compiler_caches_private
 from atmnet_cli.errors import UserError, first_line
 from atmnet_runtime import Array
 
@@ -40,6 +41,7 @@ def write_machine_code(job: Job, path: Path) -> None:
     Raises:
         UserError: If there is no C++ compiler.
     """
+    keep_compiler_caches_private()
     try:
         with quiet():
             torch._inductor.aoti_compile_and_package(

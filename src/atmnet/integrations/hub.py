@@ -7,7 +7,6 @@ from timm.models._hub import generate_readme
 
 from atmnet.engine import find_run, read_metrics, read_options
 from atmnet.files import write_tensors
-from atmnet.models.create import create_model, data_config
 from atmnet.tasks import Classifier, load_classifier
 from atmnet.tasks.weights import find_checkpoint
 from atmnet_cli.errors import UserError, first_line
@@ -53,9 +52,15 @@ def from_pretrained(name: str | Path) -> Classifier:
     """
     if find_checkpoint(Path(name)) is not None:
         return load_classifier(str(name))
-    model = create_model(f"hf-hub:{name}", pretrained=True)
-    names = model.pretrained_cfg.get("label_names") or [str(k) for k in range(model.num_classes)]
-    return Classifier(model.eval(), list(names), data_config(model))
+    from huggingface_hub import hf_hub_download
+
+    repository, _, revision = str(name).partition("@")
+    try:
+        for file in ("config.json", "model.safetensors"):  # all that is needed, and the gate reads both
+            path = hf_hub_download(repository, file, revision=revision or None)
+    except Exception as error:  # of the network, the hub, or the name
+        raise UserError(f"{name}: no folder of a classifier, and the hub has none: {first_line(error)}") from error
+    return load_classifier(str(Path(path).parent))
 
 
 def push_to_hub(folder: str | Path, repository: str, *, private: bool = True, token: str | None = None) -> str:

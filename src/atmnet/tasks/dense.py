@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from atmnet.files import write_json
 from atmnet.models.create import DataConfig, check_model_name
+from atmnet.records import Record
+from atmnet.tasks.allocation import building, check_tensors
+from atmnet.tasks.configuration import check_preprocessing, dense_arguments, value_range
 from atmnet.tasks.detector import build_detector
 from atmnet.tasks.heads import find_head
 from atmnet.tasks.pyramid import BODY, load_body
 from atmnet.tasks.segmenter import build_segmenter
 from atmnet.tasks.task import Kind
-from atmnet.tasks.weights import read_range, read_weights
-from atmnet_cli.errors import UserError, first_line
+from atmnet.tasks.weights import read_weights
 from atmnet_cli.options import DenseOptions, ModelOptions
-from atmnet_cli.renamed import translate
 
 
 @dataclass
@@ -97,28 +97,21 @@ def _load_head(model: nn.Module, weights: dict[str, Tensor]) -> None:
         model.load_state_dict(given, strict=False)
 
 
-def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
+def load_dense(folder: Path, record: Record) -> DenseNetwork:
     """Load the network of a checkpoint folder, whose config.json contains ``record``.
 
     Raises:
         UserError: If the configuration is not that of a detector or segmenter, or the weights do not fit it.
     """
-    try:
-        options = ModelOptions(**translate(record["model"], "model."))
-        dense = DenseOptions(**translate(record["dense"], "dense."))
-        classes, category_ids = list(record["label_names"]), record.get("category_ids")
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder / 'config.json'}: not the configuration of a detector or segmenter: {error}"
-        ) from error
-    network = _assemble(options, dense, classes, category_ids)
-    network.range = read_range(record, folder / "config.json")
-    try:
-        network.model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"{folder / 'model.safetensors'}: does not fit the network in config.json: {first_line(error)}"
-        ) from error
+    config, weights = folder / "config.json", folder / "model.safetensors"
+    options, dense, classes, category_ids = dense_arguments(record)
+    with building(config, weights):
+        network = _assemble(options, dense, classes, category_ids)
+        tensors = safetensors.torch.load_file(weights)
+        check_tensors(tensors, weights)
+        network.model.load_state_dict(tensors)
+    check_preprocessing(network.config, str(config))
+    network.range = value_range(record)
     network.model.eval()
     return network
 

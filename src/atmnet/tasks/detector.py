@@ -140,3 +140,6 @@ def _check_arguments(name: str, head: Head, kwargs: dict[str, Any]) -> None:
         raise UserError(
             f"model.head_kwargs: {name} has no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(known))}"
         )
+    for key in kwargs.keys() - {"anchor_sizes"}:
+        if not isinstance(kwargs[key], int | float) or not 0 <= kwargs[key] < float("inf"):
+            raise UserError(f"model.head_kwargs: {name}: {key}: got {kwargs[key]!r:.80}, expected 0 or more")

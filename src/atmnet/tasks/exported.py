@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atmnet.models.create import DataConfig
+from atmnet.records import Record
 from atmnet.tasks.classifier import Classifier
+from atmnet.tasks.configuration import value_range
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.detector_transform import DetectorTransform
 from atmnet.tasks.heads import find_head
-from atmnet.tasks.weights import read_range
+from atmnet.tasks.task import Kind
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DenseOptions, ModelOptions
 from atmnet_runtime import ExportedFile, FileError
@@ -96,9 +98,13 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     with as_user_error():
         file = ExportedFile(path, torch.get_num_threads())
     config = file.config
-    value_range = read_range(config, path)
+    values = value_range(Record(config, path))
     if file.kind == "classification":
-        return Classifier(FileModel(file), file.classes, cast(DataConfig, config), exported=True, range=value_range)
+        return Classifier(FileModel(file), file.classes, cast(DataConfig, config), exported=True, range=values)
+    try:
+        find_head(config["head"], cast(Kind, file.kind))
+    except UserError as error:
+        raise UserError(f"{path}: its metadata are damaged: {error}; export it again") from error
     if config.get("raw"):
         raise UserError(f"{path}: contains raw outputs of a detector rather than objects; export it without --raw")
     side = config["shorter"]

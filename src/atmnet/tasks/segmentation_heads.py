@@ -63,6 +63,8 @@ def upernet(
         raise UserError(f"model.head: 'upernet' needs transformers: {install('dense')}") from error
     if norm not in ("batch", "group"):
         raise UserError(f"model.head_kwargs: norm: got {norm!r}, expected 'batch' or 'group'")
+    if not (1 <= len(pool_scales) <= 16 and all(isinstance(side, int) and 1 <= side <= 64 for side in pool_scales)):
+        raise UserError(f"model.head_kwargs: pool_scales: got {pool_scales!r:.80}, expected integers from 1 to 64")
     config = UperNetConfig(hidden_size=channels, pool_scales=tuple(pool_scales), auxiliary_channels=aux_channels)
     config.num_labels = num_classes
     in_channels = body.in_channels

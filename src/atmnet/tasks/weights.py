@@ -1,17 +1,17 @@
-"""Find checkpoint folders, and read weights and configurations from them and from files."""
+"""Find checkpoint folders, and read weights from them and from files."""
 
-import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor
 
 from atmnet.files import pointed_at
-from atmnet.records import Record, read_json
+from atmnet.records import read_json
+from atmnet.tasks.allocation import check_tensors
+from atmnet.tasks.configuration import class_names, read_config
 from atmnet_cli.errors import UserError, first_line
 
 
@@ -45,54 +45,34 @@ def _without_pointers(path: Path) -> Iterator[Path]:
     yield from checkpoints
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration in a checkpoint folder.
-
-    Raises:
-        UserError: If its config.json does not describe a network.
-    """
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not ("architecture" in config or "head" in config):
-            raise ValueError("neither a timm model nor a detector or segmenter")
-        return config
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{folder / 'config.json'}: not the configuration of a model") from error
-
-
-def read_class_names(folder: Path) -> list[str]:
-    """The class names in a checkpoint folder's configuration; empty if it has none."""
-    return read_config(folder).get("label_names") or []
-
-
-def read_range(config: dict[str, Any], where: object) -> tuple[float, float] | None:
-    """The range of values that a network was trained with, see ``data.range``; None if ``config`` has none.
-
-    Raises:
-        UserError: If it is not two finite numbers, the lower one first.
-    """
-    if config.get("range") is None:
-        return None
-    low, high = Record(config, str(where)).numbers("range", 2)
-    if low >= high:
-        raise UserError(f"{where}: range: got {low:g} and {high:g}, expected the lower number first")
-    return low, high
-
-
 def read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
     """The weights in a file or folder, and the class names if the folder has them.
 
     Raises:
-        UserError: If there is no such file or folder, or it cannot be read.
+        UserError: If there is no such file or folder, or it cannot be read, or contains something else than weights.
     """
-    class_names: list[str] = []
+    names: list[str] = []
     folder = find_checkpoint(Path(path))
     if folder is not None:
-        class_names = read_class_names(folder)
+        names = class_names(read_config(folder))
         path = str(folder / "model.safetensors")
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file or folder")
+    _check_archive(path)
     try:
-        return load_state_dict(path), class_names
-    except (RuntimeError, SafetensorError, EOFError, KeyError, ValueError, AttributeError) as error:
+        tensors = load_state_dict(path)  # no code is run: torch loads it with weights_only=True
+    except Exception as error:  # a damaged pickle may raise anything
         raise UserError(f"{path}: not a readable checkpoint: {first_line(error)}") from error
+    check_tensors(tensors, path)
+    return tensors, names
+
+
+def _check_archive(path: str) -> None:
+    """Refuse compressed archives, which torch never writes and which could contain any number of bytes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # not an archive, or one that torch will refuse
+        return
+    if content > Path(path).stat().st_size:
+        raise UserError(f"{path}: not a readable checkpoint: a compressed archive of {content:,} bytes")
