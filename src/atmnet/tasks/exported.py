@@ -113,7 +113,7 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     model = FileDetector(file) if file.kind == "detection" else FileModel(file)
     category_ids = config.get("category_ids", [])
     return DenseNetwork(
-        model.eval(), file.classes, cast(DataConfig, config), options, dense, category_ids, True, value_range
+        model.eval(), file.classes, cast(DataConfig, config), options, dense, category_ids, True, values
     )
 
 
