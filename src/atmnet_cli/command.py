@@ -51,6 +51,9 @@ _POSITIONAL = {
         "images": "Image files and folders of images.",
     },
 }
+#: The option that may be typed with two numbers.
+_PAIR = "--data.range"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def build_parser() -> ArgumentParser:
@@ -123,7 +126,8 @@ def _run(arguments: list[str]) -> int:
             return _fail_unexpectedly(error, failure_text(error))
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}")
     except KeyboardInterrupt as stop:
-        print_error(f"\natmnet: {str(stop) or 'interrupted'}")
+        print_error("")
+        print_error(f"atmnet: {str(stop) or 'interrupted'}")
         return 128 + stop.number if isinstance(stop, Terminated) else 130
     except Failure as failure:
         return _fail_unexpectedly(failure.__cause__ or failure, str(failure))
@@ -133,7 +137,7 @@ def _run(arguments: list[str]) -> int:
 
 def _parse(arguments: list[str]) -> tuple[str, object]:
     parser = build_parser()
-    typed = _with_recipes(arguments)
+    typed = _with_pairs(_with_recipes(arguments))
     arguments = [_with_underscores(argument) for argument in typed]
     try:
         parsed = parser.parse_args(arguments)
@@ -164,6 +168,17 @@ def _with_recipes(arguments: list[str]) -> list[str]:
                 )
             split[i] = str(RECIPES / f"{split[i]}.yaml")
     return split
+
+
+def _with_pairs(arguments: list[str]) -> list[str]:
+    """Replace ``--data.range LOW HIGH`` by ``--data.range=[LOW,HIGH]``, the form of the parser."""
+    joined: list[str] = []
+    for argument in arguments:
+        if len(joined) > 1 and joined[-2] == _PAIR and all(map(_NUMBER.fullmatch, (joined[-1], argument))):
+            joined[-2:] = [f"{_PAIR}=[{joined[-1]},{argument}]"]
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _option(argument: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from atmnet_cli.errors import UserError
+from atmnet_cli.printing import write_line
 
 #: Names of the streams that were closed when the command began.
 _closed: set[str] = set()
@@ -36,14 +37,15 @@ def open_closed_streams() -> set[str]:
     return set(_closed)
 
 
-def print_error(line: str) -> None:
-    """Print a line on stderr or, if that is closed or fails, on stdout."""
+def print_error(text: str) -> None:
+    """Print lines on stderr or, if that is closed or fails, on stdout."""
     for name in ("stderr", "stdout"):
         stream = getattr(sys, name)
         if name in _closed or stream is None or getattr(stream, "is_broken", False):
             continue
         try:
-            print(line, file=stream, flush=True)
+            for part in text.split("\n"):
+                write_line(part, stream)
         except (OSError, ValueError):
             continue
         if not getattr(stream, "is_broken", False):

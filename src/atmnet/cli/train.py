@@ -8,6 +8,7 @@ from atmnet.engine import Interrupted, latest_checkpoint, train
 from atmnet_cli.ending import Failure, failure_text
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
+from atmnet_cli.printing import print_line
 
 
 def run(options: TrainOptions) -> int:
@@ -30,7 +31,7 @@ def run(options: TrainOptions) -> int:
             raise  # a file in the way, before the first step
         raise Failure(f"{failure_text(error)}; {_how_to_go_on(options)}") from error
     if os.environ.get("RANK", "0") == "0":
-        print(f"process time {time.process_time() - before:.1f} s; metrics in {folder / 'metrics.jsonl'}")
+        print_line(f"process time {time.process_time() - before:.1f} s; metrics in {folder / 'metrics.jsonl'}")
     return 0
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from atmnet.data.images import UnreadableImage
+from atmnet.data.inventory import Inventory
 from atmnet.data.sampler import Key
 from atmnet.data.seeding import reseed
 
@@ -45,6 +46,9 @@ class Split(Protocol):
 
     def name(self, index: int) -> str:
         """The picture's file name, relative to the split."""
+
+    def inventory(self) -> Inventory:
+        """What the data are, by which a run that resumes sees whether they have changed."""
 
 
 class Sample(NamedTuple):

@@ -15,6 +15,7 @@ from atmnet.data.workers import Loader
 from atmnet.models.create import DataConfig
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import AugmentOptions
+from atmnet_runtime import preprocess
 
 ImageTransform = Callable[[Image.Image], Tensor]
 
@@ -64,16 +65,22 @@ def _train_transform(augment: AugmentOptions, config: DataConfig) -> ImageTransf
 
 
 def eval_transform(config: DataConfig) -> ImageTransform:
-    """timm's evaluation transform: picture -> normalised tensor (C, h, w)."""
-    transform: ImageTransform = create_transform(
-        config["input_size"],
-        interpolation=config["interpolation"],
-        mean=config["mean"],
-        std=config["std"],
-        crop_pct=config["crop_pct"],
-        crop_mode=config["crop_mode"],
-    )
-    return transform
+    """timm's evaluation transform: picture -> normalised tensor (C, h, w).
+
+    It is computed as for exported files, with the same bits as timm's own, which would enlarge a strip of 20,000 x 1
+    pixels to gigabytes before it crops.
+    """
+    return EvalTransform(config)
+
+
+class EvalTransform:
+    """The callable that :func:`eval_transform` returns."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self._config = {**config, "pixels": "normalised"}
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        return torch.from_numpy(preprocess(image, self._config))
 
 
 def train_loader(
