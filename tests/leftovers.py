@@ -53,7 +53,7 @@ def no_leftovers(request, own_temporary_folder):
     for kind, name in left:
         if kind == "process":
             os.kill(int(name.split()[0]), signal.SIGKILL)
-    assert not left
+    assert not left, f"left behind: {left}"
     assert folder is None or not list(folder.rglob(".*.tmp"))
 
 
