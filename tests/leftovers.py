@@ -15,10 +15,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 _PR_SET_CHILD_SUBREAPER = 36
+#: multiprocessing's own processes, which live as long as this one; their attributes are private.
+_FORK_SERVER: Any = multiprocessing.forkserver._forkserver
+_TRACKER: Any = multiprocessing.resource_tracker._resource_tracker
 #: Seconds that what is about to end may take: a loader process notices the end of its parent within one or two.
 _PATIENCE = 8.0
 
@@ -68,14 +72,14 @@ def _present(folder: Path) -> set[tuple[str, str]]:
 
 
 def _is_the_servers(path: Path) -> bool:
-    return str(path) == str(multiprocessing.forkserver._forkserver._forkserver_address)
+    return str(path) == str(_FORK_SERVER._forkserver_address)
 
 
 def _processes() -> list[str]:
     """Children of this process, and of the server that it forks commands off, as '17 python ...'."""
-    server = multiprocessing.forkserver._forkserver._forkserver_pid
+    server = _FORK_SERVER._forkserver_pid
     own = children(os.getpid())
-    others = [pid for pid in own if pid not in (server, multiprocessing.resource_tracker._resource_tracker._pid)]
+    others = [pid for pid in own if pid not in (server, _TRACKER._pid)]
     descriptions = []
     for pid in [*others, *(children(server) if server in own else [])]:
         try:
@@ -102,8 +106,8 @@ def children(pid: int) -> list[int]:
 def _descriptors() -> list[str]:
     """Files, sockets and pipes that are open, other than those of multiprocessing's servers."""
     servers = {
-        multiprocessing.forkserver._forkserver._forkserver_alive_fd,
-        multiprocessing.resource_tracker._resource_tracker._fd,
+        _FORK_SERVER._forkserver_alive_fd,
+        _TRACKER._fd,
     }
     found = []
     for handle in os.listdir("/proc/self/fd"):

@@ -193,7 +193,7 @@ def damaged_tar(kind: str) -> bytes:
         info.type = tarfile.GNUTYPE_SPARSE
     if kind == "a name of 2^40 bytes":
         info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2**40
-    header = info.tobuf(tarfile.GNU_FORMAT)
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
     if kind == "a negative size":
         info.size = 0
         header = bytearray(info.tobuf(tarfile.GNU_FORMAT))

@@ -52,10 +52,13 @@ def test_every_type_comes_back():
     _assert_same(STATE, unpack(json.loads(text), tensors))
 
 
+PAIR = collections.namedtuple("PAIR", "a b")
+
+
 @pytest.mark.parametrize(
     "value",
     [object(), {1, 2}, b"a", 1j, torch.ones(2, 2).to_sparse(), torch.ones(1, dtype=torch.complex128), np.array(["a"]),
-     collections.namedtuple("Pair", "a b")(1, 2), nn.Identity(), print],
+     PAIR(1, 2), nn.Identity(), print],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_any_other_type_is_named(value):

@@ -25,7 +25,7 @@ STEPS = {
 SMALL = {"model.name": "test_resnet", "data.img_size": 32}
 #: What starts the error of an optimiser that is refused on a CPU: those that need CUDA, and those that need closures.
 REFUSED = {
-    **dict.fromkeys([name for name in list_optimizers() if name.startswith(("bnb", "fused"))], "optim: "),
+    **dict.fromkeys([name for name in map(str, list_optimizers()) if name.startswith(("bnb", "fused"))], "optim: "),
     "adahessian": "optim.opt: 'adahessian' cannot take a step from gradients alone",
 }
 
