@@ -23,6 +23,7 @@ from atmnet_cli.options import (
     ModelsOptions,
     PredictOptions,
     TrainOptions,
+    WeightsOptions,
 )
 from atmnet_cli.renamed import RENAMED
 
@@ -37,6 +38,7 @@ _COMMANDS = {
     "check-data": CheckDataOptions,
     "make-scenes": MakeScenesOptions,
     "export": ExportOptions,
+    "weights": WeightsOptions,
 }
 #: Help of positional arguments.
 _POSITIONAL = {
@@ -47,7 +49,13 @@ _POSITIONAL = {
         "model": "Run or checkpoint folder, exported file, or the name of a model together with --weights.",
         "images": "Image files and folders of images.",
     },
+    "weights": {
+        "action": "'import FILE ...', 'list', 'export NAME FOLDER' or 'push OWNER [NAME ...]'.",
+        "arguments": "Files, names or folders, as the action takes them.",
+    },
 }
+#: Positional arguments that take several values, and how many.
+_SEVERAL = {"images": "+", "arguments": "*"}
 
 
 def build_parser() -> ArgumentParser:
@@ -62,7 +70,7 @@ def build_parser() -> ArgumentParser:
     commands = parser.add_subcommands(metavar="COMMAND")
     for name, options in _COMMANDS.items():
         positional = _POSITIONAL.get(name, {})
-        usage = " ".join(["atmnet", name, *(key.upper() + " ..." * (key == "images") for key in positional)])
+        usage = " ".join(["atmnet", name, *(key.upper() + " ..." * (key in _SEVERAL) for key in positional)])
         command = ArgumentParser(
             description=(options.__doc__ or ""),
             usage=f"{usage} {'[--config RECIPE] --output DIR ' * (name == 'train')}[options]",
@@ -75,7 +83,7 @@ def build_parser() -> ArgumentParser:
                 "--config", action="config", help=f"YAML file of options, or one of the recipes: {recipes}."
             )
         for key, text in positional.items():
-            command.add_argument(key, help=text, **({"type": str, "nargs": "+"} if key == "images" else {"type": str}))
+            command.add_argument(key, help=text, type=str, **({"nargs": _SEVERAL[key]} if key in _SEVERAL else {}))
         added = set(positional)
         if name == "benchmark":  # so that the command line takes several models without brackets
             added.add("models")

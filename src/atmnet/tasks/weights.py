@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import timm
 from safetensors import SafetensorError
 from timm.models import load_state_dict
-from torch import Tensor
+from torch import Tensor, nn
 
+from atmnet.models.store import find_weights
 from atmnet_cli.errors import UserError, first_line
 
 
@@ -51,19 +53,30 @@ def read_class_names(folder: Path) -> list[str]:
 
 
 def read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights in a file or folder, and the class names if the folder has them.
+    """The weights in a file or folder, or of a name such as 'atmnet_tiny.in1k', and the class names if it has them.
 
     Raises:
-        UserError: If there is no such file or folder, or it cannot be read.
+        UserError: If there are no such weights, or they cannot be read.
     """
     class_names: list[str] = []
-    folder = find_checkpoint(Path(path))
+    folder = find_checkpoint(Path(path)) or find_weights(path)
     if folder is not None:
         class_names = read_class_names(folder)
         path = str(folder / "model.safetensors")
     if not Path(path).is_file():
-        raise UserError(f"{path}: no such file or folder")
+        return _published_weights(path), class_names
     try:
         return load_state_dict(path), class_names
     except (RuntimeError, SafetensorError, EOFError, KeyError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: not a readable checkpoint: {first_line(error)}") from error
+
+
+def _published_weights(name: str) -> dict[str, Tensor]:
+    """The weights that timm knows under a name, such as 'resnet18.a1_in1k'; timm downloads those of others."""
+    if not timm.is_model(name.partition(".")[0]):
+        raise UserError(f"{name}: no such file or folder, and no name of weights that timm knows")
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=True)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise UserError(f"{name}: no such file or folder, and as a name: {first_line(error)}") from error
+    return model.state_dict()

@@ -9,6 +9,7 @@ from atmnet_cli.options.commands import (
     MakeScenesOptions,
     ModelsOptions,
     PredictOptions,
+    WeightsOptions,
     WindowOptions,
 )
 from atmnet_cli.options.data import DataOptions
@@ -32,5 +33,6 @@ __all__ = [
     "OptimOptions",
     "PredictOptions",
     "TrainOptions",
+    "WeightsOptions",
     "WindowOptions",
 ]

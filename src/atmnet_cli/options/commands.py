@@ -194,3 +194,18 @@ class ModelsOptions:
 
     img_size: int = 224
     """Side of the square image to count multiply-accumulates for, in pixels."""
+
+
+@dataclass
+class WeightsOptions:
+    """Import files of pretrained weights, so that they load by name; list what is here, export or push it."""
+
+    action: Literal["import", "list", "export", "push"]
+    """'import FILE ...': recognise files of weights and store them. 'list': what is on this machine.
+    'export NAME FOLDER': copy weights in timm's hub layout. 'push OWNER [NAME ...]': upload them to the hub."""
+    arguments: list[str] = field(default_factory=list)
+    """What the action takes."""
+    tag: str = ""
+    """'import': the part of the name after the dot, such as in1k_384. Default: what the file says of itself."""
+    private: bool = True
+    """'push': whether repositories that are created are private."""
