@@ -17,6 +17,7 @@ from atmnet_cli.errors import UserError
 from atmnet_cli.options import (
     BenchmarkOptions,
     CheckDataOptions,
+    EmbedOptions,
     EvaluateOptions,
     ExportOptions,
     MakeScenesOptions,
@@ -33,6 +34,7 @@ _COMMANDS = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "predict": PredictOptions,
+    "embed": EmbedOptions,
     "models": ModelsOptions,
     "benchmark": BenchmarkOptions,
     "check-data": CheckDataOptions,
@@ -47,6 +49,10 @@ _POSITIONAL = {
     "export": {"model": "Run or checkpoint folder, or the name of a model together with --weights."},
     "predict": {
         "model": "Run or checkpoint folder, exported file, or the name of a model together with --weights.",
+        "images": "Image files and folders of images.",
+    },
+    "embed": {
+        "model": "Run or checkpoint folder, or the name of a model, with --weights or pretrained.",
         "images": "Image files and folders of images.",
     },
     "weights": {

@@ -3,6 +3,7 @@
 from atmnet_cli.options.commands import (
     BenchmarkOptions,
     CheckDataOptions,
+    EmbedOptions,
     EvaluateOptions,
     EvaluationData,
     ExportOptions,
@@ -22,6 +23,7 @@ __all__ = [
     "CheckDataOptions",
     "DataOptions",
     "DenseOptions",
+    "EmbedOptions",
     "EvaluateOptions",
     "EvaluationData",
     "ExportOptions",

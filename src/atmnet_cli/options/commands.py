@@ -209,3 +209,23 @@ class WeightsOptions:
     """'import': the part of the name after the dot, such as in1k_384. Default: what the file says of itself."""
     private: bool = True
     """'push': whether repositories that are created are private."""
+
+
+@dataclass
+class EmbedOptions:
+    """Write a classifier's features of pictures to a file, for search and clustering."""
+
+    model: str
+    """Run or checkpoint folder, or the name of a model, with weights or pretrained."""
+    images: list[str]
+    """Image files and folders of images."""
+    output: str
+    """File to write: .npz with the arrays names and features, or .parquet with a row for each picture (pyarrow)."""
+    weights: str = ""
+    """File or folder of the weights, if model is the name of a model."""
+    tokens: bool = False
+    """Write the features of each token of the last stage rather than their mean; only to .npz."""
+    batch_size: int = 32
+    """Images per forward pass."""
+    device: str = "auto"
+    """Device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ..."""
