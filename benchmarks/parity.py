@@ -5,12 +5,12 @@ Markdown table and writes benchmarks/results/parity.json. Errors are |ours - the
 tensor.
 """
 
-import json
 from pathlib import Path
 
 import torch
 
 from atmnet.benchmark import versions
+from atmnet.files import write_json
 from tests import golden
 
 RESULT = Path(__file__).parent / "results" / "parity.json"
@@ -30,7 +30,7 @@ def main() -> None:
     for name, row in rows.items():
         cells = [f"{row[d][k]:.0e}" if k in row[d] else "" for k in ("logits", "gradients") for d in row]
         print(f"| {name.removesuffix('_grad').replace('_', ' at ')} | {' | '.join(cells)} |")
-    RESULT.write_text(json.dumps({**versions(), "errors": rows}, indent=2) + "\n")
+    write_json(RESULT, {**versions(), "errors": rows})
 
 
 if __name__ == "__main__":

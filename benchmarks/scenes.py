@@ -5,7 +5,6 @@ compared. If the script is killed, calling it again resumes the runs.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import statistics
@@ -15,6 +14,7 @@ from typing import Any
 
 from atmnet.benchmark import versions
 from atmnet.engine import device_of, read_metrics
+from atmnet.files import write_json
 from atmnet_cli import command
 from benchmarks.markdown import grid
 from benchmarks.script import RESULTS
@@ -124,7 +124,7 @@ def main() -> None:
         for future in as_completed(waiting):
             results[waiting[future]] = future.result()
             record = {"machine": versions(device_of("cpu")), "results": [results[i] for i in sorted(results)]}
-            arguments.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            write_json(arguments.output, record)
     print(table(record))
 
 

@@ -1,7 +1,6 @@
 """Run a benchmark script: its options, threads, and a record with machine and versions, written after each result."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from atmnet.benchmark import versions
+from atmnet.files import write_json
 from atmnet.threads import cpu_threads
 
 RESULTS = Path(__file__).parent / "results"
@@ -75,6 +75,6 @@ def record(name: str, arguments: argparse.Namespace, measure: Measure, table: Ta
         for result in measure(settings):
             contents["results"].append(result)
             if output is not None:
-                output.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
+                write_json(output, contents)
             print(f"{name}: {len(contents['results'])} done", file=sys.stderr, flush=True)
     print(table(contents))

@@ -7,15 +7,17 @@ Shapes: N images, C colour channels, H x W pixels, K classes.
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-_COMMON = ("classes", "input_size", "mean", "std", "pixels")
+_COMMON = ("classes", "input_size", "mean", "std", "pixels", "range")
 #: The metadata of the files of each kind, as strings of JSON; see docs/deploy.md.
 KEYS = {
     "classification": (*_COMMON, "interpolation", "crop_pct", "crop_mode"),
@@ -24,7 +26,24 @@ KEYS = {
 }
 _EVERY_KEY = {"task", *(key for keys in KEYS.values() for key in keys)}
 
+#: The formats of pictures that are read. Pillow knows more, and for some of them it starts other programs.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+#: Upper limit of a picture's side in pixels, which is also JPEG's.
+LONGEST_SIDE = 65_535
+#: In the ``info`` of a picture that was read as nearly black, since it uses few of its 16 bits: its highest value.
+DARK = "atmnet_highest_value"
+#: Pillow's modes of more than 8 bits.
+_DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+#: Pixels of a resized picture from which on only the part that the crop keeps is resized.
+_LARGEST = 2**24
+
 Array = NDArray[Any]
+#: A file with a picture, or one that Pillow has opened.
+Picture = str | Path | IO[bytes] | Image.Image
+
+
+class UnreadableImage(Exception):
+    """A picture that cannot be read; the message, which is one line, says why."""
 
 
 class FileError(ValueError):
@@ -44,9 +63,9 @@ class ExportedFile:
         path: The file.
         kind: 'classification', 'segmentation' or 'detection'. ``task`` is the same.
         classes: Names of the K classes.
-        config: Preprocessing: input_size (C, H, W), mean, std and pixels. Classifiers also have interpolation, crop_pct
-            and crop_mode, the others shorter, longest and head, and detectors raw and category_ids, COCO's numbers of
-            the classes.
+        config: Preprocessing: input_size (C, H, W), mean, std, pixels and range (see :func:`read_picture`). Classifiers
+            also have interpolation, crop_pct and crop_mode, the others shorter, longest and head, and detectors raw and
+            category_ids, COCO's numbers of the classes.
         shape: The shape that the file takes, (N, C, H, W); None where any size will do.
 
     Raises:
@@ -62,18 +81,15 @@ class ExportedFile:
         if not self.path.is_file():
             raise FileError(f"{path}: no such file")
         self._run, metadata, self.shape = opener(self.path, threads, precision)
-        try:
-            values = {key: json.loads(text) for key, text in metadata.items() if key in _EVERY_KEY}
-        except ValueError as error:
-            raise FileError(f"{path}: its metadata are damaged: {error}; export it again") from error
-        self.kind = self.task = str(values.get("task", "classification"))
-        if self.kind not in KEYS:
-            raise FileError(f"{path}: got a file for {self.kind!r}, expected {', '.join(KEYS)}; update atmnet_runtime")
-        missing = [key for key in KEYS[self.kind] if key not in values]
-        if missing:
-            raise FileError(f"{path}: not written by `atmnet export`: its metadata lack {', '.join(missing)}")
+        self.kind, values = _read_metadata(path, metadata)
+        self.task = self.kind
         self.config: dict[str, Any] = {key: values[key] for key in KEYS[self.kind] if key != "classes"}
         self.classes: list[str] = values["classes"]
+        allowed = (range(1, 2**16), [self.config["input_size"][0]], *[range(1, _MAX_SIDE + 1)] * 2)
+        if len(self.shape) != 4 or any(
+            n is not None and n not in sizes for n, sizes in zip(self.shape, allowed, strict=True)
+        ):
+            raise FileError(f"{path}: takes images of {self.shape}, which its metadata do not fit; export it again")
 
     def outputs(self, batch: Array) -> list[Array]:
         """Images (N, C, H, W) as the file takes them -> all outputs of the file.
@@ -90,9 +106,31 @@ class ExportedFile:
             if fixed is not None and batch.shape[axis] != fixed:
                 raise FileError(f"{self.path}: got {name} {batch.shape[axis]}, the file takes only {fixed}")
         try:
-            return self._run(batch)
+            outputs = self._run(batch)
         except Exception as error:  # the runtimes' classes of errors have no other common base
             raise FileError(f"{self.path}: cannot run on images {batch.shape}: {_reason(error)}") from error
+        if not self._are_expected(outputs, len(batch)):
+            shapes = ", ".join(str(np.shape(output)) for output in outputs)
+            raise FileError(
+                f"{self.path}: got outputs of {shapes}, not those of {self.kind} with {len(self.classes)} classes; "
+                "export it again"
+            )
+        return outputs
+
+    def _are_expected(self, outputs: list[Array], images: int) -> bool:
+        """Whether outputs are those of the file's kind, for its number of classes."""
+        if not outputs or not all(isinstance(output, np.ndarray) for output in outputs):
+            return False
+        if self.kind != "detection":
+            rank = 2 if self.kind == "classification" else 4
+            return outputs[0].ndim == rank and outputs[0].shape[:2] == (images, len(self.classes))
+        if self.config["raw"]:
+            return True
+        ranks = [output.ndim for output in outputs]
+        if ranks not in ([2, 1, 1], [2, 1, 1, 4]) or len({len(output) for output in outputs}) > 1:
+            return False
+        labels = outputs[2][outputs[1] > 0]
+        return outputs[0].shape[1] == 4 and bool(((labels >= 0) & (labels < len(self.classes))).all())
 
     def logits(self, batch: Array) -> Array:
         """Images (N, C, H, W) as the file takes them -> (N, K), or (N, K, H, W) for segmenters, float32.
@@ -113,8 +151,8 @@ class ExportedClassifier(ExportedFile):
         if self.kind != "classification":
             raise FileError(f"{path}: got a file for {self.kind}, expected one for classification; use ExportedFile")
 
-    def __call__(self, images: Sequence[Image.Image]) -> Array:
-        """Pictures -> probabilities (N, K)."""
+    def __call__(self, images: Sequence[Picture]) -> Array:
+        """Pictures, or files of pictures -> probabilities (N, K). It raises :class:`UnreadableImage`."""
         logits = self.logits(np.stack([preprocess(image, self.config) for image in images])).astype(np.float64)
         powers = np.exp(logits - logits.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)
@@ -145,7 +183,9 @@ def _open_onnx(path: Path, threads: int | None, precision: str) -> _Opened:
         options.intra_op_num_threads = threads
     providers = ["CPUExecutionProvider"]
     session = _readable(path, lambda: onnxruntime.InferenceSession(str(path), options, providers=providers))
-    entry = session.get_inputs()[0]
+    entry, *others = session.get_inputs() or [None]
+    if entry is None or others:
+        raise FileError(f"{path}: takes {1 + len(others) if entry else 0} inputs, expected one; export it again")
     shape = [size if isinstance(size, int) else None for size in entry.shape]
     metadata = session.get_modelmeta().custom_metadata_map
     return _Opened(lambda batch: session.run(None, {entry.name: batch}), metadata, shape)
@@ -160,9 +200,15 @@ def _open_openvino(path: Path, threads: int | None, precision: str) -> _Opened:
     if threads is not None:
         config["INFERENCE_NUM_THREADS"] = threads
     core = openvino.Core()
-    model = _readable(path, lambda: core.read_model(str(path)))
-    keys = [key for key in _EVERY_KEY if model.has_rt_info(["atmnet", key])]
-    metadata = {key: model.get_rt_info(["atmnet", key]).astype(str) for key in keys}
+
+    def read() -> tuple[Any, dict[str, str]]:
+        model = core.read_model(str(path))
+        keys = [key for key in _EVERY_KEY if model.has_rt_info(["atmnet", key])]
+        return model, {key: model.get_rt_info(["atmnet", key]).astype(str) for key in keys}
+
+    model, metadata = _readable(path, read)
+    if len(model.inputs) != 1 or model.inputs[0].get_partial_shape().rank.is_dynamic:
+        raise FileError(f"{path}: takes {len(model.inputs)} inputs, expected one with 4 axes; export it again")
     shape = [size.get_length() if size.is_static else None for size in model.inputs[0].get_partial_shape()]
     compiled = _readable(path, lambda: core.compile_model(model, "CPU", config))
     # Each call has its own request: threads that share one would get each other's outputs.
@@ -170,6 +216,92 @@ def _open_openvino(path: Path, threads: int | None, precision: str) -> _Opened:
 
 
 _OPENERS = {".onnx": _open_onnx, ".xml": _open_openvino}
+
+
+def _read_metadata(path: str | Path, metadata: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """The kind of a file, and its metadata; anybody may have written them."""
+    values: dict[str, Any] = {}
+    for key in _EVERY_KEY & metadata.keys():
+        try:
+            values[key] = json.loads(metadata[key])
+        except (ValueError, RecursionError) as error:
+            raise FileError(f"{path}: its metadata are damaged: {key}: {_reason(error)}; export it again") from error
+    kind = values.get("task", "classification")
+    if kind not in list(KEYS):
+        raise FileError(f"{path}: got a file for {kind!r:.40}, expected {', '.join(KEYS)}; update atmnet_runtime")
+    values.setdefault("range", None)  # files of earlier versions
+    missing = [key for key in KEYS[kind] if key not in values]
+    if missing:
+        raise FileError(f"{path}: not written by `atmnet export`: its metadata lack {', '.join(missing)}")
+    for key in KEYS[kind]:
+        expected, is_valid = _FIELDS[key]
+        if not is_valid(values[key], values):
+            raise FileError(
+                f"{path}: its metadata are damaged: {key}: got {_short(values[key])}, expected {expected}; export it "
+                "again"
+            )
+    return kind, values
+
+
+def _is_number(value: Any, low: float, high: float, kinds: Any = (int, float)) -> bool:
+    # Comparisons of NaN are false, and those of integers are exact whatever their size.
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+
+
+def _are_numbers(value: Any, counts: Sequence[int], low: float, high: float, kinds: Any = (int, float)) -> bool:
+    return isinstance(value, list) and len(value) in counts and all(_is_number(x, low, high, kinds) for x in value)
+
+
+def _per_channel(value: Any, values: Mapping[str, Any], low: float) -> bool:
+    size = values["input_size"]
+    return _are_numbers(value, (1, size[0]) if _is_size(size) else (1,), low, 1e6)
+
+
+def _is_size(value: Any) -> bool:
+    return _are_numbers(value, (3,), 1, _MAX_SIDE, int)
+
+
+def _short(value: Any) -> str:
+    """A value in a message; it may be of any size."""
+    if isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)} items"
+    return "a number of many digits" if isinstance(value, int) and abs(value) > 10**20 else f"{value!r:.40}"
+
+
+#: Longest side of an image in pixels, and largest number of classes.
+_MAX_SIDE, _MAX_CLASSES = 8192, 10**6
+_Check = Callable[[Any, Mapping[str, Any]], bool]
+#: What each key of the metadata must be, in words and as a function of the value and all values.
+_FIELDS: dict[str, tuple[str, _Check]] = {
+    "classes": (
+        "a list of names",
+        lambda value, _: isinstance(value, list) and 0 < len(value) <= _MAX_CLASSES
+        and all(isinstance(name, str) for name in value),
+    ),
+    "input_size": (f"3 integers from 1 to {_MAX_SIDE}", lambda value, _: _is_size(value)),
+    "mean": ("a number for each channel", lambda value, values: _per_channel(value, values, -1e6)),
+    "std": ("a positive number for each channel", lambda value, values: _per_channel(value, values, 1e-6)),
+    "pixels": ("normalised, unit or uint8", lambda value, _: value in ["normalised", "unit", "uint8"]),
+    "range": (
+        "two numbers, the lower first, or null",
+        lambda value, _: value is None or (_are_numbers(value, (2,), -1e30, 1e30) and value[0] < value[1]),
+    ),
+    "interpolation": (
+        "a filter of Pillow",
+        lambda value, _: isinstance(value, str) and value.upper() in Image.Resampling.__members__,
+    ),
+    "crop_pct": ("a number from 0.05 to 20", lambda value, _: _is_number(value, 0.05, 20)),
+    "crop_mode": ("center, squash or border", lambda value, _: value in ["center", "squash", "border"]),
+    "shorter": (f"an integer from 1 to {_MAX_SIDE}", lambda value, _: _is_number(value, 1, _MAX_SIDE, int)),
+    "longest": (f"an integer from 1 to {8 * _MAX_SIDE}", lambda value, _: _is_number(value, 1, 8 * _MAX_SIDE, int)),
+    "head": ("a name", lambda value, _: isinstance(value, str) and len(value) <= 100),
+    "raw": ("true or false", lambda value, _: isinstance(value, bool)),
+    "category_ids": (
+        "an integer for each class",
+        lambda value, values: isinstance(values["classes"], list)
+        and _are_numbers(value, (len(values["classes"]),), 0, 2**53, int),
+    ),
+}  # fmt: skip
 
 
 def _readable(path: Path, read: Callable[[], Any]) -> Any:
@@ -194,19 +326,22 @@ def in_batches(run: Callable[[Array], Array], images: Array, size: int) -> Array
     return np.concatenate(parts)
 
 
-def preprocess(image: Image.Image, config: Mapping[str, Any]) -> Array:
-    """Resize, crop and normalise a picture as timm's evaluation transform does: (C, H, W), contiguous.
+def preprocess(image: Picture, config: Mapping[str, Any]) -> Array:
+    """Read, resize, crop and normalise a picture as timm's evaluation transform does: (C, H, W), contiguous.
 
     Args:
-        image: Any picture. It is turned upright and converted to grey or RGB: see :func:`plain`.
+        image: A file, or a picture of Pillow. It becomes 8-bit grey or RGB: see :func:`read_picture`.
         config: See :class:`ExportedFile`. ``pixels`` is what the file takes: 'normalised' (by mean and std), 'unit'
             (float32 in 0..1) or 'uint8'; files that take one of the last two normalise it themselves.
+
+    Raises:
+        UnreadableImage: If the picture cannot be read.
     """
     channels, height, width = config["input_size"]
-    upright = plain(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
-    image = _resized(upright, (height, width), config)
+    picture = read_picture(image, "L" if channels == 1 else "RGB", config.get("range"))
+    picture = _resized(picture, (height, width), config)
     # Machine code of AOTInductor takes only contiguous images, and does not check.
-    values = np.ascontiguousarray(np.asarray(image, np.uint8).reshape(height, width, channels).transpose(2, 0, 1))
+    values = np.ascontiguousarray(np.asarray(picture, np.uint8).reshape(height, width, channels).transpose(2, 0, 1))
     if config["pixels"] == "uint8":
         return values
     unit = values.astype(np.float32) / np.float32(255)
@@ -216,24 +351,105 @@ def preprocess(image: Image.Image, config: Mapping[str, Any]) -> Array:
     return (unit - mean) / std
 
 
-def plain(image: Image.Image, mode: str) -> Image.Image:
-    """A picture in 8-bit 'RGB' or 'L': 16 bits are scaled, float grey is 0..1, transparency is laid over white."""
-    if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_to_8_bits(np.asarray(image), image.mode))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert(mode)
+@contextmanager
+def open_picture(file: str | Path | IO[bytes]) -> Iterator[Image.Image]:
+    """A picture file, opened and not yet decoded. Whatever fails within the block becomes an :class:`UnreadableImage`.
+
+    Only :data:`FORMATS` are opened, whatever the file's name says.
+    """
+    with warnings.catch_warnings():
+        # Pillow warns from half of its limit of pixels on and raises an error beyond it; only the error matters here.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(file, formats=FORMATS) as image:
+                if max(image.size) > LONGEST_SIDE:
+                    raise UnreadableImage(f"{image.width} x {image.height} pixels; a side has at most {LONGEST_SIDE}")
+                yield image
+        except UnreadableImage:
+            raise
+        except UnidentifiedImageError as error:
+            raise UnreadableImage("not a picture, or too damaged to be recognised as one") from error
+        except Exception as error:  # damaged files make decoders raise whatever they can
+            raise UnreadableImage(f"{type(error).__name__}: {_reason(error)}") from error
 
 
-def _to_8_bits(values: Array, mode: str) -> Array:
-    highest = values.max(initial=0)
-    if mode == "F":
-        scale = 255.0 if highest <= 1 else 1.0
+def read_picture(file: Picture, mode: str = "RGB", value_range: Sequence[float] | None = None) -> Image.Image:
+    """Decode a picture, turn it upright, and convert it to 8-bit ``mode``, 'RGB' or 'L': see :func:`plain`.
+
+    Args:
+        file: A file, or a picture of Pillow. Of an animation, the first frame is used.
+        mode: 'RGB' or 'L'.
+        value_range: The values (low, high) that become black and white in pictures of more than 8 bits.
+
+    Raises:
+        UnreadableImage: If the file is damaged, not a picture in one of :data:`FORMATS`, over Pillow's limit of pixels,
+            or if a range is given and it has more than 8 bits in colour.
+    """
+    if isinstance(file, Image.Image):
+        return plain(ImageOps.exif_transpose(file), mode, value_range)
+    with open_picture(file) as image:
+        if value_range is not None and has_16_bit_colour(image):
+            raise UnreadableImage("16 bits per channel in colour; a range of values is for grey: convert it to 8 bits")
+        ImageOps.exif_transpose(image, in_place=True)
+        return plain(image, mode, value_range)
+
+
+def has_16_bit_colour(image: Image.Image) -> bool:
+    """Whether a picture that is not yet decoded has 16 bits per channel, of which Pillow reads only the upper 8."""
+    return image.mode not in _DEEP and any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
+
+
+def plain(image: Image.Image, mode: str = "RGB", value_range: Sequence[float] | None = None) -> Image.Image:
+    """A picture in 8-bit 'RGB' or 'L', its transparency laid over white.
+
+    Grey of more than 8 bits (16 or 32 bits, or floats) is scaled so that ``value_range`` becomes black to white, and
+    clipped; NaN becomes black. Without a range, black to white is 0 to 65535; for 32 bits 0 to 255 if no value of the
+    picture exceeds 255; for floats 0 to 1 if none exceeds 1, else 0 to 255. Pictures of 8 bits are not scaled.
+    """
+    info: dict[str, float] = {}
+    if image.mode in _DEEP:
+        image, info = _to_8_bits(image, value_range)
+    image = _over_white(image, mode) if image.has_transparency_data else image.convert(mode)
+    image.info.update(info)
+    return image
+
+
+def _to_8_bits(image: Image.Image, value_range: Sequence[float] | None) -> tuple[Image.Image, dict[str, float]]:
+    values = np.asarray(image)
+    highest = float(values.max(initial=0, where=np.isfinite(values)))
+    if value_range is not None:
+        low, high = map(float, value_range)
+        scale = 255 / (high - low)
     else:
-        scale = 1.0 if mode == "I" and highest <= 255 else 1 / 257
-    return np.rint(np.clip(np.nan_to_num(values) * scale, 0, 255)).astype(np.uint8)
+        low, high, scale = 0.0, 65535.0, 1 / 257
+        if image.mode == "F":
+            high, scale = (1.0, 255.0) if highest <= 1 else (255.0, 1.0)
+        elif image.mode == "I" and highest <= 255:
+            high, scale = 255.0, 1.0
+    bytes_ = np.empty(values.shape, np.uint8)
+    for rows in _strips(image):  # the floats of a whole picture would take eight times its memory
+        part = values[rows] if value_range is None else values[rows].astype(np.float64)
+        bytes_[rows] = np.rint((np.clip(np.nan_to_num(part, nan=low), low, high) - low) * scale)
+    if isinstance(clear := image.info.get("transparency"), int):
+        bytes_[values == clear] = 255
+    dark = high == 65535 and value_range is None and 255 < highest < high / 8
+    return Image.fromarray(bytes_), {DARK: highest} if dark else {}
+
+
+def _over_white(image: Image.Image, mode: str) -> Image.Image:
+    flat = Image.new(mode, image.size)
+    for rows in _strips(image):
+        part = image.crop((0, rows.start, image.width, rows.stop)).convert("RGBA")
+        white = Image.new("RGBA", part.size, "white")
+        flat.paste(Image.alpha_composite(white, part).convert(mode), (0, rows.start))
+    return flat
+
+
+def _strips(image: Image.Image) -> Iterator[slice]:
+    """The rows of a picture in parts of about four million pixels."""
+    step = max(1, 2**22 // max(1, image.width))
+    for top in range(0, image.height, step):
+        yield slice(top, min(top + step, image.height))
 
 
 def _resized(image: Image.Image, size: tuple[int, int], config: Mapping[str, Any]) -> Image.Image:
@@ -248,16 +464,25 @@ def _resized(image: Image.Image, size: tuple[int, int], config: Mapping[str, Any
     if config["crop_mode"] == "squash":
         new = goals
     elif config["crop_mode"] == "border":
-        new = [round(side / max(ratios)) for side in sides]
+        new = [max(1, round(side / max(ratios))) for side in sides]
         fill = tuple(round(255 * value) for value in config["mean"])
         fill = fill if len(fill) > 1 else fill[0]
     elif goals[0] == goals[1]:
         new = [int(goals[0] * side / min(sides)) for side in sides]
     else:
         new = [round(side / min(ratios)) for side in sides]
+    seen, box = new, None
+    if math.prod(new) > _LARGEST:  # of a strip of pixels: resize only what the crop keeps
+        seen = [min(pair) for pair in zip(new, size, strict=True)]
+        starts = [round((side - part) / 2) for side, part in zip(new, seen, strict=True)]
+        (y0, x0), (y1, x1) = (
+            [min(side, at * side / whole) for at, side, whole in zip(corner, sides, new, strict=True)]
+            for corner in (starts, [start + part for start, part in zip(starts, seen, strict=True)])
+        )
+        box = (x0, y0, x1, y1)
     if tuple(new) != sides:
-        image = image.resize((new[1], new[0]), Image.Resampling[config["interpolation"].upper()])
-    pad = [max(goal - side, 0) for goal, side in zip(size, new, strict=True)]
+        image = image.resize((seen[1], seen[0]), Image.Resampling[config["interpolation"].upper()], box)
+    pad = [max(goal - side, 0) for goal, side in zip(size, seen, strict=True)]
     if any(pad):
         canvas = Image.new(image.mode, (image.width + pad[1], image.height + pad[0]), fill)
         canvas.paste(image, (pad[1] // 2, pad[0] // 2))

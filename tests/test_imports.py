@@ -26,8 +26,8 @@ ROWS = [
     ("cli",),
 ]
 RANK = {name: i for i, row in enumerate(ROWS) for name in row}
-#: The only parts that may import ``atmnet_runtime``: they run exported files.
-RUN_FILES = {"tasks", "export"}
+#: The only parts that may import ``atmnet_runtime``: they read pictures as it does, or run exported files.
+RUN_FILES = {"data", "tasks", "export"}
 
 
 def part_of(module: str) -> str | None:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import atmnet
+from atmnet_cli.errors import install
+
 ROOT = Path(__file__).parents[1]
 CARRIED = {
     "atmnet/py.typed",
@@ -49,3 +52,12 @@ def test_installs_into_an_empty_environment(built, kind, tmp_path):
     command = tmp_path / "bin" / "atmnet"
     listed = subprocess.run([str(command), "models"], check=True, env=env, cwd=tmp_path, capture_output=True, text=True)
     assert "atmnet_tiny" in listed.stdout
+
+
+def test_errors_name_the_packages_of_an_extra():
+    """'atmnet[dense]' can be installed only from an index, where atmnet is not."""
+    assert install("demo") == "pip install 'scikit-learn>=1.4'"
+    assert "'onnxruntime>=" in install("export")
+    assert "atmnet" not in install("dev")
+    sources = [path.read_text(encoding="utf-8") for path in Path(atmnet.__file__).parents[1].rglob("*.py")]
+    assert not any("pip install 'atmnet[" in text.replace("'atmnet[EXTRA]'", "") for text in sources)

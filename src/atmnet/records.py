@@ -17,12 +17,13 @@ MAX_BYTES = 64 * 2**20
 _REQUIRED: Any = object()
 
 
-def read_json(path: Path, max_bytes: int | None = MAX_BYTES) -> Any:
+def read_json(path: Path, max_bytes: int | None = MAX_BYTES, constants: Callable[[str], Any] | None = None) -> Any:
     """The value in a JSON file.
 
     Args:
         path: The file, in UTF-8, with or without a byte order mark.
         max_bytes: Upper limit of its size; None for no limit.
+        constants: See :func:`parse_json`.
 
     Raises:
         UserError: If the file is missing, unreadable or too large, or is not valid JSON, which NaN is not.
@@ -30,21 +31,26 @@ def read_json(path: Path, max_bytes: int | None = MAX_BYTES) -> Any:
     try:
         if max_bytes is not None and (size := path.stat().st_size) > max_bytes:
             raise UserError(f"{path}: got {size:,} bytes, expected at most {max_bytes:,}")
-        return parse_json(path.read_text(encoding="utf-8-sig"), str(path))
+        return parse_json(path.read_text(encoding="utf-8-sig"), str(path), constants)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file in UTF-8") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
 
 
-def parse_json(text: str, where: str) -> Any:
+def parse_json(text: str, where: str, constants: Callable[[str], Any] | None = None) -> Any:
     """The value of a JSON text; ``where`` names its origin in errors.
+
+    Args:
+        text: The text.
+        where: Its origin.
+        constants: Value of 'NaN', 'Infinity' and '-Infinity', which earlier versions wrote. Default: they are refused.
 
     Raises:
         UserError: If it is not valid JSON, or is nested too deeply.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=constants or _refuse_constant)
     except RecursionError as error:
         raise UserError(f"{where}: not valid JSON: nested too deeply") from error
     except ValueError as error:  # also integers of more digits than Python converts
@@ -70,7 +76,7 @@ class Record:
 
     def __init__(self, value: object, where: str) -> None:
         if not isinstance(value, dict):
-            raise UserError(f"{where}: got {_short(value)}, expected an object of JSON")
+            raise UserError(f"{where}: got {short(value)}, expected an object of JSON")
         self.value: dict[str, Any] = value
         self.where = where
 
@@ -136,7 +142,7 @@ class Record:
         if value is _REQUIRED:
             raise UserError(f"{self.where}: {key} is missing, expected {expected}")
         if value is not default and not is_valid(value):
-            raise UserError(f"{self.where}: {key}: got {_short(value)}, expected {expected}")
+            raise UserError(f"{self.where}: {key}: got {short(value)}, expected {expected}")
         return value
 
 
@@ -149,8 +155,10 @@ def _is_number(value: object, low: float, high: float, kinds: type | tuple[type,
     return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high  # type: ignore[operator]
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
     """A value in an error message; a hostile one may be of any size."""
+    if isinstance(value, list) and len(value) <= 4 and all(type(x) in (int, float) and abs(x) < 1e9 for x in value):
+        return str(value)
     if isinstance(value, dict | list):
         return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)} items"
     if isinstance(value, int) and abs(value) > 10**40:

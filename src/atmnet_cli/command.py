@@ -1,10 +1,11 @@
 """The ``atmnet`` command: parses options, runs the module of the command, and reports errors."""
 
+import contextlib
 import difflib
 import importlib
-import os
 import re
 import sys
+import traceback
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import is_dataclass
@@ -13,6 +14,7 @@ from typing import get_args, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from atmnet_cli.ending import Failure, Terminated, failure_text, signals_as_exceptions
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import (
     BenchmarkOptions,
@@ -27,6 +29,7 @@ from atmnet_cli.options import (
     WeightsOptions,
 )
 from atmnet_cli.renamed import RENAMED
+from atmnet_cli.streams import durable_streams, open_closed_streams, print_error
 
 RECIPES = Path(__file__).parents[1] / "atmnet" / "recipes"
 
@@ -62,6 +65,9 @@ _POSITIONAL = {
 }
 #: Positional arguments that take several values, and how many.
 _SEVERAL = {"images": "+", "arguments": "*"}
+#: The option that may be typed with two numbers.
+_PAIR = "--data.range"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def build_parser() -> ArgumentParser:
@@ -105,29 +111,47 @@ def build_parser() -> ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 2 for errors that the user can correct, each one line on stderr."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments:
-        arguments = ["--help"]
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    is_training = arguments[0] == "train"
+    closed = open_closed_streams()
+    if "stdout" in closed and not is_training:
+        return _fail(f"stdout is closed, where `atmnet {arguments[0]}` prints its results; /dev/null would take them")
+    if "stderr" in closed and is_training:
+        sys.stderr = sys.stdout
+    with durable_streams(stdout_may_fail=is_training), signals_as_exceptions():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
-        name, options = _parse(arguments)
-        module = importlib.import_module(f"atmnet.cli.{name.replace('-', '_')}")
-        status: int = module.run(options)
-        return status
+        try:
+            name, options = _parse(arguments)
+            module = importlib.import_module(f"atmnet.cli.{name.replace('-', '_')}")
+            status: int = module.run(options)
+            return status
+        finally:
+            sys.stdout.flush()
     except (UserError, ArgumentError) as error:
         return _fail(" ".join(str(error).split()))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}")
+        if error.filename is None and error.strerror is None:  # raised by other code than the system's
+            return _fail_unexpectedly(error, failure_text(error))
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}")
     except KeyboardInterrupt as stop:
-        print(f"\natmnet: {str(stop) or 'interrupted'}", file=sys.stderr)
-        return 130
+        print_error("")
+        print_error(f"atmnet: {str(stop) or 'interrupted'}")
+        return 128 + stop.number if isinstance(stop, Terminated) else 130
+    except Failure as failure:
+        return _fail_unexpectedly(failure.__cause__ or failure, str(failure))
+    except Exception as error:
+        return _fail_unexpectedly(error, failure_text(error))
 
 
 def _parse(arguments: list[str]) -> tuple[str, object]:
     parser = build_parser()
-    typed = _with_recipes(arguments)
+    typed = _with_pairs(_with_recipes(arguments))
     arguments = [_with_underscores(argument) for argument in typed]
     try:
         parsed = parser.parse_args(arguments)
@@ -158,6 +182,17 @@ def _with_recipes(arguments: list[str]) -> list[str]:
                 )
             split[i] = str(RECIPES / f"{split[i]}.yaml")
     return split
+
+
+def _with_pairs(arguments: list[str]) -> list[str]:
+    """Replace ``--data.range LOW HIGH`` by ``--data.range=[LOW,HIGH]``, the form of the parser."""
+    joined: list[str] = []
+    for argument in arguments:
+        if len(joined) > 1 and joined[-2] == _PAIR and all(map(_NUMBER.fullmatch, (joined[-1], argument))):
+            joined[-2:] = [f"{_PAIR}=[{joined[-1]},{argument}]"]
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _option(argument: str) -> str:
@@ -197,6 +232,13 @@ def _option_names(options: type, prefix: str = "") -> list[str]:
     return names
 
 
-def _fail(message: str) -> int:
-    print(f"atmnet: error: {message}", file=sys.stderr)
-    return 2
+def _fail(message: str, status: int = 2) -> int:
+    print_error(f"atmnet: error: {message}")
+    return status
+
+
+def _fail_unexpectedly(error: BaseException, message: str) -> int:
+    """Print the traceback, for a report of the fault, and then the message."""
+    with contextlib.suppress(MemoryError):
+        print_error("".join(traceback.format_exception(error)).rstrip())
+    return _fail(message, status=1)

@@ -1,8 +1,10 @@
 """The error for mistakes of users, and checks of options that several commands use."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
+from importlib.metadata import PackageNotFoundError, requires
 from operator import attrgetter
 from typing import Any
 
@@ -15,6 +17,24 @@ def first_line(error: BaseException) -> str:
     """The beginning of another library's error message, as one line of at most 300 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return textwrap.shorten(" ".join(lines[:2]), 300, placeholder=" ...") if lines else type(error).__name__
+
+
+def install(extra: str) -> str:
+    """The command that installs what an extra of this package needs, such as "pip install 'scikit-learn>=1.4'".
+
+    It names packages, from this package's own metadata: 'atmnet[EXTRA]' would work only if atmnet were on an index.
+    """
+    try:
+        required = requires("atmnet") or []
+    except PackageNotFoundError:  # run from its source
+        return f"install the packages that pyproject.toml lists for the extra {extra!r}"
+    pairs = [requirement.partition(";")[::2] for requirement in required]
+    names = sorted(
+        name.strip()
+        for name, marker in pairs
+        if not name.startswith("atmnet") and re.search(rf"extra == ['\"]{extra}['\"]", marker)
+    )
+    return "pip install " + " ".join(f"'{name}'" for name in names)
 
 
 def check_minimums(options: Any, minimums: Mapping[str, float]) -> None:

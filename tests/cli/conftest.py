@@ -11,6 +11,7 @@ from atmnet.engine import train
 from atmnet_cli import command
 from tests.data.tiny import write_digits
 from tests.engine.runs import tiny
+from tests.leftovers import no_leftovers, own_temporary_folder  # noqa: F401 - fixtures
 from tests.shared import made_once
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from atmnet.cli.evaluate import _data_options
 from atmnet.engine import read_metrics
+from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, EvaluationData
 
 
@@ -95,4 +96,13 @@ def test_a_default_that_is_named_counts_as_given(name):
 
 def test_every_option_of_the_data_can_be_left_out():
     assert {name for name, value in asdict(EvaluationData()).items() if value is not None} == set()
-    assert set(asdict(EvaluationData())) == set(asdict(DataOptions())) - {"train", "max_unreadable"}
+    assert set(asdict(EvaluationData())) == set(asdict(DataOptions())) - {"train", "max_unreadable", "range"}
+
+
+def test_a_run_cannot_make_it_fetch_data():
+    """A run is data of others; what it names on a hub is fetched only if the command line says so."""
+    recorded = {"data": {**asdict(DataOptions()), "source": "hfds/somebody/pictures"}}
+    with pytest.raises(UserError, match="the run names 'hfds/somebody/pictures', which may be fetched from a hub"):
+        _data_options(EvaluationData(), recorded)
+    typed = EvaluationData(source="hfds/somebody/pictures")
+    assert _data_options(typed, recorded).source == "hfds/somebody/pictures"

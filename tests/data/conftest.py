@@ -3,6 +3,7 @@
 import pytest
 
 from tests.data.tiny import write_digits
+from tests.leftovers import no_leftovers, own_temporary_folder  # noqa: F401 - fixtures
 
 
 @pytest.fixture

@@ -105,6 +105,7 @@ def test_class_names(tmp_path):
     names = tmp_path / "mine.txt"
     names.write_text("a\nb\nc\n")
     assert open_ade20k(DataOptions(root=str(tmp_path), classes=str(names)), "training").classes == ["a", "b", "c"]
+    (tmp_path / "objectInfo150.txt").unlink()
     assert opened(tmp_path, classes=["x", "y", "z"]).classes == ["x", "y", "z"]
 
 

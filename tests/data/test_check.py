@@ -59,7 +59,7 @@ def _animated(folder):
         (lambda f: _noise(7, 30).save(f / "a.png"), "under 8 pixels high or wide", "two/a.png (30, 7)"),
         (lambda f: Image.new("L", (9, 9), 3).save(f / "a.png"), "all pixels of one colour", "two/a.png"),
         (lambda f: (f / "notes.txt").touch(), "file without a picture's extension: ignored", "two/notes.txt"),
-        (lambda f: (f.parent / "zero").mkdir(), "empty folder", "zero"),
+        (lambda f: (f.parent / "zero").mkdir(), "folder without pictures", "zero"),
     ],
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
 )

@@ -174,7 +174,10 @@ def broken(change):
         (broken(lambda c: c["annotations"][0].update(id=2)), "annotation id more than once: 1, the first 2"),
         (broken(lambda c: c["annotations"][2].update(image_id=4)), "annotation of an unknown image: 1, the first 3"),
         (broken(lambda c: c["annotations"][2].update(category_id=4)), "annotation of an unknown category: 1, the fir"),
-        (broken(lambda c: c["annotations"][2].update(bbox=[1, 2, 3])), "bbox that is not four numbers: 1, the first 3"),
+        (
+            broken(lambda c: c["annotations"][2].update(bbox=[1, 2, 3])),
+            "bbox that is not four numbers of the image's order: 1, the f",
+        ),
         (broken(lambda c: c["annotations"][2].update(bbox=[1, 2, 3, float("nan")])), "bbox that is not four numbers"),
         (broken(lambda c: c["categories"][0].update(name="train")), "categories: name 'train' occurs more than once"),
         (broken(lambda c: c["categories"][0].update(id=7)), "categories: id 7 occurs more than once"),
@@ -195,5 +198,5 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(UserError, match="no such folder; expected the images of instances_val"):
         opened(tmp_path, "val")
     (tmp_path / "val").mkdir()
-    with pytest.raises(UserError, match=r"instances_val\.json: not a JSON file"):
+    with pytest.raises(UserError, match=r"instances_val\.json: not valid JSON"):
         opened(tmp_path, "val")

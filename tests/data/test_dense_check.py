@@ -51,8 +51,9 @@ def test_sound_coco(tmp_path):
          ["10.png, annotation 1 [2, 3, 0, 4]"]),
         (lambda c: c["annotations"][0].update(bbox=[40, 3, 5, 4]), "box outside the image: left out",
          ["10.png, annotation 1 [40, 3, 5, 4]"]),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2, "a", 3]), "bbox that is not four numbers", ["id 1"]),
-        (lambda c: c["annotations"][0].update(area=None), "area that is not a number", ["id 1"]),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, "a", 3]),
+         "bbox that is not four numbers of the image's order", ["id 1"]),
+        (lambda c: c["annotations"][0].update(area=None), "area that is not a number of the image's order", ["id 1"]),
         (lambda c: c["annotations"][0].update(image_id=5), "annotation of an unknown image", ["id 1"]),
         (lambda c: c["annotations"][0].update(category_id=5), "annotation of an unknown category", ["id 1"]),
         (lambda c: c["annotations"][0].update(id=3), "annotation id more than once", ["id 3"]),
@@ -86,7 +87,7 @@ def test_notes_of_coco(tmp_path):
         content["annotations"][1]["segmentation"]["counts"] = [20 * 30]
 
     notes = checked_coco(tmp_path, change).notes
-    assert notes["class without objects"] == ["boat"]
+    assert notes["class without objects (--data.used_classes true leaves it out)"] == ["boat"]
     assert notes["empty mask"] == ["10.png, annotation 2"]
 
 

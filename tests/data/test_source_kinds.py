@@ -69,7 +69,7 @@ def test_webdataset_shards(digits_root, pictures, split, named, tmp_path):
         ("other", "", r"other-\*.tar: no such shard"),
         ("shards-{0..3}.tar", "", "2 of 4 shards are missing, e.g. shards-2.tar"),
         ("shards", "a\nb\n", "labels 0 to 2, expected 0 to 1"),
-        ("broken", "", "broken-0.tar: not a readable shard"),
+        ("broken", "", "broken-0.tar: not a readable tar file"),
     ],
 )
 def test_webdataset_refused(digits_root, tmp_path, split, classes, message):

@@ -13,6 +13,7 @@ from atmnet.engine import train
 from atmnet.engine import trainer as training
 from tests.data.tiny import write_digits
 from tests.engine.runs import tiny
+from tests.leftovers import no_leftovers, own_temporary_folder  # noqa: F401 - fixtures
 from tests.shared import made_once
 
 

@@ -104,7 +104,7 @@ def test_links_survive_a_move(classifier, tmp_path):
 
 def test_no_pickle_in_a_run_folder(trained):
     """Not as a file of torch's (a zip), nor bare; and every file is of a kind that is read without running code."""
-    kinds = {".json", ".jsonl", ".safetensors", ".lock"}
+    kinds = {".json", ".jsonl", ".gz", ".safetensors", ".lock"}
     for path in trained(RANDOM).rglob("*"):
         if path.is_dir():
             continue

@@ -92,3 +92,12 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(root, tmp_path
         assert torch.isfinite(value).all()
     for line in metrics(tmp_path / "run"):
         assert line["loss"] == line["loss"]
+
+
+def test_a_norm_that_overflows_is_null(root, tmp_path, monkeypatch):
+    """In float16, now and then: the step is skipped, the loss is finite, and the line is valid JSON."""
+    monkeypatch.setattr("torch.nn.utils.get_total_norm", lambda gradients: torch.tensor(float("inf")))
+    train(tiny(root, tmp_path / "run", {"epochs": 2, "log_every": 1, "optim.clip_grad": None}))
+    text = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert "Infinity" not in text
+    assert [line["grad_norm"] for line in read_metrics(tmp_path / "run") if line["kind"] == "train"] == [None] * 6

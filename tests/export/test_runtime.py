@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from timm.data import create_transform
 
 import atmnet_runtime
 from atmnet.data import DigitsReader, eval_transform, read_image
@@ -42,7 +43,11 @@ def test_preprocessing_is_timms(config, mode, size, crop_pct, picture):
     config |= {key: config[key][:channels] for key in ("mean", "std")}
     noise = np.random.default_rng(0).integers(0, 256, (*picture, 3), np.uint8)
     image = Image.fromarray(noise).convert("L" if channels == 1 else "RGB")
-    np.testing.assert_array_equal(preprocess(image, config), eval_transform(config)(image).numpy())
+    theirs = create_transform(
+        size, **{key: config[key] for key in ("interpolation", "mean", "std", "crop_pct", "crop_mode")}
+    )
+    np.testing.assert_array_equal(preprocess(image, config), theirs(image).numpy())
+    np.testing.assert_array_equal(eval_transform(config)(image).numpy(), theirs(image).numpy())
 
 
 def test_pixels(config):

@@ -50,6 +50,37 @@ def test_round_trip_of_published_variants(name, tmp_path):
     assert_round_trip(name, tmp_path)
 
 
+def test_only_two_files_of_a_repository_are_fetched(tmp_path, monkeypatch):
+    """And its config.json passes the same gate as that of a folder."""
+    import huggingface_hub
+
+    save_pretrained(classifier_of("test_resnet"), tmp_path / "model")
+    fetched = []
+
+    def fetch(repository, file, revision=None):
+        fetched.append((repository, file, revision))
+        return str(tmp_path / "model" / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    assert len(from_pretrained("owner/name@v1").classes) == 1000
+    assert fetched == [("owner/name", "config.json", "v1"), ("owner/name", "model.safetensors", "v1")]
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"architecture": "hf-hub:other/model"}))
+    with pytest.raises(UserError, match="expected the name of a timm model"):
+        from_pretrained("owner/name")
+
+
+def test_a_repository_that_does_not_exist(monkeypatch):
+    import huggingface_hub
+
+    def fetch(*_, **__):
+        raise OSError("no such repository\nand more")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    with pytest.raises(UserError, match="owner/name: no folder of a classifier, and the hub has none: no such repo"):
+        from_pretrained("owner/name")
+
+
 def card_of(folder):
     _, head, body = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     return yaml.safe_load(head), body

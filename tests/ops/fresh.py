@@ -53,7 +53,8 @@ def bare_package(folder: Path) -> Path:
     source = Path(atmnet.ops.__file__).parent
     ops = folder / "atmnet" / "ops"
     shutil.copytree(source / "_numba", ops / "_numba", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(source / "_reference.py", ops)
+    for name in ("_private.py", "_reference.py"):
+        shutil.copy(source / name, ops)
     for package in (ops, ops.parent):
         (package / "__init__.py").touch()
     return folder

@@ -1,6 +1,7 @@
 """Kernels are compiled when they are first needed, kept, and loaded from then on, wherever the package is installed."""
 
 import importlib.util
+import os
 import platform
 import re
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from atmnet.ops import _numba, available_backends, sample_along
+from atmnet.ops import _numba, _private, available_backends, sample_along
 from atmnet.ops._numba import _compile
 from atmnet.ops._reference import sample_reference
 from tests.ops import fresh
@@ -141,6 +142,89 @@ def test_what_can_be_kept_nowhere_is_compiled_each_time(installation, monkeypatc
     for name in ("XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     assert installation.process().call() == "compiled"
+
+
+def _of_another_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        os.chown(path, 4242, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4242)
+
+
+PLANTED = {
+    "a folder that all can write to": lambda folder, file, patch: folder.chmod(0o777),
+    "a folder that the group can write to": lambda folder, file, patch: folder.chmod(0o770),
+    "a file that all can write to": lambda folder, file, patch: file.chmod(0o666),
+    "a folder of another user": lambda folder, file, patch: _of_another_user(folder, patch),
+    "a file of another user": lambda folder, file, patch: _of_another_user(file, patch),
+    "a link": lambda folder, file, patch: (file.rename(folder / "a"), file.symlink_to(folder / "a")),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs owners and permissions")
+@pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
+def test_machine_code_of_others_is_not_run(installation, kept, monkeypatch, caplog, plant):
+    """It would run as this user; it is compiled instead, and a line says why."""
+    installation.make_read_only()
+    folder = installation.cache / "atmnet"
+    folder.mkdir(parents=True, mode=0o700)
+    file = folder / kept.name
+    file.write_bytes(kept.read_bytes())
+    assert installation.process().call() == "loaded"
+    assert caplog.records == []
+    plant(folder, file, monkeypatch)
+    _private._warn.cache_clear()
+    assert installation.process().call() == "compiled"
+    if not (folder / "a").exists():
+        (record,) = caplog.records
+        assert "not used, because other users can have put machine code there" in record.getMessage()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs owners and permissions")
+def test_beside_the_sources_those_who_can_change_them_are_trusted(installation, kept):
+    """As in an environment that a group shares; but not more than those."""
+    installation.beside.mkdir()
+    (installation.beside / kept.name).write_bytes(kept.read_bytes())
+    for path in (installation.sources, installation.beside):
+        path.chmod(0o775)
+    assert installation.process().call() == "loaded"
+    installation.beside.chmod(0o777)
+    assert installation.process().call() == "compiled"
+
+
+def test_a_new_cache_is_the_users_own(installation):
+    installation.make_read_only()
+    assert installation.process().call() == "compiled"
+    assert (installation.cache / "atmnet").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs locks")
+def test_what_killed_processes_left_is_removed(installation):
+    """But not what a living one is writing."""
+    import fcntl
+
+    installation.beside.mkdir()
+    left, living = installation.beside / ".forward.o.1.tmp", installation.beside / ".forward.o.2.tmp"
+    left.write_bytes(b"half")
+    with living.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert installation.process().call() == "compiled"
+        assert not left.exists()
+        assert living.exists()
+
+
+def test_caches_of_other_compilers(tmp_path, monkeypatch):
+    """Triton's and inductor's folders are replaced if others can write to them."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    monkeypatch.setenv("A_CACHE", str(tmp_path / "open"))
+    monkeypatch.delenv("B_CACHE", raising=False)
+    _private.keep_cache_private("A_CACHE", tmp_path)
+    assert Path(os.environ["A_CACHE"]).stat().st_mode & 0o777 == 0o700
+    _private.keep_cache_private("B_CACHE", tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert "B_CACHE" not in os.environ
+    _private.keep_cache_private.cache_clear()
 
 
 DAMAGE = {

@@ -46,7 +46,7 @@ def test_by_hand(classes, batch):
     loss, top1, top5, confusion = _by_hand(logits, targets)
     assert result.loss == pytest.approx(loss, rel=1e-6)
     assert (result.top1, result.top5, result.images) == (top1, top5, 50)
-    assert result.confusion.tolist() == confusion.tolist()
+    assert result.confusion.to_dense().tolist() == confusion.tolist()
     assert result.mistakes == []
     assert (result.top5 == 100) == (classes <= 5)
 
@@ -54,7 +54,7 @@ def test_by_hand(classes, batch):
 def test_a_class_that_never_occurs_and_one_never_predicted():
     logits = torch.tensor([[9.0, 0, 0], [9, 0, 0], [0, 9, 0]])
     result = _meter(logits, torch.tensor([0, 2, 2]))
-    assert result.confusion.tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 0]]
+    assert result.confusion.to_dense().tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 0]]
 
 
 @pytest.mark.parametrize(("first", "stride"), [(0, 1), (1, 3)])
@@ -73,22 +73,52 @@ def test_most_confident_mistakes_first(first, stride, keep):
     assert [m.confidence for m in mistakes] == pytest.approx([-entry[0] for entry in expected[:keep]])
 
 
-def _share(rank, store, expected):
+@pytest.mark.parametrize("classes", [1025, 5000])
+def test_many_classes_are_counted_as_few_are(classes, monkeypatch):
+    """Only pairs that occur are kept, whether they are added up in one go or many times."""
+    logits, targets = _scores(300, classes)
+    targets[::2] = targets[0]  # pairs that occur more than once
+    logits[::4] = logits[0]
+    expected = torch.zeros(classes, classes, dtype=torch.int64)
+    for pair in zip(targets.tolist(), logits.argmax(1).tolist(), strict=True):
+        expected[pair] += 1
+    assert expected.max() > 50
+    assert _meter(logits, targets).confusion.to_dense().equal(expected)
+    monkeypatch.setattr("atmnet.tasks.confusion._PENDING", 20)
+    assert _meter(logits, targets).confusion.to_dense().equal(expected)
+
+
+def test_21841_classes_take_no_memory():
+    """A matrix of all pairs would have 3.8 GB, and a batch would be added to all of it."""
+    classes = 21_841
+    meter = ClassificationMeter(classes, CPU)
+    logits, targets = _scores(8, classes)
+    meter.update(logits, targets, 0)
+    confusion = meter.result().confusion
+    assert confusion.shape == (classes, classes)
+    assert confusion.values().tolist() == [1] * 8
+    assert sorted(zip(*confusion.indices().tolist(), strict=True)) == sorted(
+        zip(targets.tolist(), logits.argmax(1).tolist(), strict=True)
+    )
+
+
+def _share(rank, store, expected, classes):
     """The work of one of two processes: every second image; ends with 0 if the result is that of all of them."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    logits, targets = _scores(31, 6)
+    logits, targets = _scores(31, classes)
     result = _meter(logits[rank::2], targets[rank::2], first=rank, stride=2, keep=5)
     torch.distributed.destroy_process_group()
     assert result.loss == pytest.approx(expected.loss)
     assert result[1:4] == expected[1:4]
-    assert result.confusion.equal(expected.confusion)
+    assert result.confusion.to_dense().equal(expected.confusion.to_dense())
     assert result.mistakes == expected.mistakes
 
 
-def test_two_processes(tmp_path):
-    expected = _meter(*_scores(31, 6), keep=5)
+@pytest.mark.parametrize("classes", [6, 1500])
+def test_two_processes(tmp_path, classes):
+    expected = _meter(*_scores(31, classes), keep=5)
     assert len(expected.mistakes) == 5
-    both = [start(_share, rank, str(tmp_path / "store"), expected) for rank in (0, 1)]
+    both = [start(_share, rank, str(tmp_path / "store"), expected, classes) for rank in (0, 1)]
     for process in both:
         process.join(60)
     assert [process.exitcode for process in both] == [0, 0]

@@ -4,9 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from atmnet.tasks.windows import segment, sliding_window_logits, whole_image_logits
+from atmnet.tasks import windows
+from atmnet.tasks.segmenter import build_segmenter
+from atmnet.tasks.windows import label_map, resized_map, segment, sliding_window_map, whole_image_map
 from atmnet_cli.errors import UserError
+from atmnet_cli.options import ModelOptions
 
 
 class Pixelwise(nn.Module):
@@ -28,6 +32,28 @@ class Corner(nn.Module):
     def forward(self, x):
         rows, columns = torch.meshgrid(*(torch.arange(n, dtype=x.dtype) for n in x.shape[-2:]), indexing="ij")
         return torch.stack([rows, columns]).expand(len(x), -1, -1, -1)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the size of the largest tensor that an operation returns."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor):
+            self.elements = max(self.elements, out.numel())
+        return out
+
+
+def sliding_window_logits(*arguments) -> torch.Tensor:
+    predicted = sliding_window_map(*arguments)
+    return predicted.rows(0, predicted.height)
+
+
+def whole_image_logits(*arguments) -> torch.Tensor:
+    predicted = whole_image_map(*arguments)
+    return predicted.rows(0, predicted.height)
 
 
 def _image(height: int, width: int) -> torch.Tensor:
@@ -143,3 +169,48 @@ def test_half_precision_is_averaged_in_float32():
 def test_errors_name_the_option(arguments, message):
     with pytest.raises(UserError, match=message):
         segment(Pixelwise(), _image(8, 8), size=(8, 8), **arguments)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (50, 71), (130, 40), (9, 200)])
+@pytest.mark.parametrize("arguments", [{}, {"window": 64, "stride": 40}, {"scales": (0.5, 1.0), "flip": True}])
+def test_labels_are_those_of_the_probabilities(size, arguments, monkeypatch):
+    """In one stripe bit for bit; in many up to rounding, which decides only between equal classes."""
+    model = build_segmenter(ModelOptions(name="atmnet_nano", head="semantic_fpn", channels=32), 7).eval()
+    image = _image(96, 75)
+    probabilities = segment(model, image, size=size, **arguments)
+    assert label_map(model, image, size=size, **arguments).equal(probabilities.argmax(0))
+    monkeypatch.setattr(windows, "_STRIPE", 7 * size[1] * 5)
+    striped = label_map(model, image, size=size, **arguments)
+    chosen = probabilities.gather(0, striped[None])[0]
+    torch.testing.assert_close(chosen, probabilities.amax(0), atol=1e-6, rtol=0)
+    assert (striped == probabilities.argmax(0)).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("arguments", [{}, {"window": 8, "stride": 3}, {"scales": (0.5, 1.0), "flip": True}])
+def test_labels_of_other_models(arguments, monkeypatch):
+    monkeypatch.setattr(windows, "_STRIPE", 100)
+    image = _image(12, 20)
+    model = Pixelwise()
+    expected = segment(model, image, size=(24, 30), **arguments).argmax(0)
+    assert (label_map(model, image, size=(24, 30), **arguments) == expected).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("height", "width"), [(40, 30), (23, 17), (7, 5), (10, 11), (1, 1), (333, 3)])
+def test_rows_of_an_enlarged_map(height, width, dtype):
+    logits = torch.randn(3, 10, 11).to(dtype)
+    enlarged = resized_map(windows._held(logits), (height, width))
+    rows = torch.cat([enlarged.rows(row, min(row + 3, height)) for row in range(0, height, 3)], 1)
+    expected = F.interpolate(logits[None], (height, width), mode="bilinear", align_corners=False)[0]
+    assert rows.dtype == dtype
+    torch.testing.assert_close(rows, expected, atol=1e-5 if dtype == torch.float32 else 2e-2, rtol=0)
+
+
+def test_a_segmenter_of_many_classes_holds_no_logits_of_full_size(monkeypatch):
+    """The largest tensor that is made has the size of a stripe, not of the picture."""
+    monkeypatch.setattr(windows, "_STRIPE", 2**14)
+    model = build_segmenter(ModelOptions(name="atmnet_nano", head="semantic_fpn", channels=32), 150).eval()
+    with Largest() as largest:
+        labels = label_map(model, _image(64, 64), size=(512, 512))
+    assert labels.shape == (512, 512)
+    assert largest.elements < 150 * 512 * 512 / 10

@@ -12,6 +12,7 @@ from atmnet.files import write_json
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError, check_minimums, first_line
 from atmnet_cli.options import BenchmarkOptions
+from atmnet_cli.printing import print_lines
 
 _MINIMUMS = {"img_size": 1, "batch_size": 1, "threads": 1, "rounds": 2}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -29,7 +30,7 @@ def run(options: BenchmarkOptions) -> int:
         )
         progress.close()
         machine = versions(device)
-    print(_table(options, machine, rows))
+    print_lines(_table(options, machine, rows))
     if options.output:
         settings = {**vars(options), "models": names, "device": str(device)}
         record = {"machine": machine, "settings": settings, "models": rows}

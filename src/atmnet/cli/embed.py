@@ -1,6 +1,5 @@
 """``atmnet embed``"""
 
-import sys
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +10,7 @@ from atmnet.tasks import Classifier
 from atmnet.tasks.start import load_network
 from atmnet_cli.errors import UserError, check_minimums
 from atmnet_cli.options import EmbedOptions
+from atmnet_cli.printing import print_line
 
 
 def run(options: EmbedOptions) -> int:
@@ -18,7 +18,10 @@ def run(options: EmbedOptions) -> int:
     check_minimums(options, {"batch_size": 1})
     output = Path(options.output)
     check_features_file(output, options.tokens)
-    paths = find_images(options.images)
+    notes: list[str] = []
+    paths = find_images(options.images, notes)
+    for note in notes:
+        print_line(f"atmnet: {note}", error=True)
     network = load_network(options.model, options.weights)
     if network.kind != "classification" or network.exported:
         what = "an exported file" if network.exported else f"for {network.kind}"
@@ -31,8 +34,8 @@ def run(options: EmbedOptions) -> int:
             outputs.append(prediction.output)
         else:
             unreadable += 1
-            print(f"atmnet: {prediction.path}: {prediction.error}", file=sys.stderr)
+            print_line(f"atmnet: {prediction.path}: {prediction.error}", error=True)
     features = stack_features(outputs)
     write_features(output, names, features)
-    print(f"features {features.shape} of {len(names)} pictures in {output}")
+    print_line(f"features {features.shape} of {len(names)} pictures in {output}")
     return 1 if unreadable else 0

@@ -1,6 +1,5 @@
 """``atmnet evaluate``"""
 
-import json
 import os
 import shlex
 import sys
@@ -11,11 +10,13 @@ from PIL import Image
 
 from atmnet.data import Split, eval_transform, image_mode
 from atmnet.engine import evaluate, find_run, read_metrics, read_options
+from atmnet.files import to_json
 from atmnet.models.create import data_config
 from atmnet.report import Example, Report, write_report
 from atmnet.tasks import ClassificationResult, Classifier, Mistake, Network, load_task
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, EvaluateOptions, EvaluationData
+from atmnet_cli.printing import print_line, printable
 
 _WORST, _EXAMPLES = 24, 10
 
@@ -32,14 +33,14 @@ def run(options: EvaluateOptions) -> int:
     result = evaluate(options, task, data)
     if os.environ.get("RANK", "0") != "0":
         return 0
-    print(json.dumps(result.metrics), flush=True)
+    print_line(to_json(result.metrics))
     if options.report:
         network.model.cpu().eval()
         classifier, classification = cast(Classifier, network), cast(ClassificationResult, result)
         write_report(
             _report(options, classifier, classification, task.open(data, data.val), recorded), Path(options.report)
         )
-        print(f"report in {options.report}", file=sys.stderr)
+        print_line(f"report in {options.report}", error=True)
     return 0
 
 
@@ -71,6 +72,11 @@ def _data_options(changes: EvaluationData, recorded: dict[str, Any] | None) -> D
             raise UserError("data.root: the model has no record of its data; pass --data.root or --data.source")
         return DataOptions(**overrides)
     trained = recorded["data"]
+    if "source" not in overrides and str(trained["source"]).startswith("hfds/"):
+        raise UserError(
+            f"data.source: the run names {trained['source']!r:.100}, which may be fetched from a hub; if you trust it, "
+            "pass it as --data.source"
+        )
     other_source = overrides.get("source", trained["source"]) != trained["source"]
     other_root = "root" in overrides and not trained["root"]  # the run had embedded data
     return DataOptions(**{**({} if other_source or other_root else trained), **overrides})
@@ -96,16 +102,18 @@ def _report(
     }
     if recorded is not None and not recorded["steps"]:
         facts["Epochs"] = str(recorded["epochs"])
-    if metrics:
+    if metrics and metrics[-1].get("seconds") is not None:
         facts["Training time"] = f"{metrics[-1]['seconds']:.0f} s"
-    facts["Command"] = shlex.join(["atmnet", *sys.argv[1:]])
+    if classifier.range is not None:
+        facts["Values from black to white"] = "{:g} to {:g}".format(*classifier.range)
+    facts["Command"] = printable(shlex.join(["atmnet", *sys.argv[1:]]))
     return Report(
-        title=f"{classifier.name} on {source_name(options, recorded)}",
+        title=printable(f"{classifier.name} on {source_name(options, recorded)}"),
         model=classifier.model,
         preprocess=eval_transform(classifier.config),
         mean=tuple(classifier.config["mean"]),
         std=tuple(classifier.config["std"]),
-        classes=classifier.classes,
+        classes=[printable(name) for name in classifier.classes],
         metrics=metrics,
         confusion=result.confusion,
         mistakes=[_example(source, mode, mistake) for mistake in result.mistakes],
@@ -122,7 +130,7 @@ def source_name(options: EvaluateOptions, recorded: dict[str, Any] | None) -> st
 
 def _example(source: Split, mode: str, mistake: Mistake) -> Example:
     image, _ = source.load(mistake.index, mode)
-    return Example(source.name(mistake.index), image, mistake.target, mistake.predicted, mistake.confidence)
+    return Example(printable(source.name(mistake.index)), image, mistake.target, mistake.predicted, mistake.confidence)
 
 
 def _examples(classifier: Classifier, source: Split, mode: str) -> list[Example]:
@@ -139,5 +147,5 @@ def _examples(classifier: Classifier, source: Split, mode: str) -> list[Example]
     for target, (name, image) in sorted(chosen.items()):
         scores = classifier.model(transform(image)[None]).detach().softmax(1)[0]
         predicted = int(scores.argmax())
-        examples.append(Example(name, image, target, predicted, float(scores[predicted])))
+        examples.append(Example(printable(name), image, target, predicted, float(scores[predicted])))
     return examples

@@ -8,6 +8,7 @@ from atmnet.tasks import load_network
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import check_minimums
 from atmnet_cli.options import ExportOptions
+from atmnet_cli.printing import print_lines
 
 
 def run(options: ExportOptions) -> int:
@@ -18,5 +19,5 @@ def run(options: ExportOptions) -> int:
     network = load_network(options.model, options.weights)
     with cpu_threads(options.threads):
         report = export(network, options.output or network.name.replace(" ", "_") + suffix, settings)
-    print(report.text)
+    print_lines(report.text)
     return 0

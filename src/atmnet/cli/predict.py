@@ -1,18 +1,18 @@
 """``atmnet predict``"""
 
-import json
-import sys
 from pathlib import Path
 
 from PIL import Image
 
+from atmnet.data import dark_note
 from atmnet.engine import device_of
-from atmnet.files import replacing
+from atmnet.files import replacing, to_json
 from atmnet.predictions import Answer, Results, contact_sheet, find_images, predict
 from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS
 from atmnet.tasks import load_task
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import PredictOptions
+from atmnet_cli.printing import print_line, printable
 
 #: Longest side of a thumbnail on the contact sheet, in pixels, so that thousands of photographs fit into memory.
 _THUMBNAIL = 640
@@ -24,40 +24,46 @@ def run(options: PredictOptions) -> int:
     """Print the prediction for each picture. Returns 1 if a picture could not be read."""
     check_minimums(options, {"top": 1, "threshold": 0, "batch_size": 1})
     sheet_format = _picture_format(options.sheet)
-    paths = find_images(options.images)
+    notes: list[str] = []
+    paths = find_images(options.images, notes)
+    for note in notes:
+        print_line(f"atmnet: {note}", error=True)
     task = load_task(options.model, options.weights, options.windows)
     network = task.network
     kind = KINDS[network.kind]
     refuse_options(options, [name for name in LIMITED_OPTIONS if name not in kind.options], network.kind)
     device = device_of(options.device)
     results = Results(Path(options.output), network.classes, network.category_ids) if options.output else None
-    unreadable, tiles = 0, []
-    width = min(max(len(str(path)) for path in paths), _PATH_WIDTH)
+    unreadable, tiles, dark = 0, [], False
+    width = min(max(len(printable(str(path))) for path in paths), _PATH_WIDTH)
     for prediction in predict(task, paths, batch_size=options.batch_size, device=device):
         if prediction.image is None:
             unreadable += 1
-            print(f"atmnet: {prediction.path}: {prediction.error}", file=sys.stderr)
+            print_line(f"atmnet: {prediction.path}: {prediction.error}", error=True)
             record, text = {"error": prediction.error}, "unreadable"
         else:
             answer = kind.answer(prediction.image, prediction.output, network.classes, options)
             record, text = answer.record, answer.text
+            if not dark and (darkness := dark_note(str(prediction.path), prediction.image)):
+                dark = True
+                print_line(f"atmnet: {darkness}", error=True)
             if options.sheet:
                 tiles.append(_tile(answer, prediction.path.name))
             if results is not None:
                 results.add(prediction.path, prediction.output, answer)
         if options.format == "jsonl":
-            print(json.dumps({"image": str(prediction.path), **record}, ensure_ascii=False), flush=True)
+            print_line(to_json({"image": str(prediction.path), **record}, ensure_ascii=False))
         else:
-            path = str(prediction.path)
+            path = printable(str(prediction.path))
             path = path if len(path) <= width else "…" + path[1 - width :]
-            print(f"{path:{width}}  {text}", flush=True)
+            print_line(f"{path:{width}}  {text}")
     if results is not None:
         results.close()
-        print(f"pictures and results in {options.output}", file=sys.stderr)
+        print_line(f"pictures and results in {options.output}", error=True)
     if tiles:
         with replacing(Path(options.sheet)) as beside:
             contact_sheet(tiles).save(beside, sheet_format)
-        print(f"contact sheet of {len(tiles)} pictures in {options.sheet}", file=sys.stderr)
+        print_line(f"contact sheet of {len(tiles)} pictures in {options.sheet}", error=True)
     return 1 if unreadable else 0
 
 

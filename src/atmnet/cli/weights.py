@@ -6,6 +6,7 @@ from atmnet.integrations.weights import export_weights, import_weights, list_wei
 from atmnet.models.store import LINKS, store_folder
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import WeightsOptions
+from atmnet_cli.printing import print_line, print_lines
 
 
 def run(options: WeightsOptions) -> int:
@@ -20,36 +21,36 @@ def _import(options: WeightsOptions) -> None:
     files = _arguments(options, "FILE ...", low=1)
     for file in files:
         stored = import_weights(file, options.tag)
-        print(
+        print_line(
             f'{file} -> {stored.name}: timm.create_model("{stored.name}", pretrained=True); stored in {stored.folder}'
         )
 
 
 def _list(options: WeightsOptions) -> None:
     _arguments(options, "nothing", high=0)
-    print(f"{'weights':28} {'classes':>7} {'MB':>6}  where")
+    print_line(f"{'weights':28} {'classes':>7} {'MB':>6}  where")
     present = list_weights()
     for each in present:
         origin = str(each.folder) if each.folder.parent == store_folder() else "comes with atmnet"
-        print(f"{each.name:28} {each.classes or '-':>7} {each.size / 1e6:6.1f}  {origin}")
+        print_line(f"{each.name:28} {each.classes or '-':>7} {each.size / 1e6:6.1f}  {origin}")
     missing = {name: link for name, link in LINKS.items() if name not in {each.name for each in present}}
     for name, link in missing.items():
-        print(f"{name:28} {1000:>7} {'-':>6}  not here; the authors' link for a browser: {link}")
+        print_line(f"{name:28} {1000:>7} {'-':>6}  not here; the authors' link for a browser: {link}")
     if missing:
-        print("\nAfter downloading a file: atmnet weights import FILE")
+        print_lines("\nAfter downloading a file: atmnet weights import FILE")
 
 
 def _export(options: WeightsOptions) -> None:
     name, folder = _arguments(options, "NAME FOLDER", low=2, high=2)
     export_weights(name, folder)
-    print(f'{folder}: timm.create_model("local-dir:{folder}", pretrained=True)')
+    print_line(f'{folder}: timm.create_model("local-dir:{folder}", pretrained=True)')
 
 
 def _push(options: WeightsOptions) -> None:
     owner, *names = _arguments(options, "OWNER [NAME ...]", low=1)
     for url in push_weights(owner, names, private=options.private):
-        print(url)
-    print(f"with ATMNET_HUB={owner}, pretrained=True finds them there")
+        print_line(url)
+    print_line(f"with ATMNET_HUB={owner}, pretrained=True finds them there")
 
 
 def _arguments(options: WeightsOptions, expected: str, low: int = 0, high: int | None = None) -> list[str]:

@@ -1,6 +1,7 @@
 """Readers, transforms and loaders, whose random numbers are a function of counters; and the embedded digits."""
 
 from atmnet.data.check import SplitCheck, check_split, same_images
+from atmnet.data.class_names import read_class_file
 from atmnet.data.dataset import (
     Batch,
     Collate,
@@ -12,12 +13,14 @@ from atmnet.data.dataset import (
     stack_samples,
     to_device,
 )
+from atmnet.data.depths import dark_note, first_dark_note
 from atmnet.data.digits import DigitsReader
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image, to_8_bits
-from atmnet.data.labelled import LabelledSplit, open_labelled, read_class_file
+from atmnet.data.labelled import LabelledSplit, open_labelled
 from atmnet.data.loader import eval_loader, eval_transform, image_mode, train_loader, train_transform
 from atmnet.data.sampler import Key, StepSampler
 from atmnet.data.seeding import derive_seed, reseed
+from atmnet.data.workers import Loader
 
 __all__ = [
     "EXTENSIONS",
@@ -26,6 +29,7 @@ __all__ = [
     "DigitsReader",
     "Key",
     "LabelledSplit",
+    "Loader",
     "OnImage",
     "Sample",
     "Split",
@@ -34,9 +38,11 @@ __all__ = [
     "Transform",
     "UnreadableImage",
     "check_split",
+    "dark_note",
     "derive_seed",
     "eval_loader",
     "eval_transform",
+    "first_dark_note",
     "image_mode",
     "list_samples",
     "open_labelled",

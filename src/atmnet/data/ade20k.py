@@ -3,9 +3,9 @@
 Shapes: H x W pixels.
 """
 
-import warnings
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from atmnet.data.class_names import normal_form, read_class_file, read_lines
 from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
-from atmnet.data.labelled import read_class_file
+from atmnet.data.inventory import Inventory, file_sizes
+from atmnet.data.label_maps import read_label_map
+from atmnet.data.listing import list_pictures, summary
 from atmnet.data.targets import IGNORE
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
@@ -29,6 +32,9 @@ class Ade20kFiles:
         pairs: Each image that has a label map, and that label map.
         without_map: Images without a label map.
         without_image: Label maps without an image.
+        same_name: Files that have the name of another one but for its extension, so that it is not clear which belong
+            together.
+        left_out: See :class:`~atmnet.data.listing.Listing`.
     """
 
     images: Path
@@ -36,6 +42,8 @@ class Ade20kFiles:
     pairs: list[tuple[Path, Path]]
     without_map: list[Path]
     without_image: list[Path]
+    same_name: list[Path] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Ade20kSplit:
@@ -43,12 +51,15 @@ class Ade20kSplit:
 
     Attributes:
         classes: Class names; a label is an index into them.
+        notices: What to tell the user before training.
     """
 
-    def __init__(self, files: Ade20kFiles, classes: list[str], ignore_zero: bool) -> None:
+    def __init__(self, files: Ade20kFiles, classes: list[str], options: DataOptions) -> None:
         self.classes = classes
-        self.ignore_zero = ignore_zero
-        self._folder = files.images
+        self.ignore_zero = options.ignore_zero
+        self._range = options.range
+        self._folder, self._maps = files.images, files.maps
+        self.notices = [*summary(files.left_out), *shifted_labels(classes, options.ignore_zero)]
         self._pairs = files.pairs
 
     def __len__(self) -> int:
@@ -57,6 +68,14 @@ class Ade20kSplit:
     def name(self, index: int) -> str:
         """The image's file name, relative to its split."""
         return str(self._pairs[index][0].relative_to(self._folder))
+
+    def inventory(self) -> Inventory:
+        """The images, and then the label maps, with their sizes."""
+        images, maps = ([pair[i] for pair in self._pairs] for i in (0, 1))
+        names = [str(path.relative_to(self._folder)) for path in images]
+        names += [f"annotations/{path.relative_to(self._maps)}" for path in maps]
+        facts = {"ignore_zero": self.ignore_zero}
+        return Inventory(self.classes, names, file_sizes([*images, *maps]), facts=facts)
 
     def paths(self, index: int) -> tuple[Path, Path]:
         """The files of an image and its label map."""
@@ -69,7 +88,7 @@ class Ade20kSplit:
             UnreadableImage: If either cannot be decoded, they differ in size, or a label is out of range.
         """
         picture, label_map = self._pairs[index]
-        image = read_image(str(picture), mode)
+        image = read_image(str(picture), mode, self._range)
         labels = read_label_map(label_map)
         height, width = labels.shape
         if image.size != (width, height):
@@ -106,7 +125,23 @@ def open_ade20k(options: DataOptions, split: str, classes: list[str] | None = No
             f"{files.images}: {len(files.without_map)} images have no label map in {files.maps}, "
             f"the first {files.without_map[0].name}"
         )
-    return Ade20kSplit(files, classes or class_names(options), options.ignore_zero)
+    if files.same_name:
+        raise UserError(
+            f"{files.same_name[0]}: another file has this name with another extension, so that their label maps cannot "
+            f"be told apart; {len(files.same_name)} such files"
+        )
+    names = class_names(options) if classes is None or _has_class_names(options) else classes
+    if classes is not None and names != classes:
+        raise UserError(
+            f"{options.root}: its classes, {', '.join(names[:5])}, ..., are not those of the network, "
+            f"{', '.join(classes[:5])}, ...; labels are numbers, so names and order must be the same"
+        )
+    return Ade20kSplit(files, names, options)
+
+
+def _has_class_names(options: DataOptions) -> bool:
+    root = Path(options.root)
+    return bool(options.classes) or any((root / name).is_file() for name in ("classes.txt", "objectInfo150.txt"))
 
 
 def list_ade20k(options: DataOptions, split: str) -> Ade20kFiles:
@@ -121,15 +156,21 @@ def list_ade20k(options: DataOptions, split: str) -> Ade20kFiles:
     for folder in (images, maps):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder (see data.root, data.train, data.val)")
-    pictures = _files_by_name(images, EXTENSIONS)
+    same_name: list[Path] = []
+    listings = list_pictures(images), list_pictures(maps, (".png",))
+    pictures, label_maps = (
+        _by_name(folder, listing.pictures, same_name) for folder, listing in zip((images, maps), listings, strict=True)
+    )
     if not pictures:
         raise UserError(f"{images}: no images found; expected {' '.join(EXTENSIONS)}")
-    label_maps = _files_by_name(maps, (".png",))
     return Ade20kFiles(
         images, maps,
         pairs=[(path, label_maps[name]) for name, path in pictures.items() if name in label_maps],
         without_map=[path for name, path in pictures.items() if name not in label_maps],
         without_image=[path for name, path in label_maps.items() if name not in pictures],
+        same_name=same_name,
+        left_out={kind: [name for each in listings for name in each.left_out.get(kind, [])]
+                  for kind in sorted({kind for each in listings for kind in each.left_out})},
     )  # fmt: skip
 
 
@@ -144,8 +185,8 @@ def class_names(options: DataOptions) -> list[str]:
     if options.classes or (root / "classes.txt").is_file():
         names = read_class_file(options.classes or str(root / "classes.txt"))
     elif table.is_file():
-        rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
-        names = [row[-1].strip() for row in rows if row[0].strip().isdigit()]
+        rows = [line.split("\t") for line in read_lines(table)]
+        names = [normal_form(row[-1].strip()) for row in rows if row[0].strip().isdigit()]
     else:
         raise UserError(
             f"{root}: expected the class names, one per line, in classes.txt or the file that data.classes names"
@@ -154,27 +195,6 @@ def class_names(options: DataOptions) -> list[str]:
     if not 0 < len(names) <= limit:
         raise UserError(f"{root}: got {len(names)} classes, expected 1 to {limit}")
     return names
-
-
-def read_label_map(path: Path) -> NDArray[np.int32]:
-    """Read a grey or palette PNG of 8 or 16 bits as labels (H, W).
-
-    Raises:
-        UnreadableImage: If the file is damaged or is not such a picture.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                if image.mode not in ("L", "P", "1") and not image.mode.startswith("I"):
-                    raise UnreadableImage(
-                        f"its label map has the mode {image.mode}; expected a grey or palette picture"
-                    )
-                return np.asarray(image).astype(np.int32)
-    except UnreadableImage:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(f"its label map: {type(error).__name__}: {error}".splitlines()[0]) from error
 
 
 def out_of_range(labels: NDArray[np.int32], classes: int, ignore_zero: bool) -> list[int]:
@@ -190,7 +210,21 @@ def to_classes(labels: NDArray[np.int32], ignore_zero: bool) -> NDArray[np.uint8
     return labels.astype(np.uint8)
 
 
-def _files_by_name(folder: Path, extensions: Iterable[str]) -> dict[str, Path]:
-    """The files below a folder, sorted, by their relative path without extension."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in tuple(extensions) and path.is_file())
-    return {str(path.relative_to(folder).with_suffix("")): path for path in paths if not path.name.startswith(".")}
+def shifted_labels(classes: list[str], ignore_zero: bool) -> list[str]:
+    """A warning if the first class seems to be the background, but label 0, which usually stands for it, is ignored."""
+    if ignore_zero and classes[0].strip("_").casefold() in ("background", "ignore", "unlabeled", "unlabelled", "void"):
+        return [
+            f"the first class is {classes[0]!r}, and data.ignore_zero gives it the label 1; if its label is 0, use "
+            "--data.ignore_zero false, else all classes are wrong by one"
+        ]
+    return []
+
+
+def _by_name(folder: Path, names: Iterable[str], same_name: list[Path]) -> dict[str, Path]:
+    """Files by their path without extension; names in different forms of Unicode are the same."""
+    files: dict[str, Path] = {}
+    for name in names:
+        path = folder / name
+        if files.setdefault(normal_form(os.path.splitext(name)[0]), path) != path:
+            same_name.append(path)
+    return files

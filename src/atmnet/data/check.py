@@ -3,14 +3,15 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import nullcontext
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 from PIL import Image
 
 from atmnet.data.dataset import Split
-from atmnet.data.images import BROKEN, EXTENSIONS, UnreadableImage
+from atmnet.data.depths import Depths
+from atmnet.data.images import UnreadableImage, open_picture
 from atmnet.data.labelled import LabelledSplit, open_labelled
 from atmnet_cli.options import DataOptions
 
@@ -30,14 +31,21 @@ class SplitCheck:
         pixels: Name of every readable image -> a hash of its size and pixels.
         errors: Kind of error -> the images or classes that have it. Data with errors cannot be used as it is.
         notes: Kind of peculiarity -> the images or classes that have it. Nothing needs to be corrected.
+        range: See ``data.range``.
+        depths: The values of images of more than 8 bits.
     """
 
     source: Split
+    range: InitVar[tuple[float, float] | None] = None
     sizes: list[tuple[int, int]] = field(default_factory=list)
     labels: Counter[int] = field(default_factory=Counter)
     pixels: dict[str, bytes] = field(default_factory=dict)
     errors: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     notes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    depths: Depths = field(default_factory=Depths)
+
+    def __post_init__(self, range: tuple[float, float] | None) -> None:
+        self.depths.value_range = range
 
 
 def check_split(options: DataOptions, split: str, classes: list[str] | None = None) -> SplitCheck:
@@ -52,7 +60,7 @@ def check_split(options: DataOptions, split: str, classes: list[str] | None = No
         UserError: If the split is missing, empty, or has other classes.
     """
     source = open_labelled(options, split, classes)
-    check = SplitCheck(source)
+    check = SplitCheck(source, options.range)
     for index in range(len(source)):
         _check_image(check, source, index)
     for label, name in enumerate(source.classes):
@@ -62,8 +70,9 @@ def check_split(options: DataOptions, split: str, classes: list[str] | None = No
             check.notes[f"class with less than {_RARE:.0%} of the images of the largest class"].append(name)
     if len(source.classes) < 2:
         check.errors["only one class"].append(source.classes[0])
-    if options.source == "folder":
-        _check_files(check, Path(options.root) / split)
+    note_names(check, source.classes)
+    for kind, names in source.left_out.items():
+        check.notes[kind] += names
     return check
 
 
@@ -71,13 +80,13 @@ def _check_image(check: SplitCheck, source: LabelledSplit, index: int) -> None:
     name = source.name(index)
     try:
         image, label = source.load(index, "RGB")
+        file, _ = source.reader[index]
+        with file, nullcontext(file) if isinstance(file, Image.Image) else open_picture(file) as raw:
+            add_picture(check, name, image, raw)
     except UnreadableImage as error:
         check.errors["unreadable"].append(f"{name} ({error})")
-        return
-    file, _ = source.reader[index]
-    check.labels[label] += 1
-    with file, file if isinstance(file, Image.Image) else Image.open(file) as raw:
-        add_picture(check, name, image, raw)
+    else:
+        check.labels[label] += 1
 
 
 def add_picture(check: SplitCheck, name: str, image: Image.Image, raw: Image.Image) -> None:
@@ -86,6 +95,8 @@ def add_picture(check: SplitCheck, name: str, image: Image.Image, raw: Image.Ima
     check.pixels[name] = hashlib.blake2b(repr(image.size).encode() + image.tobytes(), digest_size=16).digest()
     for kind in _peculiarities(raw):
         check.notes[kind].append(name)
+    if depth := check.depths.add(raw):
+        check.notes[depth].append(name)
     if min(image.size) < 8:
         check.notes["under 8 pixels high or wide"].append(f"{name} {image.size}")
     if np.ptp(np.asarray(image)) == 0:
@@ -93,27 +104,25 @@ def add_picture(check: SplitCheck, name: str, image: Image.Image, raw: Image.Ima
 
 
 def _peculiarities(image: Image.Image) -> Iterator[str]:
-    if image.mode.startswith("I"):
-        yield "16-bit grey: scaled to 8 bits"
-    elif image.mode not in ("RGB", "L"):
+    if not image.mode.startswith(("I", "F", "RGB", "L")) or image.mode in ("RGBA", "LA"):
         yield f"mode {image.mode}: converted"
     if image.getexif().get(0x0112, 1) != 1:
         yield "rotated by EXIF: turned upright"
     try:
-        frames = getattr(image, "n_frames", 1)
-    except BROKEN:
+        is_animated = getattr(image, "is_animated", False)
+    except Exception:
         yield "animated, and damaged after the first frame: first frame used"
     else:
-        if frames > 1:
+        if is_animated:
             yield "animated: first frame used"
 
 
-def _check_files(check: SplitCheck, folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir() and not any(path.iterdir()):
-            check.notes["empty folder"].append(str(path.relative_to(folder)))
-        elif path.is_file() and path.suffix.lower() not in EXTENSIONS and not path.name.startswith("."):
-            check.notes["file without a picture's extension: ignored"].append(str(path.relative_to(folder)))
+def note_names(check: SplitCheck, classes: list[str]) -> None:
+    """Note classes whose names differ only in capital letters or spaces, which may be meant to be one class."""
+    known: dict[str, str] = {}
+    for name in classes:
+        if (other := known.setdefault("".join(name.casefold().split()), name)) != name:
+            check.notes["classes whose names differ only in capital letters or spaces"].append(f"{other!r}, {name!r}")
 
 
 def same_images(first: SplitCheck, second: SplitCheck) -> list[str]:

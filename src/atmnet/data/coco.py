@@ -5,8 +5,11 @@ Shapes: N objects, H x W pixels.
 
 import importlib.util
 import json
-from collections import defaultdict
+import os
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -15,12 +18,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from atmnet.data.coco_file import CocoAnnotation, CocoFile, CocoImage, choose_classes, contradictions, read_coco
+from atmnet.data.class_names import normal_form
+from atmnet.data.coco_checks import contradictions, crowd_classes, crowd_problems
+from atmnet.data.coco_file import CocoAnnotation, CocoFile, CocoImage, choose_classes, read_coco
 from atmnet.data.images import UnreadableImage, read_image
-from atmnet.data.labelled import read_class_file
+from atmnet.data.inventory import Inventory, file_digest, file_sizes
 from atmnet.data.targets import DetectionTarget, no_objects
-from atmnet_cli.errors import UserError
+from atmnet.records import short
+from atmnet_cli.errors import UserError, install
 from atmnet_cli.options import DataOptions
+
+#: Upper limits of the length of a mask's outline, in pixels: memory and time are spent in proportion to it.
+_MAX_OUTLINE, _MIN_OUTLINE = 4_000_000, 100_000
 
 
 class CocoObject(TypedDict):
@@ -51,22 +60,31 @@ class CocoSplit:
         file: The contents of the split.
         classes: Class names, in the order of the labels.
         masks: Whether to load masks. Decoding them takes longer than reading the picture.
+        options: Its ``crowd`` and ``range``.
 
     Attributes:
         classes: Class names; a label is an index into them.
         category_ids: The category id of each class in the file.
+        notices: What to tell the user before training.
     """
 
-    def __init__(self, file: CocoFile, classes: list[str], masks: bool = True) -> None:
-        self.folder = file.folder
+    def __init__(self, file: CocoFile, classes: list[str], options: DataOptions, masks: bool = True) -> None:
+        self.folder, self._path = file.folder, file.path
         self.classes = classes
         self._masks = masks
-        ids = {category["name"]: category["id"] for category in file.categories}
-        self.category_ids: list[int] = [ids[name] for name in classes]
+        self._range, crowd = options.range, options.crowd
+        ids = {normal_form(category["name"]): category["id"] for category in file.categories}
+        self.category_ids: list[int] = [ids[normal_form(name)] for name in classes]
         labels = {number: label for label, number in enumerate(self.category_ids)}
         objects: dict[int, list[CocoObject]] = defaultdict(list)
+        counts: Counter[int] = Counter()
+        crowds: Counter[int] = Counter()
         for annotation in file.annotations:
-            objects[annotation["image_id"]].append(_to_object(annotation, labels[annotation["category_id"]]))
+            item = _to_object(annotation, labels[annotation["category_id"]], crowd)
+            objects[annotation["image_id"]].append(item)
+            counts[item["label"]] += 1
+            crowds[item["label"]] += item["iscrowd"]
+        self.notices = _notices(counts, crowds, classes)
         images = sorted(file.images, key=lambda image: image["id"])
         self._records = _PackedRecords([{**image, "objects": objects[image["id"]]} for image in images])
 
@@ -77,9 +95,26 @@ class CocoSplit:
         """The annotations of an image."""
         return self._records[index]
 
+    def path(self, index: int) -> Path:
+        """The image's file. Its name may differ from the annotated one in its form of Unicode, or by backslashes."""
+        name = self._records[index]["file_name"]
+        path = self.folder / name
+        if not os.path.lexists(path):
+            portable = name.replace("\\", "/")
+            for candidate in (portable, *(unicodedata.normalize(form, portable) for form in ("NFC", "NFD"))):
+                if (self.folder / candidate).is_file():
+                    return self.folder / candidate
+        return path
+
     def name(self, index: int) -> str:
         """The image's file name."""
         return self._records[index]["file_name"]
+
+    def inventory(self) -> Inventory:
+        """The images with their sizes, and the checksum of the annotation file."""
+        names = [self.name(index) for index in range(len(self))]
+        sizes = file_sizes([self.folder / name for name in names])
+        return Inventory(self.classes, names, sizes, facts={"annotations": file_digest(self._path)})
 
     def image_id(self, index: int) -> int:
         """The image's id in the file."""
@@ -93,7 +128,7 @@ class CocoSplit:
                 annotations.
         """
         record = self._records[index]
-        image = read_image(str(self.folder / record["file_name"]), mode)
+        image = read_image(str(self.path(index)), mode, self._range)
         height, width = record["height"], record["width"]
         if image.size != (width, height):
             raise UnreadableImage(
@@ -136,22 +171,21 @@ def open_coco(options: DataOptions, split: str, classes: list[str] | None = None
         masks: Whether to load masks.
 
     Raises:
-        UserError: If there is no such split, it contradicts itself, or its categories differ from ``classes``.
+        UserError: If there is no such split, it contradicts itself, most objects are crowd regions, or its categories
+            differ from ``classes``.
     """
     require_masks()
     file = read_coco(options, split)
-    if classes is None and options.classes:
-        classes = read_class_file(options.classes)
-    classes = choose_classes(file, classes)
-    for kind, ids in contradictions(file).items():
+    classes = choose_classes(file, options, classes)
+    for kind, ids in {**contradictions(file, masks), **crowd_problems(file, options.crowd)}.items():
         raise UserError(f"{file.path}: {kind}: {len(ids)}, the first {ids[0]}; `atmnet check-data` lists all")
-    return CocoSplit(file, classes, masks)
+    return CocoSplit(file, classes, options, masks)
 
 
 def require_masks() -> None:
     """Raise a UserError if the library that decodes masks is missing."""
     if importlib.util.find_spec("faster_coco_eval") is None:
-        raise UserError("data.source: 'coco' needs faster-coco-eval: pip install 'atmnet[dense]'")
+        raise UserError(f"data.source: 'coco' needs faster-coco-eval: {install('dense')}")
 
 
 def has_area(bbox: Iterable[float], height: int, width: int) -> bool:
@@ -164,27 +198,49 @@ def decode_mask(segmentation: object, height: int, width: int) -> NDArray[np.uin
     """Decode polygons or run lengths (a list of numbers, or compressed) to a mask (H, W) of 0 and 1.
 
     Raises:
-        ValueError: If the segmentation is neither, or has another size.
+        ValueError: If the segmentation is neither, has another size, or numbers that no mask of that size has.
     """
     from faster_coco_eval.core import mask
 
     if isinstance(segmentation, list):
-        polygons = [points for points in segmentation if len(points) >= 6]
-        if not polygons or any(len(points) % 2 for points in segmentation):
+        if any(not isinstance(points, list) or len(points) % 2 for points in segmentation):
             raise ValueError("expected polygons of at least three points x, y")
+        polygons = [points for points in segmentation if len(points) >= 6]
+        if not polygons:
+            raise ValueError("expected polygons of at least three points x, y")
+        longest = min(max(4 * height * width, _MIN_OUTLINE), _MAX_OUTLINE)
+        if not sum(map(_outline, polygons)) <= longest:  # also if it is not a number
+            raise ValueError(f"expected polygons of finite numbers whose outline is at most {longest} pixels long")
         runs = mask.merge(mask.frPyObjects(polygons, height, width))
     elif isinstance(segmentation, dict) and {"size", "counts"} <= set(segmentation):
-        if list(segmentation["size"]) != [height, width]:
-            raise ValueError(
-                f"its (height, width) is {segmentation['size']}, but that of the image is {[height, width]}"
-            )
-        uncompressed = isinstance(segmentation["counts"], list)
-        if uncompressed and sum(segmentation["counts"]) != height * width:
-            raise ValueError(f"its runs sum to {sum(segmentation['counts'])} pixels; the image has {height * width}")
-        runs = mask.frPyObjects(segmentation, height, width) if uncompressed else segmentation
+        size, counts = segmentation["size"], segmentation["counts"]
+        if size != [height, width]:
+            raise ValueError(f"its (height, width) is {short(size)}, but that of the image is {[height, width]}")
+        if isinstance(counts, list):
+            if any(type(count) is not int or not 0 <= count <= height * width for count in counts):
+                raise ValueError("expected runs that are whole numbers of pixels of the image")
+            if sum(counts) != height * width:
+                raise ValueError(f"its runs sum to {sum(counts)} pixels; the image has {height * width}")
+            runs = mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+        elif isinstance(counts, str | bytes):
+            runs = {"size": [height, width], "counts": counts}
+        else:
+            raise ValueError(f"its counts are {short(counts)}, expected a list or a string")
     else:
         raise ValueError("expected polygons or run lengths {size, counts}")
     return np.asarray(mask.decode(runs))
+
+
+def _outline(points: list[float]) -> float:
+    """The steps along a polygon's outline from pixel to pixel and point to point; NaN if its points are not numbers."""
+    if not set(map(type, points)) <= {int, float}:
+        return float("nan")
+    try:
+        corners = np.array(points, dtype=np.float64).reshape(-1, 2)
+    except OverflowError:
+        return float("inf")
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(1).sum()) + len(corners)
 
 
 def _mask(item: CocoObject, height: int, width: int) -> Tensor:
@@ -196,14 +252,29 @@ def _mask(item: CocoObject, height: int, width: int) -> Tensor:
     return mask
 
 
-def _to_object(annotation: CocoAnnotation, label: int) -> CocoObject:
+def _notices(counts: Counter[int], crowds: Counter[int], classes: list[str]) -> list[str]:
+    notices = []
+    if empty := [name for label, name in enumerate(classes) if not counts[label]]:
+        notices.append(
+            f"{len(empty)} of {len(classes)} classes have no objects: {', '.join(empty[:5])}; --data.used_classes true "
+            "leaves them out"
+        )
+    if mostly := crowd_classes(counts, crowds, classes):
+        notices.append(
+            f"most annotations of {len(mostly)} classes are crowd regions, which are not trained on: "
+            f"{', '.join(mostly[:5])}; with --data.crowd objects, all annotations are objects"
+        )
+    return notices
+
+
+def _to_object(annotation: CocoAnnotation, label: int, crowd: str | None) -> CocoObject:
     _, _, width, height = annotation["bbox"]
     return {
         "id": annotation["id"],
         "label": label,
         "bbox": annotation["bbox"],
         "area": annotation.get("area", width * height),
-        "iscrowd": annotation.get("iscrowd", 0),
+        "iscrowd": int(crowd != "objects" and annotation.get("iscrowd", 0) == 1),
         "segmentation": annotation.get("segmentation"),
     }
 

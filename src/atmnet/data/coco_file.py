@@ -1,13 +1,12 @@
-"""The JSON file of a split in COCO's format: where it is, how it is read, and whether it is consistent."""
+"""The JSON file of a split in COCO's format: where it is, how it is read, and which classes it has."""
 
-import json
-import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
+from atmnet.data.class_names import nearest, normal_form, read_class_file, repeated_forms
+from atmnet.records import read_json, short
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
@@ -17,6 +16,8 @@ _KEYS: dict[str, dict[str, type]] = {
     "annotations": {"id": int, "image_id": int, "category_id": int, "bbox": list},
     "categories": {"id": int, "name": str},
 }
+#: Limit of ids and sizes in both directions; larger integers do not fit into floats and tensors.
+_LARGEST = 2**53
 
 
 class CocoImage(TypedDict):
@@ -61,27 +62,43 @@ class CocoFile:
     categories: list[CocoCategory]
 
 
-def choose_classes(file: CocoFile, classes: list[str] | None) -> list[str]:
-    """``classes``; if they are None, the categories of the file by ascending id.
+def choose_classes(file: CocoFile, options: DataOptions, classes: list[str] | None) -> list[str]:
+    """The class names of a split, in the order of the labels.
+
+    Args:
+        file: The contents of the split.
+        options: ``classes`` is a text file of class names; with ``used_classes``, classes without objects are left out.
+        classes: Class names of the training split, to open another split, or None for the training split itself.
+
+    Returns:
+        ``classes``; if they are None, those in the file ``options.classes``, else the categories by ascending id.
 
     Raises:
-        UserError: If the file repeats a name or an id, or its categories differ from ``classes``.
+        UserError: If the file repeats a name or an id, lacks a class, or has objects of another class.
     """
-    names = [category["name"] for category in sorted(file.categories, key=lambda category: category["id"])]
-    ids = [category["id"] for category in file.categories]
-    columns: tuple[tuple[str, Sequence[str | int]], ...] = (("name", names), ("id", ids))
-    for kind, values in columns:
-        if repeated := [value for value, count in Counter(values).items() if count > 1]:
-            raise UserError(f"{file.path}: categories: {kind} {repeated[0]!r} occurs more than once")
-    if classes is None:
-        return names
-    unknown, missing = sorted(set(names) - set(classes)), sorted(set(classes) - set(names))
+    categories = sorted(file.categories, key=lambda category: category["id"])
+    names = [category["name"] for category in categories]
+    if repeated := repeated_forms(names):
+        raise UserError(f"{file.path}: categories: name {short(repeated[1])} occurs more than once")
+    counts = Counter(category["id"] for category in categories)
+    if counts and max(counts.values()) > 1:
+        raise UserError(f"{file.path}: categories: id {max(counts, key=counts.__getitem__)} occurs more than once")
+    used_ids = {annotation["category_id"] for annotation in file.annotations}
+    used = {normal_form(category["name"]) for category in categories if category["id"] in used_ids}
+    chosen = classes or (read_class_file(options.classes) if options.classes else [normal_form(name) for name in names])
+    forms, present = {normal_form(name) for name in chosen}, {normal_form(name) for name in names}
+    unknown, missing = sorted(used - forms), sorted(forms - present)
     if unknown or missing:
         differences = "; ".join(
             f"{kind}: {', '.join(group[:5])}" for kind, group in (("unknown", unknown), ("missing", missing)) if group
         )
-        raise UserError(f"{file.path}: its categories are not the expected classes; {differences}")
-    return classes
+        hint = nearest(unknown[0], missing) if unknown else ""
+        raise UserError(f"{file.path}: its categories are not the expected classes; {differences}{hint}")
+    if classes is None and options.used_classes:
+        chosen = [name for name in chosen if normal_form(name) in used]
+        if not chosen:
+            raise UserError(f"{file.path}: no class has objects; leave out data.used_classes")
+    return chosen
 
 
 def read_coco(options: DataOptions, split: str) -> CocoFile:
@@ -97,13 +114,8 @@ def read_coco(options: DataOptions, split: str) -> CocoFile:
         UserError: If the file or the images are missing, or the file is not in COCO's format.
     """
     path, folder = _find_files(options, split)
-    try:
-        with path.open(encoding="utf-8") as stream:
-            content = json.load(stream)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON file: {error}") from error
+    # NaN is read, since Python's own writer writes it, so that the annotations that have it can be named.
+    content = read_json(path, max_bytes=None, constants=float)
     lists = []
     for name, keys in _KEYS.items():
         items = content.get(name) if isinstance(content, dict) else None
@@ -124,40 +136,16 @@ def read_coco(options: DataOptions, split: str) -> CocoFile:
 def _problem(item: object, keys: dict[str, type]) -> str:
     """What is wrong with an item; an empty string if it has all the keys, with values of their types."""
     if not isinstance(item, dict):
-        return f"is {item!r}"
+        return f"is {short(item)}"
     for key, kind in keys.items():
         if key not in item:
             return f"lacks {key!r}"
-        if type(item[key]) is not kind:
-            return f"has {key} {item[key]!r}, not of type {kind.__name__}"
+        value: Any = item[key]
+        if type(value) is not kind:
+            return f"has {key} {short(value)}, not of type {kind.__name__}"
+        if kind is int and abs(item[key]) > _LARGEST:
+            return f"has {key} {short(value)}, which is too large"
     return ""
-
-
-def contradictions(file: CocoFile) -> dict[str, list[int]]:
-    """Kind of problem -> ids of the images or annotations that have it; a file with problems cannot be used."""
-    images = {image["id"] for image in file.images}
-    categories = {category["id"] for category in file.categories}
-    problems = {
-        "image id more than once": _repeated(file.images),
-        "annotation id more than once": _repeated(file.annotations),
-        "annotation of an unknown image": [a["id"] for a in file.annotations if a["image_id"] not in images],
-        "annotation of an unknown category": [a["id"] for a in file.annotations if a["category_id"] not in categories],
-        "bbox that is not four numbers": [a["id"] for a in file.annotations if not _is_box(a["bbox"])],
-        "area that is not a number": [a["id"] for a in file.annotations if not _is_number(a.get("area", 0))],
-    }
-    return {kind: ids for kind, ids in problems.items() if ids}
-
-
-def _repeated(items: Sequence[CocoImage | CocoAnnotation]) -> list[int]:
-    return [number for number, count in Counter(item["id"] for item in items).items() if count > 1]
-
-
-def _is_box(bbox: list[float]) -> bool:
-    return len(bbox) == 4 and all(map(_is_number, bbox))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _find_files(options: DataOptions, split: str) -> tuple[Path, Path]:

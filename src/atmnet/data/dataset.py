@@ -4,7 +4,6 @@ Shapes: B images, C channels, h x w pixels after the transform.
 """
 
 import random
-import signal
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from atmnet.data.images import UnreadableImage
+from atmnet.data.inventory import Inventory
 from atmnet.data.sampler import Key
 from atmnet.data.seeding import reseed
 
@@ -46,6 +46,9 @@ class Split(Protocol):
 
     def name(self, index: int) -> str:
         """The picture's file name, relative to the split."""
+
+    def inventory(self) -> Inventory:
+        """What the data are, by which a run that resumes sees whether they have changed."""
 
 
 class Sample(NamedTuple):
@@ -140,9 +143,3 @@ class EvalSet(Dataset[Sample]):
         except UnreadableImage as error:
             blank = self.transform(*self.source.blank(self.mode))
             return Sample(*blank, [f"{self.source.name(index)} ({error})"])
-
-
-def worker_init(_: int) -> None:
-    """Ignore SIGINT and SIGTERM: the training process handles them, saves, and then stops its workers."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

@@ -12,15 +12,17 @@ from atmnet.data.ade20k import (
     class_names,
     list_ade20k,
     out_of_range,
-    read_label_map,
+    shifted_labels,
     to_classes,
 )
-from atmnet.data.check import SplitCheck, add_picture
+from atmnet.data.check import SplitCheck, add_picture, note_names
 from atmnet.data.coco import CocoRecord, CocoSplit, decode_mask, has_area, require_masks
-from atmnet.data.coco_file import CocoFile, choose_classes, contradictions, read_coco
-from atmnet.data.images import UnreadableImage, read_image
-from atmnet.data.labelled import read_class_file
+from atmnet.data.coco_checks import contradictions, crowd_classes, crowd_problems
+from atmnet.data.coco_file import CocoFile, choose_classes, read_coco
+from atmnet.data.images import UnreadableImage, open_picture, read_image
+from atmnet.data.label_maps import read_label_map
 from atmnet.data.targets import IGNORE
+from atmnet.records import short
 from atmnet_cli.options import DataOptions
 
 #: Pixels by which a box may exceed the image without a note, since annotation tools round coordinates.
@@ -40,24 +42,33 @@ def check_coco(options: DataOptions, split: str, classes: list[str] | None = Non
     """
     require_masks()
     file = read_coco(options, split)
-    if classes is None and options.classes:
-        classes = read_class_file(options.classes)
-    classes = choose_classes(file, classes)
+    classes = choose_classes(file, options, classes)
     problems = contradictions(file)
-    source = CocoSplit(_consistent(file, problems), classes)
-    check = SplitCheck(source)
-    for kind, ids in problems.items():
+    consistent = _consistent(file, problems)
+    implausible = crowd_problems(consistent, options.crowd)
+    source = CocoSplit(consistent, classes, options)
+    check = SplitCheck(source, options.range)
+    for kind, ids in {**problems, **implausible}.items():
         check.errors[kind] += [f"id {number}" for number in ids]
+    crowds: Counter[int] = Counter()
+    names: set[str] = set()
     for index in range(len(source)):
         record = source.record(index)
         _check_objects(check, record)
-        image = _check_picture(check, record["file_name"], source.folder / record["file_name"])
+        crowds.update(item["label"] for item in record["objects"] if item["iscrowd"])
+        if record["file_name"] in names:
+            check.notes["file of several images"].append(record["file_name"])
+        names.add(record["file_name"])
+        image = _check_picture(check, record["file_name"], source.path(index), options)
         if image is not None and image.size != (record["width"], record["height"]):
             check.errors["picture whose size differs from its annotation"].append(
                 f"{record['file_name']} (is {image.width}x{image.height}, "
                 f"annotated as {record['width']}x{record['height']})"
             )
-    _note_unused_classes(check, "class without objects")
+    if mostly := crowd_classes(check.labels, crowds, classes):
+        check.notes["class most of whose annotations are crowd regions (see data.crowd)"] += mostly
+    _note_unused_classes(check, "class without objects (--data.used_classes true leaves it out)")
+    note_names(check, classes)
     return check
 
 
@@ -73,15 +84,22 @@ def check_ade20k(options: DataOptions, split: str, classes: list[str] | None = N
         UserError: If the split is missing or empty, or the class names are missing.
     """
     files = list_ade20k(options, split)
-    source = Ade20kSplit(files, classes or class_names(options), options.ignore_zero)
-    check = SplitCheck(source)
+    source = Ade20kSplit(files, classes or class_names(options), options)
+    check = SplitCheck(source, options.range)
     for path in files.without_map:
         check.errors["image without a label map"].append(str(path.relative_to(files.images)))
     for path in files.without_image:
         check.errors["label map without an image"].append(str(path.relative_to(files.maps)))
+    for path in files.same_name:
+        check.errors["same name as another file, but for the extension"].append(str(path))
+    for kind, names in files.left_out.items():
+        check.notes[kind] += names
+    for notice in shifted_labels(source.classes, source.ignore_zero):
+        check.notes[notice].append(source.classes[0])
+    note_names(check, source.classes)
     for index in range(len(source)):
         picture, label_map = source.paths(index)
-        image = _check_picture(check, source.name(index), picture)
+        image = _check_picture(check, source.name(index), picture, options)
         _check_label_map(check, source, index, label_map, None if image is None else image.size)
     _note_unused_classes(check, "class that no label map contains")
     return check
@@ -89,19 +107,32 @@ def check_ade20k(options: DataOptions, split: str, classes: list[str] | None = N
 
 def _consistent(file: CocoFile, problems: dict[str, list[int]]) -> CocoFile:
     """The first image of each id, and the annotations that do not contradict the file."""
-    images = {image["id"]: image for image in reversed(file.images)}
-    bad = {number for kind, ids in problems.items() if "more than once" not in kind for number in ids}
-    return replace(file, images=list(images.values()), annotations=[a for a in file.annotations if a["id"] not in bad])
+    bad_images, bad = (
+        {
+            number
+            for kind, ids in problems.items()
+            if "more than once" not in kind and kind.startswith("image") == of_images
+            for number in ids
+        }
+        for of_images in (True, False)
+    )
+    images = {image["id"]: image for image in reversed(file.images) if image["id"] not in bad_images}
+    annotations = [a for a in file.annotations if a["id"] not in bad and a["image_id"] not in bad_images]
+    return replace(file, images=list(images.values()), annotations=annotations)
 
 
 def _check_objects(check: SplitCheck, record: CocoRecord) -> None:
     height, width = record["height"], record["width"]
     if not record["objects"]:
         check.notes["image without objects"].append(record["file_name"])
+    boxes: set[tuple[float, ...]] = set()
     for item in record["objects"]:
         name = f"{record['file_name']}, annotation {item['id']}"
         check.labels[item["label"]] += 1
         x, y, w, h = item["bbox"]
+        if (item["label"], x, y, w, h) in boxes:
+            check.notes["object annotated twice: same class and box"].append(name)
+        boxes.add((item["label"], x, y, w, h))
         if w <= 0 or h <= 0:
             check.errors["empty box: left out"].append(f"{name} {item['bbox']}")
         elif not has_area(item["bbox"], height, width):
@@ -117,9 +148,9 @@ def _check_mask(check: SplitCheck, name: str, segmentation: object, height: int,
     if not segmentation:
         check.notes["object without a mask: its box is the mask"].append(name)
         return
-    if isinstance(segmentation, dict) and list(segmentation.get("size", [])) != [height, width]:
+    if isinstance(segmentation, dict) and segmentation.get("size") != [height, width]:
         check.errors["mask whose size differs from the image's"].append(
-            f"{name} (is {segmentation.get('size')}, image {[height, width]})"
+            f"{name} (is {short(segmentation.get('size'))}, image {[height, width]})"
         )
         return
     try:
@@ -155,17 +186,17 @@ def _check_label_map(
     check.labels.update(classes)
 
 
-def _check_picture(check: SplitCheck, name: str, path: Path) -> Image.Image | None:
+def _check_picture(check: SplitCheck, name: str, path: Path, options: DataOptions) -> Image.Image | None:
     if not path.is_file():
         check.errors["missing file"].append(name)
         return None
     try:
-        image = read_image(str(path), "RGB")
+        image = read_image(path, "RGB", options.range)
+        with open_picture(path) as raw:
+            add_picture(check, name, image, raw)
     except UnreadableImage as error:
         check.errors["unreadable"].append(f"{name} ({error})")
         return None
-    with Image.open(path) as raw:
-        add_picture(check, name, image, raw)
     return image
 
 

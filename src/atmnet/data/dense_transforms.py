@@ -7,6 +7,7 @@ Shapes: C channels, H x W pixels before, h x w after, N objects.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from PIL import Image
@@ -35,7 +36,7 @@ class DetectionTrain:
         colours = [v2.RandomPhotometricDistort()] if dense.distort else []
         self._transform = v2.Compose([
             *colours,
-            v2.RandomShortestSize(dense.img_sizes, dense.max_img_size),
+            _RandomShortestSize(dense.img_sizes, dense.max_img_size),
             v2.RandomHorizontalFlip(dense.hflip),
             v2.ClampBoundingBoxes(),
             v2.ToDtype(torch.float32, scale=True),
@@ -82,7 +83,7 @@ class SegmentationTrain:
     def __call__(self, image: Image.Image, target: Tensor) -> tuple[Tensor, Tensor]:
         crop = self._dense.crop_size
         shorter = max(1, round(crop * torch.empty(()).uniform_(*self._dense.scale).item()))
-        picture = tv_tensors.Image(tvf.resize(tvf.to_image(image), [shorter], max_size=LONGEST * shorter))
+        picture = tv_tensors.Image(tvf.resize(tvf.to_image(image), sides_after_resize(image, shorter)))
         labels = tvf.resize(tv_tensors.Mask(target[None]), list(picture.shape[-2:]))
         y0, x0 = self._choose_crop(labels[0])
         picture, labels = picture[..., y0 : y0 + crop, x0 : x0 + crop], labels[..., y0 : y0 + crop, x0 : x0 + crop]
@@ -117,9 +118,29 @@ class SegmentationEval:
         self._mean, self._std = list(mean), list(std)
 
     def __call__(self, image: Image.Image, target: Tensor) -> tuple[Tensor, Tensor]:
-        picture = tvf.resize(tvf.to_image(image), [self._crop], max_size=LONGEST * self._crop)
+        picture = tvf.resize(tvf.to_image(image), sides_after_resize(image, self._crop))
         values = tvf.to_dtype(picture.as_subclass(Tensor), torch.float32, scale=True)
         return tvf.normalize(values, self._mean, self._std), target
+
+
+def sides_after_resize(image: Image.Image, shorter: int) -> list[int]:
+    """Height and width after a resize: the shorter side ``shorter``, unless the longer one exceeds four times that.
+
+    Torchvision's own computation gives a strip of pixels no height.
+    """
+    short, long = sorted(image.size)
+    new_short, new_long = shorter, int(shorter * long / short)
+    if new_long > LONGEST * shorter:
+        new_short, new_long = max(1, int(LONGEST * shorter * new_short / new_long)), LONGEST * shorter
+    return [new_short, new_long] if image.height <= image.width else [new_long, new_short]
+
+
+class _RandomShortestSize(v2.RandomShortestSize):
+    """torchvision's, whose sides have at least a pixel."""
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        params: dict[str, Any] = super().make_params(flat_inputs)
+        return params | {"size": tuple(max(1, side) for side in params["size"])}
 
 
 def _to_float(image: Image.Image) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 
 _SIDE, _DIGIT = 32, 26
 
@@ -25,7 +25,7 @@ class DigitsReader:
             from sklearn.datasets import load_digits
             from sklearn.model_selection import train_test_split
         except ImportError as error:
-            raise UserError("data.source: 'digits' needs scikit-learn: pip install 'atmnet[demo]'") from error
+            raise UserError(f"data.source: 'digits' needs scikit-learn: {install('demo')}") from error
         digits = load_digits()
         numbers = np.arange(len(digits.target))
         parts = dict(
@@ -47,6 +47,10 @@ class DigitsReader:
     def filename(self, index: int, **_: bool) -> str:
         """The digit's number in scikit-learn's order."""
         return f"digit-{self._numbers[index]:04d}"
+
+    def inventory(self) -> tuple[list[str], list[int], list[int]]:
+        """Names, sizes in pixels and labels of the digits."""
+        return [self.filename(i) for i in range(len(self))], [_SIDE * _SIDE] * len(self), self._targets
 
 
 def _picture(ink: NDArray[np.float64]) -> Image.Image:

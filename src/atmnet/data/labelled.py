@@ -1,8 +1,6 @@
 """Labelled images from folders, tar files, shards, hub data sets and the embedded digits."""
 
-import difflib
-import os
-import tarfile
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +8,15 @@ from typing import IO, Any, Protocol, cast
 
 from PIL import Image
 from timm.data.readers.reader_factory import create_reader
-from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 
+from atmnet.data.class_names import nearest, normal_form, read_class_file, repeated_forms
 from atmnet.data.digits import DigitsReader
-from atmnet.data.images import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.folders import FolderReader, TarReader
+from atmnet.data.images import UnreadableImage, read_image
+from atmnet.data.inventory import Inventory
+from atmnet.data.listing import summary
 from atmnet.data.shards import ShardReader
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, first_line, install
 from atmnet_cli.options import DataOptions
 
 
@@ -44,11 +45,13 @@ class LabelledSplit:
         reader: Reads the files and labels.
         classes: Class names; a label is an index into them.
         labels: The reader's label -> index into ``classes``.
+        range: See ``data.range``.
     """
 
     reader: Reader
     classes: list[str]
     labels: dict[int, int]
+    range: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -61,10 +64,10 @@ class LabelledSplit:
         """
         try:
             file, label = self.reader[index]
-        except OSError as error:
-            raise UnreadableImage(str(error)) from error
+        except Exception as error:  # of timm's readers, tar files and hub data sets
+            raise UnreadableImage(f"{type(error).__name__}: {first_line(error)}") from error
         try:
-            return read_image(file, mode), self.labels[int(label)]
+            return read_image(file, mode, self.range), self.labels[int(label)]
         finally:
             file.close()
 
@@ -75,6 +78,27 @@ class LabelledSplit:
     def name(self, index: int) -> str:
         """The image's file name, relative to its split."""
         return str(self.reader.filename(index))
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """Kind -> files and folders that are not used; see :class:`~atmnet.data.listing.Listing`."""
+        return getattr(self.reader, "left_out", {})
+
+    @property
+    def notices(self) -> list[str]:
+        """What to tell the user before training."""
+        return summary(self.left_out)
+
+    def inventory(self) -> Inventory:
+        """The images with sizes and labels; for a hub data set, labels and the number of bytes of all columns."""
+        reader: Any = self.reader
+        if hasattr(reader, "inventory"):
+            names, sizes, labels = reader.inventory()
+            return Inventory(self.classes, names, sizes, [self.labels[label] for label in labels])
+        table = reader.dataset.data
+        column = repr(table.column(reader.label_key).to_pylist())
+        facts = {"labels": hashlib.sha256(column.encode()).hexdigest(), "number of bytes": table.nbytes}
+        return Inventory(self.classes, [], [], facts=facts)
 
 
 def open_labelled(options: DataOptions, split: str, classes: list[str] | None = None) -> LabelledSplit:
@@ -97,33 +121,20 @@ def open_labelled(options: DataOptions, split: str, classes: list[str] | None = 
         raise UserError(f"{where}: some images lie directly in it; expected one folder per class")
     if len(reader) == 0:
         raise UserError(f"{where}: no images found")
+    if repeated := repeated_forms(labels):
+        raise UserError(f"{where}: two of its classes have the same name, {repeated[0]!a} and {repeated[1]!a}")
     if classes is None:
-        classes = names or list(labels)
-    unknown = sorted(set(labels) - set(classes))
+        classes = names or [normal_form(name) for name in labels]
+    indices = {normal_form(name): index for index, name in enumerate(classes)}
+    unknown = sorted(name for name in labels if normal_form(name) not in indices)
     if unknown:
         raise UserError(
             f"{where}: {len(unknown)} of its classes are not among the training classes: {', '.join(unknown[:5])}"
-            + (f" (is {unknown[0]!r} {near[0]!r}?)" if (near := difflib.get_close_matches(unknown[0], classes)) else "")
+            + nearest(unknown[0], classes)
         )
-    indices = {name: index for index, name in enumerate(classes)}
-    return LabelledSplit(reader, classes, {label: indices[name] for name, label in labels.items()})
-
-
-def read_class_file(path: str) -> list[str]:
-    """Class names from a text file, one per line.
-
-    Raises:
-        UserError: If the file is missing or empty, or repeats a name.
-    """
-    try:
-        names = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise UserError(f"data.classes: {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"data.classes: {path}: not a text file in UTF-8") from error
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"data.classes: {path}: expected one class name per line, each once; got {len(names)} lines")
-    return names
+    return LabelledSplit(
+        reader, classes, {label: indices[normal_form(name)] for name, label in labels.items()}, options.range
+    )
 
 
 def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> Reader:
@@ -137,31 +148,15 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> R
     if kind == "wds":
         return ShardReader(Path(options.root) / options.source.partition("/")[2], split, names)
     path = _find_split(Path(options.root), split)
-    try:
-        if kind == "tar":
-            # Not kept open: after a fork, processes would share the file's position and read at the wrong place.
-            reader: Any = ReaderImageInTar(str(path), cache_tarfiles=False)
-            reader.class_to_idx = reader.class_name_to_idx  # the name in timm's other readers
-            return cast(Reader, reader)
-        reader = create_reader("", root=str(path), input_key=";".join(EXTENSIONS))
-    except tarfile.TarError as error:
-        raise UserError(f"{path}: not a readable tar file: {error}") from error
-    except (RuntimeError, AssertionError, ValueError) as error:
-        # timm reports "found 0 images" or "no .tar files found", or fails to unpack an empty list.
-        raise UserError(f"{path}: no images found; expected one folder per class, {' '.join(EXTENSIONS)}") from error
-    for folder in sorted({os.path.dirname(file) for file, _ in reader.samples}):
-        if Path(folder).parent not in (path, path.parent):  # timm would take the innermost folder as the class
-            raise UserError(
-                f"{path}: images in {Path(folder).relative_to(path)}; expected CLASS/IMAGE, no folders below"
-            )
-    return cast(Reader, reader)
+    is_tar = kind == "tar" or (path.is_file() and path.suffix == ".tar")
+    return TarReader(path) if is_tar else FolderReader(path)
 
 
 def _open_hub(options: DataOptions, split: str) -> Reader:
     try:
         from datasets.exceptions import DatasetsError
     except ImportError as error:
-        raise UserError("data.source: 'hfds/' needs Hugging Face datasets: pip install 'atmnet[hfds]'") from error
+        raise UserError(f"data.source: 'hfds/' needs Hugging Face datasets: {install('hfds')}") from error
     try:
         reader = create_reader(options.source, root=options.root or None, split=split)
     except (DatasetsError, OSError, ValueError, KeyError) as error:

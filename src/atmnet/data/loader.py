@@ -7,13 +7,15 @@ import torch
 from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from atmnet.data.dataset import Collate, EvalSet, Sample, Split, TrainSet, Transform, worker_init
+from atmnet.data.dataset import Collate, EvalSet, Sample, Split, TrainSet, Transform
 from atmnet.data.sampler import Key, StepSampler
+from atmnet.data.workers import Loader
 from atmnet.models.create import DataConfig
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import AugmentOptions
+from atmnet_runtime import preprocess
 
 ImageTransform = Callable[[Image.Image], Tensor]
 
@@ -63,16 +65,22 @@ def _train_transform(augment: AugmentOptions, config: DataConfig) -> ImageTransf
 
 
 def eval_transform(config: DataConfig) -> ImageTransform:
-    """timm's evaluation transform: picture -> normalised tensor (C, h, w)."""
-    transform: ImageTransform = create_transform(
-        config["input_size"],
-        interpolation=config["interpolation"],
-        mean=config["mean"],
-        std=config["std"],
-        crop_pct=config["crop_pct"],
-        crop_mode=config["crop_mode"],
-    )
-    return transform
+    """timm's evaluation transform: picture -> normalised tensor (C, h, w).
+
+    It is computed as for exported files, with the same bits as timm's own, which would enlarge a strip of 20,000 x 1
+    pixels to gigabytes before it crops.
+    """
+    return EvalTransform(config)
+
+
+class EvalTransform:
+    """The callable that :func:`eval_transform` returns."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self._config = {**config, "pixels": "normalised"}
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        return torch.from_numpy(preprocess(image, self._config))
 
 
 def train_loader(
@@ -83,7 +91,7 @@ def train_loader(
     sampler: StepSampler,
     workers: int,
     pin: bool = False,
-) -> DataLoader[Sample]:
+) -> Loader:
     """Batches of augmented images in the sampler's order."""
     data = TrainSet(source, transform, mode, sampler.seed)
     return _loader(data, collate, workers, pin, batch_sampler=sampler)
@@ -100,7 +108,7 @@ def eval_loader(
     world: int = 1,
     rank: int = 0,
     pin: bool = False,
-) -> DataLoader[Sample]:
+) -> Loader:
     """Batches of this process's share of the images: every ``world``-th image, from image ``rank`` on.
 
     All processes together evaluate each image exactly once.
@@ -116,13 +124,12 @@ def _loader(
     workers: int,
     pin: bool,
     batch_sampler: Iterable[list[Key]] | Iterable[list[int]],
-) -> DataLoader[Sample]:
-    return DataLoader(
+) -> Loader:
+    return Loader(
         data,
+        collate,
+        min(workers, _cores()),  # the samples do not depend on the number
         batch_sampler=batch_sampler,
-        collate_fn=collate,
-        num_workers=min(workers, _cores()),  # the samples do not depend on the number
-        worker_init_fn=worker_init,
         pin_memory=pin,
         # Its own generator: the loader must not draw from the global one, which training uses.
         generator=torch.Generator(),

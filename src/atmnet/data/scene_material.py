@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from atmnet.data.digits import DigitsReader
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 
 _PHOTOGRAPHS = {
     "train": (
@@ -33,7 +33,7 @@ def require_packages() -> None:
     """
     for package in ("skimage", "sklearn"):
         if importlib.util.find_spec(package) is None:
-            raise UserError("data.source: 'scenes' needs scikit-image and scikit-learn: pip install 'atmnet[dense]'")
+            raise UserError(f"data.source: 'scenes' needs scikit-image and scikit-learn: {install('dense')}")
 
 
 @functools.cache

@@ -7,6 +7,8 @@ and validation share neither digits nor photographs.
 Shapes: N digits, H x W pixels.
 """
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from atmnet.data.inventory import Inventory
 from atmnet.data.scene import Scene, SceneOptions, label_map, make_scene
 from atmnet.data.scene_material import SPLITS, require_packages
 from atmnet.data.targets import IGNORE, DetectionTarget, no_objects
+from atmnet.files import to_json
 from atmnet_cli.errors import UserError
 from atmnet_cli.renamed import RENAMED
 
@@ -52,6 +56,10 @@ class _Scenes:
     def name(self, index: int) -> str:
         """The scene's number as a file name."""
         return f"{index:06d}.png"
+
+    def inventory(self) -> Inventory:
+        """The arguments, which with the split are all that scenes depend on."""
+        return Inventory(self.classes, [], [], facts={"arguments": json.loads(to_json(asdict(self.options)))})
 
     def scene(self, index: int) -> Scene:
         """The picture, labels and masks of a scene."""

@@ -13,6 +13,9 @@ from atmnet.data.scenes import SceneDetection, SceneSegmentation
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import DataOptions, Kind
 
+#: Limit of the values in ``data.range``.
+_FARTHEST = 1e30
+
 
 @dataclass(frozen=True)
 class DataSource:
@@ -29,7 +32,7 @@ class DataSource:
 
     kinds: tuple[Kind, ...]
     open: Callable[[DataOptions, str, Kind, list[str] | None, bool], Split]
-    options: tuple[str, ...] = ("root", "classes")
+    options: tuple[str, ...] = ("root", "classes", "range")
     check: Callable[[DataOptions, str, list[str] | None], SplitCheck] | None = check_split
     counts: str = "images per class"
 
@@ -58,13 +61,14 @@ SOURCES = {
     "coco": DataSource(
         ("detection",),
         lambda data, split, kind, classes, masks: open_coco(data, split, classes, masks),
+        options=("root", "classes", "crowd", "used_classes"),
         check=check_coco,
         counts="objects per class",
     ),
     "ade20k": DataSource(
         ("segmentation",),
         lambda data, split, kind, classes, masks: open_ade20k(data, split, classes),
-        options=("root", "classes", "ignore_zero"),
+        options=("root", "classes", "range", "ignore_zero"),
         check=check_ade20k,
         counts="images that show a class",
     ),
@@ -91,7 +95,15 @@ def find_source(options: DataOptions, kind: Kind | None = None) -> DataSource:
     limited = {option for source in SOURCES.values() for option in source.options}
     refused = sorted(limited - set(SOURCES[name].options))
     refuse_options(options, refused, f"data.source {options.source!r}", prefix="data.")
+    if options.range is not None and not -_FARTHEST <= options.range[0] < options.range[1] <= _FARTHEST:
+        raise UserError(f"data.range: got {options.range}, expected two finite numbers, the lower one first")
     return SOURCES[name]
+
+
+def read_as(options: DataOptions, value_range: tuple[float, float] | None) -> DataOptions:
+    """The options, with the range of values that a network takes if the source takes one; see ``data.range``."""
+    takes = "range" in find_source(options).options
+    return replace(options, range=value_range) if takes else options
 
 
 def open_split(

@@ -6,7 +6,6 @@ annotations/{train,val}/000000.png          ADE20K: class k is k + 1
 classes.txt                                 ADE20K
 """
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -18,7 +17,8 @@ from PIL import Image
 
 from atmnet.data.scene import label_map
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
-from atmnet_cli.errors import UserError
+from atmnet.files import to_json
+from atmnet_cli.errors import UserError, install
 from atmnet_cli.options import MakeScenesOptions
 
 
@@ -70,7 +70,7 @@ def _write_split(folder: Path, source: SceneDetection) -> None:
                 "category_id": source.category_ids[label], "iscrowd": 0, **runs,
             })  # fmt: skip
     categories = [{"id": n, "name": name} for n, name in zip(source.category_ids, source.classes, strict=True)]
-    text = json.dumps({"info": {"description": "digit scenes of atmnet"}, **content, "categories": categories})
+    text = to_json({"info": {"description": "digit scenes of atmnet"}, **content, "categories": categories})
     (folder / "annotations" / f"instances_{source.split}.json").write_text(text, encoding="utf-8")
 
 
@@ -79,7 +79,7 @@ def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
     try:
         from faster_coco_eval.core import mask as coco
     except ImportError as error:
-        raise UserError("make-scenes needs faster-coco-eval: pip install 'atmnet[dense]'") from error
+        raise UserError(f"make-scenes needs faster-coco-eval: {install('dense')}") from error
     runs = coco.encode(np.asfortranarray(mask, np.uint8))
     return {
         "segmentation": {"size": list(runs["size"]), "counts": runs["counts"].decode()},

@@ -3,9 +3,9 @@
 from atmnet.engine.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from atmnet.engine.distributed import device_of
 from atmnet.engine.evaluation import evaluate, evaluate_model
-from atmnet.engine.folder import find_run, read_options
 from atmnet.engine.interrupt import Interrupted
 from atmnet.engine.metrics import read_metrics
+from atmnet.engine.recorded import find_run, read_options
 from atmnet.engine.trainer import train
 
 __all__ = [

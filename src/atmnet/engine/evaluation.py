@@ -1,10 +1,11 @@
 """Evaluation of every image of a data set exactly once, over all processes."""
 
+from contextlib import closing
+
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
-from atmnet.data import Batch, Sample, Split, eval_loader, image_mode, to_device
+from atmnet.data import Loader, Split, eval_loader, image_mode, to_device
 from atmnet.engine.distributed import Group, process_group
 from atmnet.engine.progress import Progress
 from atmnet.engine.setup import check_numbers
@@ -25,7 +26,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def evaluate_model(
     task: Task,
     model: nn.Module,
-    loader: DataLoader[Sample],
+    loader: Loader,
     group: Group,
     *,
     precision: str = "fp32",
@@ -39,26 +40,27 @@ def evaluate_model(
     was_training = model.training
     model.eval()
     meter = task.meter(group.device)
-    progress = Progress("evaluating batch", len(loader), show=group.is_main)
     number = group.rank
-    batch: Batch
-    for batch in loader:
-        if batch.unreadable:
-            raise UserError(f"unreadable image in evaluation: {batch.unreadable[0]}; `atmnet check-data` lists all")
-        images, targets = to_device(batch.images, group.device), to_device(batch.targets, group.device)
-        if channels_last and isinstance(images, torch.Tensor):
-            images = images.to(memory_format=torch.channels_last)
-        with autocast(group.device, precision):
-            outputs = task.outputs(model, images, targets)
-        meter.update(outputs, targets, number, group.world)
-        number += len(images) * group.world
-        progress.advance("" if progress.due() else None)
-    progress.close()
+    with (
+        closing(Progress("evaluating batch", len(loader), show=group.is_main)) as progress,
+        closing(iter(loader)) as batches,
+    ):
+        for batch in batches:
+            if batch.unreadable:
+                raise UserError(f"unreadable image in evaluation: {batch.unreadable[0]}; `atmnet check-data` lists all")
+            images, targets = to_device(batch.images, group.device), to_device(batch.targets, group.device)
+            if channels_last and isinstance(images, torch.Tensor):
+                images = images.to(memory_format=torch.channels_last)
+            with autocast(group.device, precision):
+                outputs = task.outputs(model, images, targets)
+            meter.update(outputs, targets, number, group.world)
+            number += len(images) * group.world
+            progress.advance("" if progress.due() else None)
     model.train(was_training)
     return meter.result()
 
 
-def evaluation_loader(task: Task, source: Split, batch_size: int, workers: int, group: Group) -> DataLoader[Sample]:
+def evaluation_loader(task: Task, source: Split, batch_size: int, workers: int, group: Group) -> Loader:
     """Batches of this process's share of ``source``, with the transform and collation of ``task``."""
     return eval_loader(
         source,

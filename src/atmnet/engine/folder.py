@@ -5,23 +5,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from atmnet.engine.checkpoint import latest_checkpoint
-from atmnet.files import write_json
+from atmnet.engine.data_record import DATA_FILE
+from atmnet.engine.extension import LENGTH
+from atmnet.engine.recorded import OPTIONS_FILE, read_run
+from atmnet.files import is_unsupported, open_to_append, refuse_links_out, to_json, write_json
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
-from atmnet_cli.renamed import translate
 
 try:
     import fcntl
 except ImportError:  # Windows lacks it: there, two runs in one folder are not detected
     fcntl = None  # type: ignore[assignment]
 
-#: The file in a run's folder that holds its options.
-_OPTIONS_FILE = "options.json"
+#: The file whose lock keeps a second process out.
+_LOCK_FILE = ".lock"
+#: All that a run writes in its folder.
+_CONTENT = (_LOCK_FILE, OPTIONS_FILE, DATA_FILE, "metrics.jsonl", "tensorboard", "checkpoints", "last", "best")
 #: Options that may change when a run is resumed, since they do not affect its result.
-_MAY_CHANGE = {"output", "data.workers", "eval_batch_size", "device", "threads", "checkpoint_every", "keep"}
+_MAY_CHANGE = {
+    "output",
+    "data.workers",
+    "eval_batch_size",
+    "device",
+    "threads",
+    "checkpoint_every",
+    "keep",
+    "allow_data_change",
+}
 
 
 @contextmanager
@@ -34,13 +46,12 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
     folder = Path(options.output)
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    record = folder / _OPTIONS_FILE
-    requested = json.loads(json.dumps(asdict(options)))
-    defaults = json.loads(json.dumps(asdict(TrainOptions(output=""))))
+    refuse_links_out(folder, _CONTENT)
+    record = folder / OPTIONS_FILE
+    requested = json.loads(to_json(asdict(options)))
     if latest_checkpoint(folder) is not None:
-        recorded = translate(json.loads(record.read_text(encoding="utf-8")))
-        # An earlier version may have recorded fewer options; the run then used the defaults of the others.
-        differences = sorted(_differences(_with_defaults(recorded, defaults), requested))
+        recorded = read_run(folder)
+        differences = sorted(_differences(recorded, requested))
         if differences:
             raise UserError(
                 f"output: {folder} holds another run: {'; '.join(differences[:4])}"
@@ -48,54 +59,33 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
             )
     elif not record.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UserError(f"output: {folder} holds files that are not a run's; choose another folder")
-    with (folder / ".lock").open("w") as lock:
+    with open_to_append(folder / _LOCK_FILE) as lock:
         if fcntl is not None:
             try:
                 # Unlike a lock of flock, loader processes do not inherit it; they outlive a killed run by seconds.
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError) as error:
                 raise UserError(f"output: {folder} is in use by another process") from error
+            except OSError as error:  # some network shares have no locks
+                if not is_unsupported(error):
+                    raise
         try:
             yield
         finally:
             if is_new and not record.exists():  # the run failed before its first step
-                (folder / ".lock").unlink()
+                (folder / _LOCK_FILE).unlink()
                 folder.rmdir()
 
 
 def record_options(folder: Path, options: TrainOptions) -> None:
     """Record a run's options in its folder, unless the run already has a checkpoint."""
     if latest_checkpoint(folder) is None:
-        write_json(folder / _OPTIONS_FILE, asdict(options))
-
-
-def find_run(path: Path) -> Path | None:
-    """The run's folder for a run or checkpoint folder; None if ``path`` does not belong to a run."""
-    for folder in (path, *path.resolve().parents[:2]):
-        if (folder / _OPTIONS_FILE).is_file():
-            return folder
-    return None
-
-
-def read_options(path: Path) -> dict[str, Any] | None:
-    """The options of the run that a run or checkpoint folder belongs to, under the names of this version.
-
-    Returns:
-        The options; None if the folder belongs to no run.
-    """
-    run = find_run(path)
-    return None if run is None else translate(json.loads((run / _OPTIONS_FILE).read_text(encoding="utf-8")))
-
-
-def _with_defaults(recorded: object, defaults: object) -> object:
-    if isinstance(recorded, dict) and isinstance(defaults, dict):
-        return {**defaults, **{key: _with_defaults(value, defaults.get(key)) for key, value in recorded.items()}}
-    return recorded
+        write_json(folder / OPTIONS_FILE, asdict(options))
 
 
 def _differences(recorded: object, requested: object, name: str = "") -> Iterator[str]:
     if isinstance(recorded, dict) and isinstance(requested, dict):
         for key in recorded.keys() | requested.keys():
             yield from _differences(recorded.get(key), requested.get(key), f"{name}.{key}" if name else key)
-    elif recorded != requested and name not in _MAY_CHANGE:
+    elif recorded != requested and name not in _MAY_CHANGE and name not in LENGTH:  # see change_length
         yield f"{name} was {recorded!r}, is {requested!r}"

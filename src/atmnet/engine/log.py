@@ -35,6 +35,8 @@ class TrainingLog:
         if self._group.is_main:
             self._metrics = MetricsFile(folder, self._metrics_length, step)
         self._progress = Progress("step", self._length.steps, step, self._group.is_main)
+        if self._metrics is not None and self._metrics.note:
+            self.print_line(self._metrics.note)
         self._clock = self._window_clock = time.monotonic()
 
     def close(self) -> None:

@@ -1,32 +1,40 @@
 """The run's metrics: one JSON object per line, without gaps or repeated lines after a resume; and TensorBoard files."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atmnet.files import flush_file, open_to_append, replacing, to_json, write_flushed
+from atmnet.records import Record, parse_json
+from atmnet_cli.errors import UserError
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+_NAME = "metrics.jsonl"
+
 
 class MetricsFile:
-    """Appends to ``metrics.jsonl``, after it was truncated to its length at the time of the checkpoint.
+    """Appends to ``metrics.jsonl``, after it was cut to what it was at the time of the checkpoint.
 
     Args:
         folder: The run's folder.
         length: Length of the file at the checkpoint, in bytes.
         step: Step of the checkpoint.
+
+    Attributes:
+        note: What is wrong with a file that somebody has changed since, and which lines are kept; else empty.
     """
 
     def __init__(self, folder: Path, length: int, step: int) -> None:
-        self._file = (folder / "metrics.jsonl").open("ab")
-        self._file.truncate(min(length, self._file.tell()))
-        self._file.seek(0, os.SEEK_END)
+        path = folder / _NAME
+        self.note = _repair(path, length, step)
+        self._file = open_to_append(path)
         self._board = _summary_writer(folder, step)
 
     def write(self, **values: Any) -> None:
-        """Append a line; ``values`` must contain ``kind`` and ``step``."""
-        self._file.write((json.dumps(values) + "\n").encode())
+        """Append a line; ``values`` must contain ``kind`` and ``step``. Numbers that are not finite become null."""
+        self._file.write((to_json(values) + "\n").encode())
         self._file.flush()
         if self._board is not None:
             for key, value in values.items():
@@ -35,7 +43,7 @@ class MetricsFile:
 
     def sync(self) -> int:
         """Flush the file to the disk; returns its length in bytes, for the checkpoint."""
-        os.fsync(self._file.fileno())
+        flush_file(self._file.fileno())
         return self._file.tell()
 
     def close(self) -> None:
@@ -46,11 +54,53 @@ class MetricsFile:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's ``metrics.jsonl``; an empty list if there is no such file."""
-    path = folder / "metrics.jsonl"
+    """The lines of a run's ``metrics.jsonl``; an empty list if there is no such file.
+
+    Raises:
+        UserError: If a line is not one of a run's.
+    """
+    path = folder / _NAME
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    return [_read_line(line, f"{path}: line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _read_line(line: str, where: str) -> dict[str, Any]:
+    """A line's object; earlier versions wrote numbers that are not finite as Python does."""
+    record = Record(parse_json(line, where, constants=lambda _: None), where)
+    record.text("kind")
+    record.integer("step")
+    for key, value in record.value.items():
+        if key != "kind" and not (value is None or type(value) in (int, float)):
+            raise UserError(f"{where}: {key}: expected a number")
+    return record.value
+
+
+def _repair(path: Path, length: int, step: int) -> str:
+    """Cut a file to the lines of the checkpoint; returns what is wrong with it, if it is not as it was then."""
+    content = path.read_bytes() if path.exists() else b""
+    kept = content[:length]
+    whole = len(kept) == length and (not kept or (kept.endswith(b"\n") and _is_before(kept.splitlines()[-1], step)))
+    if whole:
+        if len(content) > length:
+            os.truncate(path, length)
+        return ""
+    lines = [line for line in content.split(b"\n") if line and _is_before(line, step)]
+    with replacing(path) as temporary:
+        write_flushed(temporary, b"".join(line + b"\n" for line in lines))
+    return f"{path}: not as it was at step {step}; kept {len(lines)} whole lines up to this step"
+
+
+def _is_before(line: bytes, step: int) -> bool:
+    """Whether a line is whole, and of this step or an earlier one."""
+    try:
+        return bool(_read_line(line.decode(), "")["step"] <= step)
+    except (UserError, UnicodeDecodeError):
+        return False
 
 
 def _summary_writer(folder: Path, step: int) -> "SummaryWriter | None":

@@ -6,6 +6,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from atmnet_cli.printing import write_line
+
 _SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -44,10 +46,10 @@ class Progress:
     def print_line(self, line: str) -> None:
         """Print a line above the bar."""
         if self._bar is not None:
-            self._bar.write(line, file=self._stream)
+            with self._bar.external_write_mode(file=self._stream):
+                write_line(line, self._stream)
         elif self._prints_lines:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            write_line(line, self._stream)
 
     def close(self) -> None:
         """Remove the bar."""

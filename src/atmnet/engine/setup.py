@@ -104,15 +104,6 @@ def build_schedule(options: OptimOptions, optimizer: torch.optim.Optimizer, leng
     return schedule
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load a state dict, and give each moment the memory format of its parameter, which fused optimisers require."""
-    optimizer.load_state_dict(state)
-    for parameter, values in optimizer.state.items():
-        for key, value in values.items():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                values[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
 def check_numbers(options: TrainOptions | EvaluateOptions) -> None:
     """Refuse numbers that are out of range for any data.
 

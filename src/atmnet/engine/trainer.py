@@ -15,20 +15,33 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from atmnet.data import Batch, StepSampler, derive_seed, image_mode, reseed, to_device, train_loader
+from atmnet.data import (
+    Batch,
+    Loader,
+    StepSampler,
+    derive_seed,
+    first_dark_note,
+    image_mode,
+    reseed,
+    to_device,
+    train_loader,
+)
 from atmnet.engine.checkpoint import (
     amend_checkpoint,
     latest_checkpoint,
-    load_checkpoint,
     prune_checkpoints,
     save_checkpoint,
 )
+from atmnet.engine.data_record import DataRecord
 from atmnet.engine.distributed import Group, any_process, barrier, data_parallel, process_group
 from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
+from atmnet.engine.extension import change_length
 from atmnet.engine.folder import record_options, run_folder
 from atmnet.engine.interrupt import Interrupted, StopRequest
 from atmnet.engine.length import run_length
 from atmnet.engine.log import TrainingLog, divergence_error
+from atmnet.engine.rehearsal import check_state, rehearse_optimizer, rehearse_save
+from atmnet.engine.resume import Trained, load_state
 from atmnet.engine.setup import (
     build_optimizer,
     build_schedule,
@@ -36,23 +49,22 @@ from atmnet.engine.setup import (
     check_options,
     check_pairs,
     prepare_model,
-    restore_optimizer,
 )
 from atmnet.engine.unreadable import UnreadableImages
+from atmnet.ops._private import keep_compiler_caches_private
 from atmnet.tasks import open_training, start_task
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
+from atmnet_cli.printing import print_line
+from atmnet_cli.streams import durable_streams
 
 # The counters that follow the seed for random numbers of a step; those of samples have an epoch there.
 _MIXING, _MODEL = -1, -2
 
 
 def train(options: TrainOptions) -> Path:
-    """Train a network, or resume the run in ``options.output``.
-
-    Returns:
-        The run's folder.
+    """Train a network, or resume the run in ``options.output``; returns the run's folder.
 
     Raises:
         UserError: For a mistake that the user can correct; checkpoints are not affected.
@@ -61,6 +73,7 @@ def train(options: TrainOptions) -> Path:
     check_numbers(options)
     folder = Path(options.output)
     with (
+        durable_streams(stdout_may_fail=True),
         cpu_threads(options.threads),
         process_group(options.device) as group,
         run_folder(options) if group.is_main else nullcontext(),
@@ -76,7 +89,12 @@ class Trainer:
 
     def __init__(self, options: TrainOptions, group: Group, folder: Path) -> None:
         self.options, self.group, self.folder = options, group, folder
+        if latest_checkpoint(folder) is None:
+            rehearse_optimizer(options.optim, group.device)
         self.train_split = open_training(options)
+        data = DataRecord(folder, latest_checkpoint(folder), options.allow_data_change, self._print_line)
+        if group.is_main:
+            data.compare("train", self.train_split)
         check_options(options, len(self.train_split), len(self.train_split.classes), group.world)
         self.length = run_length(options, len(self.train_split))
 
@@ -85,6 +103,8 @@ class Trainer:
         self.network = self.task.network
         check_pairs(options, group.world, self.task.pairs)
         self.val_split = self.task.open(options.data, options.data.val)
+        if group.is_main:
+            data.compare("val", self.val_split)
         self.mode = image_mode(self.network.config)
         self.transform = self.task.train_transform()
         self.model = prepare_model(self.network.model, group, options.channels_last)
@@ -92,6 +112,7 @@ class Trainer:
         self.optimizer = build_optimizer(options.optim, self.model)
         self.schedule = build_schedule(options.optim, self.optimizer, self.length)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.precision == "fp16")
+        self.trained = Trained(self.model, self.ema, self.optimizer, self.scaler)
         self.log = TrainingLog(options, group, self.length)
 
         self.step = self.evaluated = 0
@@ -99,10 +120,17 @@ class Trainer:
         self.unreadable = UnreadableImages(len(self.train_split), options.data.max_unreadable, self.log.print_line)
         self._resume()
         if group.is_main:
+            if self.step and (line := change_length(folder, options, len(self.train_split), self.step)):
+                self._print_line(line)
+            if self.step == 0:
+                rehearse_save(folder, self.network, self.trained, {"step": 0})
             record_options(folder, options)
+            data.write()
 
         self.parallel = data_parallel(self.model) if group.world > 1 else None
         wrapped = self.model if self.parallel is None else self.parallel
+        if options.compile:
+            keep_compiler_caches_private()
         self.compiled: Callable[..., Any] = torch.compile(wrapped) if options.compile else wrapped
 
     def run(self) -> None:
@@ -116,26 +144,31 @@ class Trainer:
             f"classes: {self.length.text} of {options.batch_size}"
             + (f"; going on after step {self.step}" if self.step else "")
         )
+        if note := first_dark_note(self.train_split, self.mode):
+            self._print_line(note)
+        for notice in getattr(self.train_split, "notices", ()):
+            self._print_line(f"note: {notice}")
         self.log.open(self.folder, self.step)
-        batches = self._batches()
-        with StopRequest() as stop, closing(self.log):
+        with StopRequest() as stop, closing(self.log), closing(iter(self._loader())) as batches:
             if self._evaluation_due():  # the run was stopped during an evaluation
-                self._evaluate()
+                self._evaluate(stop)
             while self.step < self.length.steps:
                 self._take_step(batches)
+                if self.step == 1:
+                    check_state(self.optimizer)
                 evaluate = self._evaluation_due()
                 saved = evaluate or self.step % options.checkpoint_every == 0
                 if saved:
                     self._save()
                 if evaluate:
-                    self._evaluate()
+                    self._evaluate(stop)
                 if self._should_stop(stop.requested) and self.step < self.length.steps:
                     if not saved:
                         self._save()
                     raise Interrupted(f"stopped and saved after step {self.step}; run the same command to resume")
         self._print_line(f"done in {self.log.seconds:.1f} s; {self._summary()}")
 
-    def _batches(self) -> Iterator[Batch]:
+    def _loader(self) -> Loader:
         options = self.options
         self.sampler = StepSampler(
             len(self.train_split),
@@ -150,7 +183,7 @@ class Trainer:
         )
         workers, pin = options.data.workers, self.group.device.type == "cuda"
         collate = self.task.train_collate
-        return iter(train_loader(self.train_split, self.transform, collate, self.mode, self.sampler, workers, pin))
+        return train_loader(self.train_split, self.transform, collate, self.mode, self.sampler, workers, pin)
 
     def _take_step(self, batches: Iterator[Batch]) -> None:
         """Update the weights once, from the gradients of all parts of the step."""
@@ -201,19 +234,22 @@ class Trainer:
         every = self.options.evaluate_every * self.length.steps_per_epoch
         return self.evaluated < self.step and (self.step == self.length.steps or self.step % every == 0)
 
-    def _evaluate(self) -> None:
-        """Evaluate the weights that were just saved, so that a failure here loses no training."""
+    def _evaluate(self, stop: StopRequest) -> None:
+        """Evaluate the weights that were just saved, so that a failure or a request to stop loses no training."""
         options, group = self.options, self.group
         loader = evaluation_loader(self.task, self.val_split, options.eval_batch_size, options.data.workers, group)
         start = time.monotonic()
-        result = evaluate_model(
-            self.task,
-            self._weights_to_use(),
-            loader,
-            group,
-            precision=options.precision,
-            channels_last=options.channels_last,
-        )
+        message = f"stopped in the evaluation after step {self.step}, which is saved; run the same command to resume"
+        # Several processes stop together, after it.
+        with stop.at_once(message) if group.world == 1 else nullcontext():
+            result = evaluate_model(
+                self.task,
+                self._weights_to_use(),
+                loader,
+                group,
+                precision=options.precision,
+                channels_last=options.channels_last,
+            )
         if not self.best or result.score > self.best["score"]:
             self.best = {"step": self.step, "score": result.score}
         self.log.end_evaluation(self.step, result, time.monotonic() - start)
@@ -227,10 +263,7 @@ class Trainer:
         if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
             raise divergence_error("the weights are not finite", self.step)
         self.unreadable.share()
-        trainer = self._counters() | {"scaler": self.scaler.state_dict(), "optimizer": self.optimizer.state_dict()}
-        if self.ema is not None:
-            trainer["model"] = self.model.state_dict()
-        weights = self._weights_to_use().state_dict()
+        weights, trainer = self.trained.weights(), self._counters() | self.trained.state()
         self._write(save_checkpoint, self.folder, self.step, self.network, weights, trainer)
 
     def _counters(self) -> dict[str, Any]:
@@ -263,15 +296,10 @@ class Trainer:
         folder = latest_checkpoint(self.folder)
         if folder is None:
             return
-        weights, trainer = load_checkpoint(folder)
-        self.model.load_state_dict(trainer.get("model", weights))
-        if self.ema is not None:
-            self.ema.module.load_state_dict(weights)
-        restore_optimizer(self.optimizer, trainer["optimizer"])
-        self.scaler.load_state_dict(trainer["scaler"])
-        self.log.load_state(trainer["log"])
-        self.step, self.best, self.unreadable.names = trainer["step"], trainer["best"], trainer["unreadable"]
-        self.evaluated = trainer["evaluated"]
+        counters = load_state(folder, self.trained)
+        self.log.load_state(counters.log)
+        self.step, self.evaluated, self.best = counters.step, counters.evaluated, counters.best
+        self.unreadable.names = counters.unreadable
         if self.group.is_main:
             self._prune()
 
@@ -288,4 +316,4 @@ class Trainer:
 
     def _print_line(self, line: str) -> None:
         if self.group.is_main:
-            print(line, flush=True)
+            print_line(line)

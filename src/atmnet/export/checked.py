@@ -3,11 +3,13 @@
 Shapes: B images, C colour channels, H x W pixels.
 """
 
+import glob
 import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +22,14 @@ from atmnet.export.subject import Outputs
 from atmnet.export.verify import ExportReport, Run, differences, latency, sizes_to_check, worst
 from atmnet_cli.errors import UserError
 from atmnet_runtime import Array
+
+try:
+    import fcntl
+except ImportError:  # Windows, where what a killed process left stays
+    fcntl = None  # type: ignore[assignment]
+
+#: Ending of temporary folders.
+_ENDING = ".tmp"
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,7 @@ def write_checked(file_format: Format, job: Job, path: Path, reference: Referenc
     Raises:
         UserError: If the format cannot express the model, a library is missing, or the difference is too large.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with _folder_beside(path) as folder:
         file_format.write(job, folder / path.name)
         try:
             report = _verify(file_format, job, folder / path.name, reference)
@@ -64,9 +73,36 @@ def write_checked(file_format: Format, job: Job, path: Path, reference: Referenc
         _judge(report, path, job, reference.tolerance)
         for part in sorted(folder.iterdir(), key=lambda part: part.name == path.name):  # the weights before the file
             os.replace(part, path.parent / part.name)
+    return replace(report, path=path)
+
+
+@contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path``; those that killed processes left for the same path are removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_ENDING}"):
+        with suppress(OSError), _held(left):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_ENDING, dir=path.parent))
+    try:
+        with ExitStack() as stack:
+            with suppress(OSError):  # a file system without locks
+                stack.enter_context(_held(folder))
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return replace(report, path=path)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder, which ends with the process. OSError if another one holds it, or if the system has no locks."""
+    if fcntl is None:
+        raise OSError
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _verify(file_format: Format, job: Job, path: Path, reference: Reference) -> ExportReport:

@@ -12,7 +12,7 @@ from atmnet.export.job import Job
 from atmnet.export.onnx_file import quiet
 from atmnet.export.plain.grid import by_grids
 from atmnet.export.verify import Run
-from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.errors import UserError, first_line, install
 from atmnet_runtime import Array
 
 
@@ -26,7 +26,7 @@ def write_executorch(job: Job, path: Path) -> None:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
     except ImportError as error:
-        raise UserError("to: executorch is not installed: pip install 'atmnet[executorch]'") from error
+        raise UserError(f"to: executorch is not installed: {install('executorch')}") from error
     network = by_grids(job.network())
     try:
         with quiet(), torch.no_grad():

@@ -58,8 +58,8 @@ def export(network: Network, path: str | Path, settings: ExportSettings | None =
     check_settings(settings, file_format, task, network)
     subject = task.describe(network, settings)
     check_subject(settings, file_format, subject, network)
-    pictures = comparison_pictures(settings, subject, task.pictures)
-    calibration = calibration_pictures(settings, subject)
+    pictures = comparison_pictures(settings, subject, task.pictures, network.range)
+    calibration = calibration_pictures(settings, subject, network.range)
     eager = subject.reference(copy.deepcopy(network.model).cpu().float().eval())
     run = on_arrays(Framed(eager, subject.config, settings.pixels))
     if subject.check is not None:

@@ -18,7 +18,7 @@ from atmnet.export.settings import Precision
 from atmnet.export.torch_file import load_machine_code, load_program, write_machine_code, write_program
 from atmnet.export.verify import Run
 from atmnet.tasks.exported import as_user_error
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 from atmnet_runtime import Array, ExportedFile
 
 
@@ -49,7 +49,7 @@ def _write_onnx(job: Job, path: Path) -> None:
     if not job.settings.precision.startswith("int8"):
         return write_onnx(job, path, job.metadata)
     if importlib.util.find_spec("onnxruntime") is None:
-        raise UserError("precision: 8 bits need onnxruntime: pip install 'atmnet[export]'")
+        raise UserError(f"precision: 8 bits need onnxruntime: {install('export')}")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         write_onnx(job, file, job.metadata)

@@ -3,8 +3,6 @@
 Shapes: B images, C colour channels, H x W pixels, K classes.
 """
 
-import json
-
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
@@ -13,8 +11,10 @@ import atmnet
 from atmnet.export.plain.layers import PredictTaps
 from atmnet.export.settings import Pixels
 from atmnet.export.subject import DenseConfig
+from atmnet.files import to_json
 from atmnet.models.create import DataConfig
 from atmnet.tasks import Network
+from atmnet_cli.printing import printable
 from atmnet_runtime import KEYS
 
 
@@ -58,7 +58,7 @@ def metadata(network: Network, config: DataConfig | DenseConfig, pixels: Pixels)
     """The metadata of a file, as strings of JSON; ``atmnet_runtime`` reads them."""
     values = {
         **{key: value for key, value in config.items() if key in KEYS[network.kind]},
-        "task": network.kind, "classes": network.classes, "pixels": pixels, "architecture": network.name,
-        "atmnet": atmnet.__version__,
+        "task": network.kind, "classes": network.classes, "pixels": pixels, "range": network.range,
+        "architecture": network.name, "atmnet": atmnet.__version__,
     }  # fmt: skip
-    return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
+    return {key: printable(to_json(value, ensure_ascii=False)) for key, value in values.items()}

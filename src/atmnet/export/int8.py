@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from atmnet.export.onnx_file import INPUT, quiet
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 from atmnet_runtime import Array
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def quantise_openvino(model: "openvino.Model", batches: Array) -> "openvino.Mode
     try:
         import nncf
     except ImportError as error:
-        raise UserError("precision: int8 in OpenVINO needs nncf: pip install 'atmnet[export]'") from error
+        raise UserError(f"precision: int8 in OpenVINO needs nncf: {install('export')}") from error
     data = nncf.Dataset(list(batches))
     kinds = {operator.get_type_name() for operator in model.get_ops()} - {"MatMul", "Parameter", "Constant", "Result"}
     ignored = nncf.IgnoredScope(types=sorted(kinds), names=_openvino_positions(model), validate=False)

@@ -17,7 +17,7 @@ import torch
 from atmnet.export.job import Job
 from atmnet.export.plain.boxes import onnx_translations
 from atmnet.export.subject import Outputs
-from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.errors import UserError, first_line, install
 
 OPSET = 20
 INPUT = "image"
@@ -38,7 +38,7 @@ def write_onnx(job: Job, path: Path, metadata: dict[str, str]) -> None:
         import onnx
         import onnxscript  # noqa: F401 - torch's exporter needs it, and its own message is less clear
     except ImportError as error:
-        raise UserError(f"to: ONNX needs {error.name}: pip install 'atmnet[export]'") from error
+        raise UserError(f"to: ONNX needs {error.name}: {install('export')}") from error
     example, dynamic, outputs = job.example(), job.settings.dynamic, job.subject.outputs
     axes = {2: "height", 3: "width"} | ({0: "batch"} if job.subject.batched else {}) if dynamic else {}
     shapes = (dict.fromkeys(axes, torch.export.Dim.DYNAMIC),) if dynamic else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from atmnet.export.int8 import quantise_openvino
 from atmnet.export.job import Job
 from atmnet.export.onnx_file import write_onnx
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 
 
 def write_openvino(job: Job, path: Path) -> None:
@@ -18,7 +18,7 @@ def write_openvino(job: Job, path: Path) -> None:
     try:
         import openvino
     except ImportError as error:
-        raise UserError("to: openvino is not installed: pip install 'atmnet[export]'") from error
+        raise UserError(f"to: openvino is not installed: {install('export')}") from error
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         write_onnx(job, file, metadata={})

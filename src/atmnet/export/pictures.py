@@ -6,16 +6,20 @@ from pathlib import Path
 from PIL import Image
 
 from atmnet.data import EXTENSIONS, UnreadableImage, read_image
+from atmnet.data.listing import list_pictures
 from atmnet.export.settings import ExportSettings
 from atmnet.export.subject import Subject
 from atmnet_cli.errors import UserError
 from atmnet_runtime import Array
 
+#: The values that become black and white, see ``data.range``.
+Range = tuple[float, float] | None
+
 _PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "coins", "page")
 _CALIBRATION = 128
 
 
-def comparison_pictures(settings: ExportSettings, subject: Subject, most: int) -> list[Array]:
+def comparison_pictures(settings: ExportSettings, subject: Subject, most: int, value_range: Range) -> list[Array]:
     """Up to ``most`` pictures to compare on, each (C, H, W) as the file takes it.
 
     Models that take neither 1 nor 3 channels have none, unless the settings name a folder.
@@ -29,10 +33,10 @@ def comparison_pictures(settings: ExportSettings, subject: Subject, most: int) -
         if folder:
             raise UserError(f"{option}: pictures have 1 or 3 channels, but the model takes {channels}; leave it out")
         return []
-    return [subject.prepare(image, not settings.dynamic) for image in pictures(folder, most, option)]
+    return [subject.prepare(image, not settings.dynamic) for image in pictures(folder, most, option, value_range)]
 
 
-def calibration_pictures(settings: ExportSettings, subject: Subject) -> list[Array]:
+def calibration_pictures(settings: ExportSettings, subject: Subject, value_range: Range) -> list[Array]:
     """Pictures to calibrate on, each (C, H, W), all of one size; none if the settings name no folder.
 
     Raises:
@@ -40,33 +44,37 @@ def calibration_pictures(settings: ExportSettings, subject: Subject) -> list[Arr
     """
     if not settings.calibration:
         return []
-    return [subject.prepare(image, True) for image in pictures(settings.calibration, _CALIBRATION, "calibration")]
+    return [
+        subject.prepare(image, True)
+        for image in pictures(settings.calibration, _CALIBRATION, "calibration", value_range)
+    ]
 
 
-def pictures(folder: str, most: int, option: str = "images") -> list[Image.Image]:
+def pictures(folder: str, most: int, option: str = "images", value_range: Range = None) -> list[Image.Image]:
     """Up to ``most`` pictures of a folder; without one, scikit-image's photographs or scikit-learn's digits, or none.
 
     Args:
         folder: Searched with its sub-folders.
-        most: Number of pictures, spread evenly over the sorted names.
+        most: Number of pictures, spread evenly over the names in natural order.
         option: The option that names the folder, for the error.
+        value_range: The values that become black and white, see ``data.range``.
 
     Raises:
         UserError: If the folder has no pictures, or a broken one.
     """
     if not folder:
         return (_photographs() or _digits(most))[:most]
-    files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in EXTENSIONS)
+    files = [Path(folder) / name for name in list_pictures(folder).pictures] if Path(folder).is_dir() else []
     if not files:
         raise UserError(f"{option}: {folder}: no pictures in it; expected files that end in {' '.join(EXTENSIONS)}")
     count = min(most, len(files))
     chosen = [files[i * len(files) // count] for i in range(count)]  # sub-folders may be classes
-    return [_read(path, option) for path in chosen]
+    return [_read(path, option, value_range) for path in chosen]
 
 
-def _read(path: Path, option: str) -> Image.Image:
+def _read(path: Path, option: str, value_range: Range) -> Image.Image:
     try:
-        return read_image(str(path), "RGB")
+        return read_image(path, "RGB", value_range)
     except UnreadableImage as error:
         raise UserError(f"{option}: {path}: {error}; remove it, or name another folder") from error
 

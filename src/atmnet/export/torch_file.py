@@ -5,7 +5,6 @@ They are written for one size, because machine code for open sizes is slow.
 Shapes: B images, C colour channels, H x W pixels.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from torch.export import ExportedProgram
 from atmnet.export.job import Job
 from atmnet.export.onnx_file import quiet
 from atmnet.export.verify import Run
+from atmnet.files import to_json
+from atmnet.ops._private import keep_compiler_caches_private
 from atmnet_cli.errors import UserError, first_line
 from atmnet_runtime import Array
 
@@ -26,7 +27,7 @@ _METADATA = "atmnet.json"
 def write_program(job: Job, path: Path) -> None:
     """Write an exported program; ``torch.export.load(path).module()`` runs it."""
     with quiet():
-        torch.export.save(_program(job), path, extra_files={_METADATA: json.dumps(job.metadata)})
+        torch.export.save(_program(job), path, extra_files={_METADATA: to_json(job.metadata)})
 
 
 def load_program(path: Path, threads: int) -> Run:
@@ -40,6 +41,7 @@ def write_machine_code(job: Job, path: Path) -> None:
     Raises:
         UserError: If there is no C++ compiler.
     """
+    keep_compiler_caches_private()
     try:
         with quiet():
             torch._inductor.aoti_compile_and_package(

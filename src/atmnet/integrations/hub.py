@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from timm.models._hub import generate_readme
 
 from atmnet.engine import find_run, read_metrics, read_options
-from atmnet.models.create import create_model, data_config
+from atmnet.files import write_tensors
 from atmnet.tasks import Classifier, load_classifier
 from atmnet.tasks.weights import find_checkpoint
 from atmnet_cli.errors import UserError, first_line
@@ -39,8 +38,7 @@ def save_pretrained(model: str | Path | Classifier, folder: str | Path, *, licen
     classifier = model if isinstance(model, Classifier) else load_classifier(str(model))
     run = None if isinstance(model, Classifier) else Path(model)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {key: value.detach().cpu().contiguous() for key, value in classifier.model.state_dict().items()}
-    safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_tensors(folder / "model.safetensors", classifier.model.state_dict(), {"format": "pt"})
     classifier.write_config(folder / "config.json")
     (folder / "README.md").write_text(model_card(classifier, folder.resolve().name, run, license), encoding="utf-8")
     return folder
@@ -52,11 +50,17 @@ def from_pretrained(name: str | Path) -> Classifier:
     Raises:
         UserError: If there is none, or it is not a classifier of timm.
     """
-    if Path(name).is_dir():
+    if find_checkpoint(Path(name)) is not None:
         return load_classifier(str(name))
-    model = create_model(f"hf-hub:{name}", pretrained=True)
-    names = model.pretrained_cfg.get("label_names") or [str(k) for k in range(model.num_classes)]
-    return Classifier(model.eval(), list(names), data_config(model))
+    from huggingface_hub import hf_hub_download
+
+    repository, _, revision = str(name).partition("@")
+    try:
+        for file in ("config.json", "model.safetensors"):  # all that is needed, and the gate reads both
+            path = hf_hub_download(repository, file, revision=revision or None)
+    except Exception as error:  # of the network, the hub, or the name
+        raise UserError(f"{name}: no folder of a classifier, and the hub has none: {first_line(error)}") from error
+    return load_classifier(str(Path(path).parent))
 
 
 def push_to_hub(folder: str | Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
@@ -147,7 +151,7 @@ def _training(run: Path) -> dict[str, str]:
         "Training": f"{options['epochs']} epochs of batches of {batch}, {optim['opt']} at {optim['lr']}",
     }
     folder = find_run(run)
-    scores = [line for line in (read_metrics(folder) if folder is not None else []) if "top1" in line]
+    scores = [line for line in (read_metrics(folder) if folder is not None else []) if line.get("top1") is not None]
     step = _step(run)
     of_step = [line for line in scores if line["step"] == step]
     if of_step:

@@ -4,7 +4,6 @@ import difflib
 from typing import Any, TypedDict
 
 import timm
-from safetensors import SafetensorError
 from timm.data.model_config import resolve_input_data_config
 from torch import nn
 
@@ -56,7 +55,7 @@ def create_model(name: str, **kwargs: Any) -> Any:
         return timm.create_model(name, **kwargs)
     except TypeError as error:
         raise UserError(f"model.kwargs: {name}: {error}") from error
-    except (RuntimeError, ValueError, SafetensorError) as error:
+    except Exception as error:  # constructors meet values that they do not expect
         raise UserError(f"model: {name}: {first_line(error)}") from error
 
 

@@ -33,8 +33,8 @@ def enlarged(image: Image.Image) -> tuple[Image.Image, int]:
 
 
 def font_for(image: Image.Image) -> Font:
-    """A font whose size is legible when the whole image is on the screen."""
-    return ImageFont.load_default(max(13, round(max(image.size) / 48)))
+    """A font whose size is legible when the whole image is on the screen; for a strip of pixels, a small one."""
+    return ImageFont.load_default(max(13, round(min(max(image.size) / 48, min(image.size) / 6))))
 
 
 def with_legend(image: Image.Image, entries: Sequence[tuple[Colour, str, str]], font: Font) -> Image.Image:

@@ -4,12 +4,14 @@ import unicodedata
 
 from PIL import ImageFont
 
+from atmnet_cli.printing import printable
+
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def shorten(line: str, font: Font, width: int) -> str:
     """``line`` if it fits ``width`` pixels, else as much of its beginning as fits together with an ellipsis."""
-    line = drawable(" ".join(line.split()), font)
+    line = drawable(printable(" ".join(line.split())), font)
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(line + "…") > width:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from atmnet.data import EXTENSIONS, Sample, UnreadableImage, image_mode, read_image, to_device
+from atmnet.data.listing import list_pictures, summary
 from atmnet.tasks import Task
 from atmnet_cli.errors import UserError
 
@@ -22,8 +23,12 @@ class Prediction(NamedTuple):
     error: str | None = None
 
 
-def find_images(paths: Sequence[str]) -> list[Path]:
-    """The files among ``paths`` and all images in the folders among them and their subfolders, in order.
+def find_images(paths: Sequence[str], notes: list[str] | None = None) -> list[Path]:
+    """The files among ``paths`` and all images in the folders among them and their subfolders, in natural order.
+
+    Args:
+        paths: Files and folders.
+        notes: Gets a line for each kind of picture in a folder that is not used.
 
     Raises:
         UserError: If a path does not exist, or there are no images.
@@ -31,7 +36,10 @@ def find_images(paths: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            files += sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)
+            listing = list_pictures(path)
+            files += [path / name for name in listing.pictures]
+            if notes is not None:
+                notes += summary(listing.left_out)
         elif path.exists():
             files.append(path)
         else:
@@ -60,7 +68,7 @@ def predict(task: Task, paths: Sequence[Path], *, batch_size: int, device: torch
         images: list[Image.Image | str] = []
         for path in names:
             try:
-                images.append(read_image(str(path), mode))
+                images.append(read_image(str(path), mode, task.network.range))
             except UnreadableImage as error:
                 images.append(str(error))
         samples = [

@@ -14,7 +14,7 @@ from torch import Tensor
 from atmnet.files import replacing, write_json
 from atmnet.predictions.answers import Answer
 from atmnet.predictions.colours import class_colours
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 
 _PALETTE_SIZE = 256
 
@@ -121,9 +121,7 @@ def coco_results(output: dict[str, Tensor], category_ids: Sequence[int]) -> list
         try:
             from faster_coco_eval.core.mask import encode
         except ImportError as error:
-            raise UserError(
-                f"masks in results.json need the package {error.name}: pip install 'atmnet[dense]'"
-            ) from error
+            raise UserError(f"masks in results.json need the package {error.name}: {install('dense')}") from error
         for result, mask in zip(results, output["masks"].cpu(), strict=True):
             pixels = (mask.reshape(mask.shape[-2:]) > 0.5).numpy().astype(np.uint8)
             rle = encode(np.asfortranarray(pixels))

@@ -10,13 +10,23 @@ _MAX_MATRIX_CLASSES = 40
 _MAX_ROWS = 20
 
 
-def confusion_section(confusion: Tensor, classes: list[str]) -> str:
-    """HTML of the section for ``confusion`` (K, K), whose rows are the true classes; empty if all counts are 0."""
-    counts = confusion.tolist()
-    total = int(confusion.sum())
+#: The counts that are not 0, by true and predicted class.
+Counts = dict[tuple[int, int], int]
+
+
+def count_pairs(confusion: Tensor) -> Counts:
+    """The counts of a confusion matrix (K, K), sparse or dense, whose rows are the true classes."""
+    sparse = confusion.to_sparse().coalesce()
+    true, predicted = sparse.indices().tolist()
+    return {pair: n for pair, n in zip(zip(true, predicted, strict=True), sparse.values().tolist(), strict=True) if n}
+
+
+def confusion_section(counts: Counts, classes: list[str]) -> str:
+    """HTML of the section for the counts; empty if there are none."""
+    total = sum(counts.values())
     if total == 0:
         return ""
-    correct = int(confusion.diagonal().sum())
+    correct = sum(n for (true, predicted), n in counts.items() if true == predicted)
     body = _matrix(counts, classes) if len(classes) <= _MAX_MATRIX_CLASSES else _error_tables(counts, classes)
     return (
         f'<section id="confusion"><h2>Confused classes</h2><p class="lead">{correct:,} of {total:,} images were '
@@ -24,13 +34,21 @@ def confusion_section(confusion: Tensor, classes: list[str]) -> str:
     )
 
 
-def _errors(counts: list[list[int]]) -> list[tuple[int, int, int]]:
+def _errors(counts: Counts) -> list[tuple[int, int, int]]:
     """(count, true class, predicted class) of each kind of error, the most frequent first."""
-    errors = [(n, i, j) for i, row in enumerate(counts) for j, n in enumerate(row) if n and i != j]
+    errors = [(n, i, j) for (i, j), n in counts.items() if i != j]
     return sorted(errors, key=lambda error: (-error[0], error[1:]))
 
 
-def _most_frequent_error(counts: list[list[int]], classes: list[str]) -> str:
+def _totals(counts: Counts) -> dict[int, int]:
+    """The number of images of each true class that occurs."""
+    totals: dict[int, int] = {}
+    for (true, _), n in counts.items():
+        totals[true] = totals.get(true, 0) + n
+    return totals
+
+
+def _most_frequent_error(counts: Counts, classes: list[str]) -> str:
     errors = _errors(counts)
     if not errors:
         return "There was no error."
@@ -40,16 +58,18 @@ def _most_frequent_error(counts: list[list[int]], classes: list[str]) -> str:
     return f"The most frequent error, {n:,} times: <b>{escape(classes[i])}</b> taken for <b>{escape(classes[j])}</b>."
 
 
-def _matrix(counts: list[list[int]], classes: list[str]) -> str:
+def _matrix(counts: Counts, classes: list[str]) -> str:
     names = [escape(name) for name in classes]
     longest = max(map(len, classes))
     slanted = " slanted" if longest > (14 if len(classes) <= 5 else 3) else ""
     head = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
     rows = []
-    for i, row in enumerate(counts):
-        total = sum(row)
+    totals = _totals(counts)
+    for i in range(len(classes)):
+        total = totals.get(i, 0)
         cells = []
-        for j, n in enumerate(row):
+        for j in range(len(classes)):
+            n = counts.get((i, j), 0)
             kind = "right" if i == j else "wrong"
             if n == 0:
                 cells.append(f'<td class="{kind}"></td>' if i == j else "<td></td>")
@@ -60,7 +80,7 @@ def _matrix(counts: list[list[int]], classes: list[str]) -> str:
                 f'<td class="{kind}{" strong" if share > 0.45 else ""}" style="--v:{100 * share**0.5:.0f}%" '
                 f'title="true {names[i]}, predicted {names[j]}: {n} of {total}">{n}</td>'
             )
-        recall = percent(row[i] / total) if total else "–"
+        recall = percent(counts.get((i, i), 0) / total) if total else "–"
         rows.append(f'<tr><th scope="row">{names[i]}</th>{"".join(cells)}<td class="recall">{recall}</td></tr>')
     return (
         '<p class="key"><i class="right"></i> right <i class="wrong"></i> wrong; stronger for a larger share of the '
@@ -70,14 +90,15 @@ def _matrix(counts: list[list[int]], classes: list[str]) -> str:
     )
 
 
-def _error_tables(counts: list[list[int]], classes: list[str]) -> str:
+def _error_tables(counts: Counts, classes: list[str]) -> str:
     """Two tables: the most frequent errors, and the classes with the lowest recall."""
+    totals = _totals(counts)
     errors = "".join(
         f'<tr><td class="n">{n:,}</td><td>{escape(classes[i])}</td><td>{escape(classes[j])}</td>'
-        f"<td>{_bar(n / sum(counts[i]), 'wrong')}</td></tr>"
+        f"<td>{_bar(n / totals[i], 'wrong')}</td></tr>"
         for n, i, j in _errors(counts)[:_MAX_ROWS]
     )
-    recalls = sorted((row[i] / sum(row), i, sum(row)) for i, row in enumerate(counts) if sum(row))
+    recalls = sorted((counts.get((i, i), 0) / total, i, total) for i, total in totals.items())
     worst = "".join(
         f'<tr><td>{escape(classes[i])}</td><td class="n">{total:,}</td><td>{_bar(share, "right")}</td></tr>'
         for share, i, total in recalls[:_MAX_ROWS]

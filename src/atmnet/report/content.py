@@ -44,7 +44,7 @@ class Report:
         std: Standard deviation of the normalisation, per channel or one for all.
         classes: Names of the K classes.
         metrics: The lines of metrics.jsonl. Kinds other than ``train`` and ``evaluate`` are ignored.
-        confusion: (K, K) counts; rows are true classes, columns are predicted ones.
+        confusion: (K, K) counts, sparse or dense; rows are true classes, columns are predicted ones.
         mistakes: Mistakes, the most confident first.
         examples: Images for the section "where the network looks"; six to ten, for example one per class.
         facts: Label -> value, shown below the title.

@@ -1,14 +1,13 @@
 """Writes the report as one self-contained HTML file with styles, script, images and data."""
 
-import json
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from atmnet import __version__
-from atmnet.files import replacing
-from atmnet.report.confusion import confusion_section
+from atmnet.files import replacing, to_json
+from atmnet.report.confusion import confusion_section, count_pairs
 from atmnet.report.content import Report
 from atmnet.report.curve import curve_section
 from atmnet.report.drawing import DRAWING
@@ -25,15 +24,16 @@ def write_report(report: Report, path: Path) -> None:
     html = _page(report)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        temporary.write_text(html, encoding="utf-8", newline="\n")
+        temporary.write_text(html, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _page(report: Report) -> str:
     looks, looks_data = looks_section(report)
     curves, curves_data = curve_section(report.metrics)
-    total = int(report.confusion.sum())
-    wrong = total - int(report.confusion.diagonal().sum())
-    data = json.dumps({"drawing": DRAWING, "looks": looks_data, "curves": curves_data}, separators=(",", ":"))
+    counts = count_pairs(report.confusion)
+    total = sum(counts.values())
+    wrong = sum(count for (true, predicted), count in counts.items() if true != predicted)
+    data = to_json({"drawing": DRAWING, "looks": looks_data, "curves": curves_data}, separators=(",", ":"))
     templates = files("atmnet.report")
     return Template(templates.joinpath("report.html").read_text("utf-8")).substitute(
         title=escape(report.title),
@@ -41,7 +41,7 @@ def _page(report: Report) -> str:
         sections=(
             looks
             + curves
-            + confusion_section(report.confusion, report.classes)
+            + confusion_section(counts, report.classes)
             + mistakes_section(report.mistakes, report.classes, wrong, total)
         ),
         version=escape(__version__),

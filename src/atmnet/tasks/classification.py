@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from atmnet.data import Collate, OnImage, Split, eval_transform, stack_samples, train_transform
-from atmnet.data.sources import open_split
+from atmnet.data.sources import open_split, read_as
 from atmnet.tasks.classification_meter import ClassificationMeter
 from atmnet.tasks.classifier import Classifier
 from atmnet.tasks.mixing import Mixer, classification_loss
@@ -28,7 +28,7 @@ class ClassificationTask:
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_split(data, split, "classification", self.network.classes)
+        return open_split(read_as(data, self.network.range), split, "classification", self.network.classes)
 
     def train_transform(self) -> OnImage:
         """timm's random transform of the picture."""

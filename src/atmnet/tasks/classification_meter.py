@@ -11,6 +11,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from atmnet.tasks.confusion import Confusion
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -29,7 +31,7 @@ class ClassificationResult(NamedTuple):
         loss: Mean cross-entropy.
         top1, top5: Accuracy in percent.
         images: Number of images.
-        confusion: Confusion matrix (K, K) with true classes as rows.
+        confusion: Confusion matrix (K, K) with true classes as rows, sparse.
         mistakes: The most confident mistakes, the most confident first.
     """
 
@@ -65,7 +67,7 @@ class ClassificationMeter:
         self._top = min(5, num_classes)
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._sums = torch.zeros(4, dtype=dtype, device=device)  # loss, top-1, top-5, images
-        self._confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
+        self._confusion = Confusion(num_classes, device)
         self._mistakes: list[Mistake] = []
 
     def update(self, logits: Tensor, targets: Tensor, first: int, stride: int = 1) -> None:
@@ -76,7 +78,7 @@ class ClassificationMeter:
         hits = top_classes == targets.unsqueeze(1)
         self._sums[:3] += torch.stack([losses.to(self._sums).sum(), hits[:, 0].sum(), hits.sum()])
         self._sums[3] += len(targets)
-        self._confusion += torch.bincount(targets * self.num_classes + top_classes[:, 0], minlength=self.num_classes**2)
+        self._confusion.add(targets, top_classes[:, 0])
         if self.keep_mistakes:
             probabilities = logits.softmax(1)
             for i in (~hits[:, 0]).nonzero().flatten().tolist():
@@ -92,13 +94,12 @@ class ClassificationMeter:
         """The metrics over all processes. Every process must call this, and only once."""
         if dist.is_initialized():
             dist.all_reduce(self._sums)
-            dist.all_reduce(self._confusion)
             mistakes: list[list[Mistake]] = [[] for _ in range(dist.get_world_size())]
             dist.all_gather_object(mistakes, self._mistakes)
             self._mistakes = [mistake for of_process in mistakes for mistake in of_process]
             self._keep_most_confident()
         loss, top1, top5, images = self._sums.tolist()
-        confusion = self._confusion.view(self.num_classes, self.num_classes).cpu()
+        confusion = self._confusion.matrix()
         return ClassificationResult(
             loss / images, 100 * top1 / images, 100 * top5 / images, round(images), confusion, self._mistakes
         )

@@ -7,15 +7,17 @@ from typing import Any
 import timm
 from timm.data import ImageNetInfo
 from timm.models import load_pretrained
-from timm.models._hub import save_config_for_hf
+from timm.models._hub import _parse_model_cfg, save_config_for_hf
 from torch import Tensor, nn
 
 from atmnet.models import ATMNet
 from atmnet.models._checkpoint import convert
 from atmnet.models.create import DataConfig, check_model_name, create_model, data_config, enable_grad_checkpointing
 from atmnet.models.store import find_weights, full_name, how_to_get
+from atmnet.tasks.allocation import building, check_tensors
+from atmnet.tasks.configuration import check_preprocessing, class_names, classifier_arguments, read_config, value_range
 from atmnet.tasks.task import Kind
-from atmnet.tasks.weights import find_checkpoint, read_class_names, read_weights
+from atmnet.tasks.weights import find_checkpoint, read_weights
 from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import ModelOptions
 
@@ -29,12 +31,14 @@ class Classifier:
         classes: Names of the K classes.
         config: timm's data configuration.
         exported: Whether the model runs an exported file.
+        range: The values that become black and white in grey pictures of more than 8 bits; see ``data.range``.
     """
 
     model: nn.Module
     classes: list[str]
     config: DataConfig
     exported: bool = False
+    range: tuple[float, float] | None = None
 
     kind: Kind = "classification"
 
@@ -51,7 +55,9 @@ class Classifier:
 
     def write_config(self, path: Path) -> None:
         """Write architecture, kind, class names and preprocessing as JSON, in timm's hub layout."""
-        record = {"label_names": self.classes, "kind": self.kind}
+        record: dict[str, Any] = {"label_names": self.classes, "kind": self.kind}
+        if self.range is not None:
+            record["range"] = list(self.range)
         save_config_for_hf(self.model, str(path), model_config=record, data_config=dict(self.config))
 
 
@@ -87,10 +93,7 @@ def load_classifier(model: str, weights: str = "") -> Classifier:
     if folder is None and not weights:
         folder = find_weights(model)
     if folder is not None:
-        classes = read_class_names(folder)
-        network = create_model(f"local-dir:{folder}", pretrained=True)
-        classes = classes or [str(k) for k in range(network.num_classes)]
-        return Classifier(network.eval(), classes, data_config(network))
+        return _load_folder(folder)
     check_model_name(model.partition(".")[0], "model", "model or folder")
     if not weights:
         advice = f", or {how_to_get(full_name(model))}" if model.startswith("atmnet_") else ""
@@ -102,6 +105,33 @@ def load_classifier(model: str, weights: str = "") -> Classifier:
     classes = classes or (imagenet_classes() if num_classes == 1000 else [str(k) for k in range(num_classes)])
     network = _create_with_weights(model, state, weights, classes, classes, {"num_classes": num_classes})
     return Classifier(network.eval(), classes, data_config(network))
+
+
+def _load_folder(folder: Path) -> Classifier:
+    record, config, weights = read_config(folder), folder / "config.json", folder / "model.safetensors"
+    name, facts, arguments = classifier_arguments(record)
+    classes = class_names(record)
+    with building(config, weights):
+        # As timm does it for "local-dir:FOLDER", but for what the configuration names.
+        described, _, _ = _parse_model_cfg(
+            {"architecture": name, "pretrained_cfg": facts, "model_args": arguments},
+            {"file": str(folder), "source": "local-dir"},
+        )
+        network: Any = timm.create_model(
+            name, pretrained=True, pretrained_cfg=described, pretrained_model_args=dict(arguments), **arguments
+        )
+        preprocessing = data_config(network)
+        num_classes = int(network.num_classes)
+    check_preprocessing(preprocessing, str(config))
+    check_tensors(network.state_dict(), weights)
+    if num_classes != described.get("num_classes", num_classes) or num_classes < 1:
+        raise UserError(
+            f"{config}: num_classes: got {described.get('num_classes')!r:.40}, the network has {num_classes}"
+        )
+    if len(classes) not in (0, num_classes):
+        raise UserError(f"{config}: label_names: got {len(classes)} names, the network has {num_classes} classes")
+    names = classes or [str(k) for k in range(num_classes)]
+    return Classifier(network.eval(), names, preprocessing, range=value_range(record))
 
 
 def _create_with_weights(

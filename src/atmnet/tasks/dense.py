@@ -1,25 +1,25 @@
 """Detectors and segmenters with their class names and image sizes, newly built or loaded from a checkpoint."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
+from atmnet.files import write_json
 from atmnet.models.create import DataConfig, check_model_name
+from atmnet.records import Record
+from atmnet.tasks.allocation import building, check_tensors
+from atmnet.tasks.configuration import check_preprocessing, dense_arguments, value_range
 from atmnet.tasks.detector import build_detector
 from atmnet.tasks.heads import find_head
-from atmnet.tasks.pyramid import load_body
+from atmnet.tasks.pyramid import BODY, load_body
 from atmnet.tasks.segmenter import build_segmenter
 from atmnet.tasks.task import Kind
 from atmnet.tasks.weights import read_weights
-from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import DenseOptions, ModelOptions
-from atmnet_cli.renamed import translate
 
 
 @dataclass
@@ -34,6 +34,7 @@ class DenseNetwork:
         dense: Image sizes.
         category_ids: Category ids of the classes in COCO files; 1 to K if the data set has none.
         exported: Whether the model runs an exported file.
+        range: The values that become black and white in grey pictures of more than 8 bits; see ``data.range``.
     """
 
     model: nn.Module
@@ -43,6 +44,7 @@ class DenseNetwork:
     dense: DenseOptions
     category_ids: list[int]
     exported: bool = False
+    range: tuple[float, float] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -56,7 +58,7 @@ class DenseNetwork:
 
     def write_config(self, path: Path) -> None:
         """Write kind, network, class names and image sizes as JSON."""
-        record = {
+        record: dict[str, Any] = {
             "kind": self.kind,
             "head": self.options.head,
             "model": {**asdict(self.options), "weights": ""},
@@ -64,45 +66,52 @@ class DenseNetwork:
             "label_names": self.classes,
             "category_ids": self.category_ids,
         }
-        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        if self.range is not None:
+            record["range"] = list(self.range)
+        write_json(path, record)
 
 
 def build_dense(
     options: ModelOptions, dense: DenseOptions, classes: list[str], category_ids: Sequence[int] | None = None
 ) -> DenseNetwork:
-    """Build a detector or segmenter for ``classes``; the backbone has initial weights or those of ``options.weights``.
+    """Build a detector or segmenter for ``classes``, with initial weights or those of ``options.weights``.
+
+    Weights of a network with the same neck, head and classes are used whole; of all others, those of the backbone.
 
     Raises:
         UserError: If backbone or argument is unknown, or the checkpoint is missing, unreadable or of another model.
     """
     network = _assemble(options, dense, classes, category_ids)
     if options.weights:
-        weights, _ = read_weights(options.weights)
+        weights, weight_classes = read_weights(options.weights)
         load_body(network.model, weights, options.weights)
+        if weight_classes == classes:
+            _load_head(network.model, weights)
     return network
 
 
-def load_dense(folder: Path, record: dict[str, Any]) -> DenseNetwork:
+def _load_head(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load what is not of the backbone, if ``weights`` are those of the same neck and head."""
+    expected, given = ({k: v for k, v in d.items() if not k.startswith(BODY)} for d in (model.state_dict(), weights))
+    if {k: v.shape for k, v in expected.items()} == {k: v.shape for k, v in given.items()}:
+        model.load_state_dict(given, strict=False)
+
+
+def load_dense(folder: Path, record: Record) -> DenseNetwork:
     """Load the network of a checkpoint folder, whose config.json contains ``record``.
 
     Raises:
         UserError: If the configuration is not that of a detector or segmenter, or the weights do not fit it.
     """
-    try:
-        options = ModelOptions(**translate(record["model"], "model."))
-        dense = DenseOptions(**translate(record["dense"], "dense."))
-        classes, category_ids = list(record["label_names"]), record.get("category_ids")
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder / 'config.json'}: not the configuration of a detector or segmenter: {error}"
-        ) from error
-    network = _assemble(options, dense, classes, category_ids)
-    try:
-        network.model.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"{folder / 'model.safetensors'}: does not fit the network in config.json: {first_line(error)}"
-        ) from error
+    config, weights = folder / "config.json", folder / "model.safetensors"
+    options, dense, classes, category_ids = dense_arguments(record)
+    with building(config, weights):
+        network = _assemble(options, dense, classes, category_ids)
+        tensors = safetensors.torch.load_file(weights)
+        check_tensors(tensors, weights)
+        network.model.load_state_dict(tensors)
+    check_preprocessing(network.config, str(config))
+    network.range = value_range(record)
     network.model.eval()
     return network
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from atmnet.data import Collate, Split, Transform, list_samples
 from atmnet.data.dense_transforms import DetectionEval, DetectionTrain
-from atmnet.data.sources import open_split
+from atmnet.data.sources import open_split, read_as
 from atmnet.data.targets import DetectionTarget, no_objects
 from atmnet.tasks.counts import loss_scales
 from atmnet.tasks.dense import DenseNetwork
@@ -35,7 +35,7 @@ class DetectionTask:
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_split(data, split, "detection", self.network.classes, self._masks)
+        return open_split(read_as(data, self.network.range), split, "detection", self.network.classes, self._masks)
 
     def train_transform(self) -> Transform:
         """Random size, flip and colours."""

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from atmnet.data.targets import DetectionTarget
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 
 _NAMES = {
     "map": "ap",
@@ -90,7 +90,7 @@ class DetectionMeter:
             import faster_coco_eval  # noqa: F401
             from torchmetrics.detection import MeanAveragePrecision
         except ImportError as error:
-            raise UserError(f"detection metrics need {error.name}: pip install 'atmnet[dense]'") from error
+            raise UserError(f"detection metrics need {error.name}: {install('dense')}") from error
         self.classes = classes
         self.masks = masks
         self._metric = MeanAveragePrecision(

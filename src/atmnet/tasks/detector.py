@@ -24,6 +24,7 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.rpn import RPNHead
 
 from atmnet.heads import FCOSHead, PositionSampler, SampleCounter
+from atmnet.tasks.detector_transform import resize_any_shape
 from atmnet.tasks.heads import Head, find_head
 from atmnet.tasks.pyramid import pyramid
 from atmnet_cli.errors import UserError, first_line
@@ -110,6 +111,7 @@ def assemble_detector(
         )  # fmt: skip
     except (TypeError, ValueError) as error:
         raise UserError(f"model.head_kwargs: {head}: {first_line(error)}") from error
+    resize_any_shape(model)
     for module in model.modules():
         if isinstance(module, RetinaNetHead | FCOSHead | RPNHead | FastRCNNPredictor):
             module.register_forward_hook(_convert_to_float32)
@@ -138,3 +140,6 @@ def _check_arguments(name: str, head: Head, kwargs: dict[str, Any]) -> None:
         raise UserError(
             f"model.head_kwargs: {name} has no {', '.join(sorted(unknown))}; it takes {', '.join(sorted(known))}"
         )
+    for key in kwargs.keys() - {"anchor_sizes"}:
+        if not isinstance(kwargs[key], int | float) or not 0 <= kwargs[key] < float("inf"):
+            raise UserError(f"model.head_kwargs: {name}: {key}: got {kwargs[key]!r:.80}, expected 0 or more")

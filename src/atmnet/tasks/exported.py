@@ -14,12 +14,15 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from atmnet.models.create import DataConfig
+from atmnet.records import Record
 from atmnet.tasks.classifier import Classifier
+from atmnet.tasks.configuration import value_range
 from atmnet.tasks.dense import DenseNetwork
+from atmnet.tasks.detector_transform import DetectorTransform
 from atmnet.tasks.heads import find_head
+from atmnet.tasks.task import Kind
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DenseOptions, ModelOptions
 from atmnet_runtime import ExportedFile, FileError
@@ -60,7 +63,7 @@ class FileDetector(nn.Module):
         #: Height and width if the file takes one size: pictures are resized to fit, with zeros to the right and below.
         self.side = (file.shape[2], file.shape[3])
         fixed = self.side[0] is not None
-        self.transform: Any = GeneralizedRCNNTransform(
+        self.transform: Any = DetectorTransform(
             self.side[0] if fixed else config["shorter"],
             self.side[0] if fixed else config["longest"],
             config["mean"],
@@ -95,8 +98,13 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     with as_user_error():
         file = ExportedFile(path, torch.get_num_threads())
     config = file.config
+    values = value_range(Record(config, path))
     if file.kind == "classification":
-        return Classifier(FileModel(file), file.classes, cast(DataConfig, config), exported=True)
+        return Classifier(FileModel(file), file.classes, cast(DataConfig, config), exported=True, range=values)
+    try:
+        find_head(config["head"], cast(Kind, file.kind))
+    except UserError as error:
+        raise UserError(f"{path}: its metadata are damaged: {error}; export it again") from error
     if config.get("raw"):
         raise UserError(f"{path}: contains raw outputs of a detector rather than objects; export it without --raw")
     side = config["shorter"]
@@ -105,7 +113,7 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     model = FileDetector(file) if file.kind == "detection" else FileModel(file)
     category_ids = config.get("category_ids", [])
     return DenseNetwork(
-        model.eval(), file.classes, cast(DataConfig, config), options, dense, category_ids, exported=True
+        model.eval(), file.classes, cast(DataConfig, config), options, dense, category_ids, True, values
     )
 
 

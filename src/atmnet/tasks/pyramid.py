@@ -22,6 +22,8 @@ from atmnet_cli.options import ModelOptions
 Neck = Literal["fpn", "atmfpn", "atmfpn_aligned"]
 #: Levels that the neck adds: one by subsampling, or two by convolutions from the neck's or the backbone's last map.
 ExtraLevels = Literal["pool", "p6p7", "p6p7_from_c5"]
+#: What the names of the backbone's weights begin with in a detector or segmenter.
+BODY = "backbone.body."
 
 
 class Pyramid(nn.Module):
@@ -141,10 +143,9 @@ def load_body(model: Any, weights: dict[str, Tensor], path: str) -> None:
     Raises:
         UserError: If they are not weights of this backbone.
     """
-    backbone, prefix = model.backbone, "backbone.body."
-    body = backbone.body
-    if any(key.startswith(prefix) for key in weights):
-        weights = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    backbone, body = model.backbone, model.backbone.body
+    if any(key.startswith(BODY) for key in weights):
+        weights = {key.removeprefix(BODY): value for key, value in weights.items() if key.startswith(BODY)}
     try:
         if isinstance(body, ATMNet):
             weights = convert(weights, body)

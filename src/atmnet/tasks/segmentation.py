@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from atmnet.data import Collate, Split, Transform, list_samples, stack_samples
 from atmnet.data.dense_transforms import SegmentationEval, SegmentationTrain
-from atmnet.data.sources import open_split
+from atmnet.data.sources import open_split, read_as
 from atmnet.data.targets import IGNORE
 from atmnet.tasks.counts import loss_scales
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.segmentation_meter import SegmentationMeter
-from atmnet.tasks.windows import check_windows, segment
+from atmnet.tasks.windows import check_windows, label_map
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, WindowOptions
 
@@ -38,7 +38,7 @@ class SegmentationTask:
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_split(data, split, "segmentation", self.network.classes)
+        return open_split(read_as(data, self.network.range), split, "segmentation", self.network.classes)
 
     def train_transform(self) -> Transform:
         """Random size, crop, flip and colours; all crops have the same size."""
@@ -78,18 +78,14 @@ class SegmentationTask:
 
     def outputs(self, model: nn.Module, images: list[Tensor], targets: list[Tensor]) -> list[Tensor]:
         """For each image, a label map (H, W) of the size of its target."""
-        return [
-            self.probabilities(model, image, tuple(target.shape[-2:])).argmax(0)
-            for image, target in zip(images, targets, strict=True)
-        ]
-
-    def probabilities(self, model: nn.Module, image: Tensor, size: tuple[int, ...]) -> Tensor:
-        """Image (3, H, W), as the transform returns it -> class probabilities (K, h, w) for ``size`` (h, w)."""
         windows = self.windows
-        return segment(
-            model, image, size=(size[0], size[1]), window=windows.window, stride=windows.stride,
-            scales=self._scales, flip=bool(windows.flip),
-        )  # fmt: skip
+        return [
+            label_map(
+                model, image, size=(target.shape[-2], target.shape[-1]), window=windows.window, stride=windows.stride,
+                scales=self._scales, flip=bool(windows.flip),
+            )
+            for image, target in zip(images, targets, strict=True)
+        ]  # fmt: skip
 
     def meter(self, device: torch.device) -> SegmentationMeter:
         """mIoU, mean accuracy and pixel accuracy."""

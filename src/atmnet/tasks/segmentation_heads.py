@@ -10,7 +10,7 @@ from torch import nn
 
 from atmnet.heads import SemanticFPNHead
 from atmnet.tasks.pyramid import Pyramid
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 
 SegmentationHeads = tuple[nn.Module, nn.Module | None, float]
 #: Default weight of the auxiliary head's loss.
@@ -60,9 +60,11 @@ def upernet(
         from transformers import UperNetConfig
         from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNetHead
     except ImportError as error:
-        raise UserError("model.head: 'upernet' needs transformers: pip install 'atmnet[dense]'") from error
+        raise UserError(f"model.head: 'upernet' needs transformers: {install('dense')}") from error
     if norm not in ("batch", "group"):
         raise UserError(f"model.head_kwargs: norm: got {norm!r}, expected 'batch' or 'group'")
+    if not (1 <= len(pool_scales) <= 16 and all(isinstance(side, int) and 1 <= side <= 64 for side in pool_scales)):
+        raise UserError(f"model.head_kwargs: pool_scales: got {pool_scales!r:.80}, expected integers from 1 to 64")
     config = UperNetConfig(hidden_size=channels, pool_scales=tuple(pool_scales), auxiliary_channels=aux_channels)
     config.num_labels = num_classes
     in_channels = body.in_channels

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from atmnet.data.targets import IGNORE
+from atmnet.tasks.confusion import Confusion, marginals
 from atmnet_cli.errors import UserError
 
 
@@ -23,7 +24,7 @@ class SegmentationResult:
             ``images``. If every pixel is ignored, only ``images``.
         iou: IoU of each of the K classes, NaN for classes that do not occur.
         accuracy: Share of each class's pixels that is predicted correctly, NaN for classes without labelled pixels.
-        confusion: Pixels (K, K), true classes as rows.
+        confusion: Pixels (K, K), true classes as rows; sparse.
     """
 
     metrics: dict[str, float]
@@ -56,7 +57,7 @@ class SegmentationMeter:
 
     def __init__(self, classes: list[str], device: torch.device) -> None:
         self.classes = classes
-        self._confusion = torch.zeros(len(classes) ** 2, dtype=torch.int64, device=device)
+        self._confusion = Confusion(len(classes), device)
         self._images = torch.zeros((), dtype=torch.int64, device=device)
 
     def update(self, outputs: list[Tensor], targets: list[Tensor], first: int, stride: int = 1) -> None:
@@ -73,31 +74,30 @@ class SegmentationMeter:
         for output, target in zip(outputs, targets, strict=True):
             counted = target != IGNORE
             true, predicted = target[counted].long(), output[counted].long()
-            pixels = torch.bincount(true * k + predicted, minlength=k * k)
-            if len(pixels) > k * k:
+            if len(true) > 0 and true.max() >= k:
                 raise UserError(
                     f"data: image {first}: label {int(true.max())} in a label map, expected 0 to {k - 1} or {IGNORE} "
                     "(ignored); `atmnet check-data` lists all such images"
                 )
-            self._confusion += pixels
+            self._confusion.add(true, predicted)
             self._images += 1
             first += stride
 
     def result(self) -> SegmentationResult:
         """The metrics over all processes. Every process must call this, and only once."""
         if dist.is_initialized():
-            dist.all_reduce(self._confusion)
             dist.all_reduce(self._images)
-        confusion = self._confusion.view(len(self.classes), -1).cpu()
-        correct, true, predicted = confusion.diagonal().double(), confusion.sum(1), confusion.sum(0)
+        confusion = self._confusion.matrix()
+        correct, true, predicted = marginals(confusion)
+        correct = correct.double()
         iou = 100 * correct / (true + predicted - correct)  # 0 / 0 = NaN: a class that does not occur
         accuracy = 100 * correct / true
         metrics: dict[str, float] = {}
-        if confusion.sum():
+        if pixels := true.sum():
             metrics = {
                 "miou": iou.nanmean().item(),
                 "macc": accuracy.nanmean().item(),
-                "aacc": (100 * correct.sum() / confusion.sum()).item(),
+                "aacc": (100 * correct.sum() / pixels).item(),
             }
         metrics["images"] = int(self._images)
         return SegmentationResult(metrics, iou.tolist(), accuracy.tolist(), confusion)

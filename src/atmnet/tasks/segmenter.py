@@ -36,7 +36,8 @@ class Segmenter(nn.Module):
         self.aux_weight = aux_weight
         self._batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in head.modules())
 
-    def forward(self, images: Tensor) -> list[Tensor] | Tensor:
+    def forward(self, images: Tensor, enlarge: bool = True) -> list[Tensor] | Tensor:
+        """See the class. Without ``enlarge``, the logits of evaluation are those of the head (B, K, h, w)."""
         if self.training and self._batch_norm and len(images) < 2:
             raise UserError(
                 "batch_size: got 1 image per process, but the head's BatchNorm needs at least 2 images at once; use "
@@ -44,6 +45,8 @@ class Segmenter(nn.Module):
             )
         maps = list(self.backbone(images).values())
         logits = self.head(maps)
+        if not self.training and not enlarge:
+            return logits
         if not self.training:
             return F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
         return [logits] if self.auxiliary is None else [logits, self.auxiliary(maps)]

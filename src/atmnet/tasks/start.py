@@ -8,13 +8,14 @@ from atmnet.data import Split
 from atmnet.data.sources import open_split
 from atmnet.tasks.classification import ClassificationTask
 from atmnet.tasks.classifier import Classifier, build_classifier, load_classifier
+from atmnet.tasks.configuration import read_config
 from atmnet.tasks.dense import DenseNetwork, build_dense, load_dense
 from atmnet.tasks.detection import DetectionTask
 from atmnet.tasks.exported import ENDINGS, load_exported
 from atmnet.tasks.heads import find_head
 from atmnet.tasks.segmentation import SegmentationTask
 from atmnet.tasks.task import Network, Task
-from atmnet.tasks.weights import find_checkpoint, read_config
+from atmnet.tasks.weights import find_checkpoint
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import AugmentOptions, TrainOptions, WindowOptions
 
@@ -40,6 +41,7 @@ def start_task(options: TrainOptions, source: Split) -> Task:
         network = build_classifier(options.model, source.classes, options.data.img_size)
     else:
         network = build_dense(options.model, options.dense, source.classes, getattr(source, "category_ids", None))
+    network.range = options.data.range
     return make_task(network, augment=options.augment)
 
 
@@ -68,8 +70,7 @@ def load_network(model: str, weights: str = "") -> Network:
     if Path(model).suffix in ENDINGS:
         return load_exported(model)
     folder = find_checkpoint(Path(model))
-    record = read_config(folder) if folder is not None else {}
-    if folder is not None and "head" in record:  # only detectors and segmenters record a head
+    if folder is not None and "head" in (record := read_config(folder)):  # only detectors and segmenters record a head
         return load_dense(folder, record)
     return load_classifier(model, weights)
 

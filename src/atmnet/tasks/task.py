@@ -27,12 +27,14 @@ class Network(Protocol):
         classes: Class names, without background.
         config: timm's data configuration of the model or of its backbone.
         exported: Whether the model runs an exported file.
+        range: The values that become black and white in grey pictures of more than 8 bits; see ``data.range``.
     """
 
     model: nn.Module
     classes: list[str]
     config: DataConfig
     exported: bool
+    range: tuple[float, float] | None
 
     @property
     def kind(self) -> Kind:

@@ -41,6 +41,8 @@ class EvaluationData:
     """Loader processes of each process, at most one per core; 0 reads images in the process itself."""
     ignore_zero: bool | None = None
     """'ade20k': ignore pixels of label 0, and count classes from label 1."""
+    crowd: Literal["regions", "objects"] | None = None
+    """'coco': what `iscrowd: 1` means: 'regions' that are not evaluated, or nothing: all annotations are 'objects'."""
     kwargs: dict[str, Any] | None = None
     """'scenes': its arguments, e.g. {"img_size": 128}."""
 

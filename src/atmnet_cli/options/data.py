@@ -1,7 +1,7 @@
 """Where images come from."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass
@@ -19,6 +19,9 @@ class DataOptions:
     """Validation split, in the same form."""
     classes: str = ""
     """Text file with one class name per line. Default: the classes of the training split."""
+    range: tuple[float, float] | None = None
+    """Values that become black and white in grey images of more than 8 bits, e.g. 0 4095 for 12 bits; recorded in the
+    checkpoint. `atmnet check-data` says which fit. Default: 0 65535; see docs/data.md."""
     img_size: int | None = None
     """Classification: side of the square that images are resized to, in pixels. Default: that of the model."""
     max_unreadable: float = 0.05
@@ -27,5 +30,10 @@ class DataOptions:
     """Loader processes of each training process, at most one per core; 0 reads in the training process itself."""
     ignore_zero: bool = True
     """'ade20k': ignore pixels of label 0, and count classes from label 1."""
+    crowd: Literal["regions", "objects"] | None = None
+    """'coco': what `iscrowd: 1` means: 'regions' of uncounted objects, which are not trained on, or nothing: all
+    annotations are 'objects'. Default: 'regions', but a file in which most annotations are so is refused."""
+    used_classes: bool = False
+    """'coco': leave out classes without objects in the training split, such as LabelMe's `_background_`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """'scenes': its arguments, e.g. {"img_size": 128, "images": 2000}."""

@@ -125,6 +125,8 @@ class TrainOptions:
     """Compile the model with torch.compile."""
     ema: float = 0.0
     """Decay per step of an exponential moving average of the weights, which is evaluated and saved; 0 for none."""
+    allow_data_change: bool = False
+    """Resume a run although its images or annotations have changed. Other classes are refused nevertheless."""
     seed: int = 0
     """Seed of all random numbers; the same seed gives the same run."""
     device: str = "auto"

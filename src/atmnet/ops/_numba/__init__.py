@@ -7,13 +7,14 @@ groups, A sampled axes, K branches: A, or A + 1 with the tokens themselves as th
 import importlib.util
 import math
 import os
+import threading
 from collections.abc import Sequence
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from atmnet.ops._numba._threads import run
+from atmnet.ops._numba._threads import existing_threads, run
 
 _TYPES = {
     torch.float64: "float64",
@@ -21,6 +22,13 @@ _TYPES = {
     torch.bfloat16: "bfloat16",
     torch.float16: "float16",
 }
+
+
+#: Threads that make the first call at the same time must get the same kernel.
+_LOCK = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A fork waits until another thread has compiled or loaded its kernel; else the child would wait for that for ever.
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 
 def unavailable_reason(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -41,6 +49,7 @@ def _installed() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
+@existing_threads()
 def sample(x: Tensor, offset: Tensor, dims: Sequence[int], identity: bool) -> Tensor:
     """Sample x (.., C) along each of ``dims`` at offset (.., A * G); append x itself if ``identity``: (.., K, C)."""
     x, offset = _evenly_strided(x), _evenly_strided(_at_least_float32(offset))
@@ -57,6 +66,7 @@ def sample(x: Tensor, offset: Tensor, dims: Sequence[int], identity: bool) -> Te
     return out
 
 
+@existing_threads()
 def sample_backward(grad: Tensor, x: Tensor, offset: Tensor, dims: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Gradients of x and offset from the gradient of the samples, ``grad`` (.., K, C)."""
     offset_dtype = offset.dtype
@@ -85,9 +95,10 @@ _CHUNKS = 64  # the work is split into this many chunks, which balances the load
 
 
 def _kernel(name: str, x: Tensor, offset: Tensor, groups: int) -> int:
-    from atmnet.ops._numba._compile import kernel  # imports LLVM, so only when a kernel is needed
+    with _LOCK:
+        from atmnet.ops._numba._compile import kernel  # imports LLVM, so only when a kernel is needed
 
-    return kernel(name, _TYPES[x.dtype], _TYPES[offset.dtype], x.shape[-1] // groups).address
+        return kernel(name, _TYPES[x.dtype], _TYPES[offset.dtype], x.shape[-1] // groups).address
 
 
 def _at_least_float32(offset: Tensor) -> Tensor:

@@ -7,8 +7,6 @@ file in a few milliseconds.
 import contextlib
 import hashlib
 import os
-import tempfile
-import threading
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import llvmlite.binding as llvm
+
+from atmnet.ops._private import read_private, write_private
 
 if TYPE_CHECKING:
     from numba.core.ccallback import CFunc
@@ -30,25 +30,20 @@ class Kernel(NamedTuple):
     owner: object
 
 
-_LOCK = threading.RLock()  # threads that make the first call at the same time must get the same kernel
-
-
-def kernel(name: str, *types: str | int) -> Kernel:
-    """The kernel that the factory ``name`` in ``_kernels`` returns for these arguments, compiled or from the cache."""
-    with _LOCK:
-        return _load_or_compile(name, *types)
-
-
 @cache
-def _load_or_compile(name: str, *types: str | int) -> Kernel:
+def kernel(name: str, *types: str | int) -> Kernel:
+    """The kernel that the factory ``name`` in ``_kernels`` returns for these arguments, compiled or from the cache.
+
+    One thread at a time may call this.
+    """
     if os.environ.get("NUMBA_BOUNDSCHECK", "0") != "0":
         compiled = _compile(name, *types)  # raises Python exceptions, which only numba's own entry point can do
         assert compiled.address is not None
         return Kernel(compiled.address, compiled)
     file = "-".join(map(str, (name, *types, _fingerprint()))) + ".o"
-    for folder in _cache_folders():
+    for folder, sources in _cache_folders():
         try:
-            content = (folder / file).read_bytes()
+            content = read_private(folder / file, sources)
         except OSError:
             continue
         digest, code = content[:32], content[32:]
@@ -115,22 +110,22 @@ def _fingerprint() -> str:
     return hashlib.sha256(b"\0".join([*sources, *(part.encode() for part in compiler)])).hexdigest()[:16]
 
 
-def _cache_folders() -> Iterator[Path]:
-    """Folders for machine code in order of preference: next to the sources, then in the user's cache."""
-    yield Path(__file__).parent / "__pycache__"
+def _cache_folders() -> Iterator[tuple[Path, Path | None]]:
+    """Folders for machine code in order of preference: next to the sources, then in the user's cache.
+
+    With each comes the folder of sources that it belongs to, if any.
+    """
+    sources = Path(__file__).parent
+    yield sources / "__pycache__", sources
     with contextlib.suppress(RuntimeError):  # the user has no home directory
-        yield Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "atmnet"
+        yield Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "atmnet", None
 
 
 def _write_to_cache(file: str, code: bytes) -> None:
     """Write the file to the first folder that is writable; if none is, the next process compiles again."""
-    for folder in _cache_folders():
+    for folder, sources in _cache_folders():
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temporary:
-                temporary.write(hashlib.sha256(code).digest() + code)
-            os.chmod(temporary.name, 0o644)  # let other users load what this one compiled
-            os.replace(temporary.name, folder / file)
+            write_private(folder / file, hashlib.sha256(code).digest() + code, sources)
         except OSError:
             continue
         return

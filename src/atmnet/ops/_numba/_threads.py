@@ -7,7 +7,8 @@ there are or when each of them starts.
 import ctypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def run(kernel: int, arguments: list[int], elements: int) -> None:
     threads = min(torch.get_num_threads(), max(1, elements // _GRAIN))
     array = (ctypes.c_int64 * (len(arguments) + 1))(0, *arguments)
     address = ctypes.addressof(array)
-    if threads == 1 or os.getpid() != _PROCESS:  # threads do not survive a fork
+    if threads == 1 or _is_forked():
         _KERNEL(kernel)(address)
     elif (parallel := _openmp_parallel()) is not None:
         parallel(kernel, address, threads, 0)
@@ -40,6 +41,25 @@ def run(kernel: int, arguments: list[int], elements: int) -> None:
         _KERNEL(kernel)(address)
         for helper in helpers:
             helper.join()
+
+
+def _is_forked() -> bool:
+    """Whether this process was forked after PyTorch may have started threads, which do not survive that."""
+    return os.getpid() != _PROCESS
+
+
+@contextmanager
+def existing_threads() -> Iterator[None]:
+    """A context in which PyTorch's operations do not wait for threads that a forked process lacks."""
+    if not _is_forked():
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @cache

@@ -9,9 +9,12 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from atmnet.ops._private import keep_triton_cache_private
 
 
 def unavailable_reason(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -37,9 +40,7 @@ def sample(x: Tensor, offset: Tensor, dims: Sequence[int], identity: bool) -> Te
     Returns:
         (.., K, C), contiguous.
     """
-    from atmnet.ops._triton import _launch
-
-    return _launch.sample(x, offset, dims, identity)
+    return _launcher().sample(x, offset, dims, identity)
 
 
 def sample_backward(grad: Tensor, x: Tensor, offset: Tensor, dims: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -47,9 +48,16 @@ def sample_backward(grad: Tensor, x: Tensor, offset: Tensor, dims: Sequence[int]
 
     Both are contiguous, of the shapes and dtypes of ``x`` and ``offset``.
     """
+    return _launcher().sample_backward(grad, x, offset, dims)
+
+
+@cache
+def _launcher() -> Any:
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        keep_triton_cache_private()
     from atmnet.ops._triton import _launch
 
-    return _launch.sample_backward(grad, x, offset, dims)
+    return _launch
 
 
 @cache
