@@ -21,7 +21,16 @@ except ImportError:  # Windows lacks it: there, two runs in one folder are not d
 #: The file in a run's folder that holds its options.
 _OPTIONS_FILE = "options.json"
 #: Options that may change when a run is resumed, since they do not affect its result.
-_MAY_CHANGE = {"output", "data.workers", "eval_batch_size", "device", "threads", "checkpoint_every", "keep"}
+_MAY_CHANGE = {
+    "output",
+    "data.workers",
+    "eval_batch_size",
+    "device",
+    "threads",
+    "checkpoint_every",
+    "keep",
+    "log_every",
+}
 
 
 @contextmanager
@@ -40,6 +49,8 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
     if latest_checkpoint(folder) is not None:
         recorded = translate(json.loads(record.read_text(encoding="utf-8")))
         # An earlier version may have recorded fewer options; the run then used the defaults of the others.
+        if recorded.get("ema"):
+            defaults["ema_warmup"] = False  # the moving averages of those versions did not warm up
         differences = sorted(_differences(_with_defaults(recorded, defaults), requested))
         if differences:
             raise UserError(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from atmnet.data import Batch, StepSampler, derive_seed, image_mode, reseed, to_device, train_loader
@@ -30,6 +29,7 @@ from atmnet.engine.interrupt import Interrupted, StopRequest
 from atmnet.engine.length import run_length
 from atmnet.engine.log import TrainingLog, divergence_error
 from atmnet.engine.setup import (
+    build_average,
     build_optimizer,
     build_schedule,
     check_numbers,
@@ -38,6 +38,7 @@ from atmnet.engine.setup import (
     prepare_model,
     restore_optimizer,
 )
+from atmnet.engine.trial import check_shapes
 from atmnet.engine.unreadable import UnreadableImages
 from atmnet.tasks import open_training, start_task
 from atmnet.threads import cpu_threads
@@ -46,6 +47,8 @@ from atmnet_cli.options import TrainOptions
 
 # The counters that follow the seed for random numbers of a step; those of samples have an epoch there.
 _MIXING, _MODEL = -1, -2
+#: With fewer training images, training from random weights seldom comes far.
+_FEW = 10_000
 
 
 def train(options: TrainOptions) -> Path:
@@ -84,11 +87,12 @@ class Trainer:
         self.task = start_task(options, self.train_split)
         self.network = self.task.network
         check_pairs(options, group.world, self.task.pairs)
+        check_shapes(self.network, options, group.world)
         self.val_split = self.task.open(options.data, options.data.val)
         self.mode = image_mode(self.network.config)
         self.transform = self.task.train_transform()
         self.model = prepare_model(self.network.model, group, options.channels_last)
-        self.ema = ModelEmaV3(self.model, decay=options.ema) if options.ema else None
+        self.ema = build_average(options, self.model)
         self.optimizer = build_optimizer(options.optim, self.model)
         self.schedule = build_schedule(options.optim, self.optimizer, self.length)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.precision == "fp16")
@@ -114,8 +118,10 @@ class Trainer:
         self._print_line(
             f"training {options.model.name} on {len(self.train_split)} images of {len(self.network.classes)} "
             f"classes: {self.length.text} of {options.batch_size}"
-            + (f"; going on after step {self.step}" if self.step else "")
+            + (f"; going on after step {self.step}" if self.step else f", from {self._first_weights()}")
         )
+        for note in self.length.notes:
+            self._print_line(note)
         self.log.open(self.folder, self.step)
         batches = self._batches()
         with StopRequest() as stop, closing(self.log):
@@ -143,6 +149,7 @@ class Trainer:
             parts=options.accumulate,
             seed=options.seed,
             repeats=options.augment.repeats,
+            epoch_steps=self.length.steps_per_epoch,
             start_step=self.step,
             total_steps=self.length.steps,
             world=self.group.world,
@@ -175,9 +182,9 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.ema is not None:
-            self.ema.update(self.model)
         self.step += 1
+        if self.ema is not None:
+            self.ema.update(self.model, self.step if options.ema_warmup else None)
 
         if self.log.is_due(self.step):
             self.unreadable.share()
@@ -280,6 +287,16 @@ class Trainer:
         if self.group.world == 1:
             return requested
         return self.log.is_due(self.step) and any_process(requested, self.group.device)
+
+    def _first_weights(self) -> str:
+        """Where the weights at the first step are from, in words."""
+        model = self.options.model
+        if model.weights:
+            return f"the weights in {model.weights}"
+        if model.kwargs.get("pretrained") or model.kwargs.get("checkpoint_path"):
+            return "the pretrained weights that model.kwargs names"
+        advice = "; so few usually need pretrained ones: --model.weights"
+        return "random weights" + (advice if len(self.train_split) < _FEW else "")
 
     def _summary(self) -> str:
         best, name = self.best, self.task.score_name
