@@ -22,7 +22,8 @@ from pathlib import Path
 import timm, torch
 from atmnet.ops._numba import _compile
 name, side, batch, device, train, cache = json.loads(sys.argv[1])
-_compile._cache_folders = lambda: iter([Path(cache)])  # the default folder beside the package already has kernels
+# The default folder, beside the package, already has kernels.
+_compile._cache_folders = lambda: iter([(Path(cache), None)])
 model = timm.create_model(name).train(train).to(device)
 images = torch.randn(batch, 3, side, side, device=device)
 if device == "cuda":  # do not measure the loading of CUDA's libraries

@@ -5,6 +5,7 @@ A new interpreter takes four seconds to import torch and timm. The server has im
 
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -112,6 +113,8 @@ def _child(work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
 
 def _with_streams(streams: list[Path], environment: dict[str, str], work: Any, arguments: tuple[Any, ...]) -> Any:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run under nohup, all inherit its choice
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for number, path in enumerate(streams, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     os.environ.update(environment)

@@ -23,10 +23,10 @@ def stopped(root, trained, tmp_path):
     return data, run
 
 
-def _refused(stopped, told, changes=None):
+def _refused(stopped, line, changes=None):
     data, run = stopped
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=line) as caught:
         train(tiny(data, run, changes))
     assert "\n" not in str(caught.value)
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
@@ -36,9 +36,9 @@ def test_a_renamed_class_is_refused_whatever_is_allowed(stopped, trained):
     data, run = stopped
     for split in ("train", "val"):
         (data / split / "five").rename(data / split / "vijf")
-    told = r"data\.train: class 'five' was renamed 'vijf' since .*, so that labels would be swapped; .*--model\.weights"
-    _refused(stopped, told)
-    _refused(stopped, told, {"allow_data_change": True})
+    line = r"data\.train: class 'five' was renamed 'vijf' since .*, so that labels would be swapped; .*--model\.weights"
+    _refused(stopped, line)
+    _refused(stopped, line, {"allow_data_change": True})
     (run / "data.json.gz").unlink()  # as in a run of an earlier version: its checkpoint has the names
     _refused(stopped, "data.train: class 'five' is missing; class 'vijf' was added since")
     for split in ("train", "val"):
@@ -50,10 +50,10 @@ def test_a_renamed_class_is_refused_whatever_is_allowed(stopped, trained):
 def test_other_images_are_refused_unless_they_are_allowed(stopped, capsys):
     data, run = stopped
     (data / "train" / "two" / "two-0.png").rename(data / "train" / "two" / "two-99.png")
-    told = "1 image is missing, e.g. two/two-0.png; 1 image was added, e.g. two/two-99.png"
-    _refused(stopped, f"data.train: {told} since this run started; restore the data, or pass --allow_data_change true")
+    line = "1 image is missing, e.g. two/two-0.png; 1 image was added, e.g. two/two-99.png"
+    _refused(stopped, f"data.train: {line} since this run started; restore the data, or pass --allow_data_change true")
     train(tiny(data, run, {"allow_data_change": True}))
-    assert f"data.train: {told} since this run started; going on with the data as they are" in capsys.readouterr().out
+    assert f"data.train: {line} since this run started; going on with the data as they are" in capsys.readouterr().out
     train(tiny(data, run))  # what was allowed is recorded
 
 

@@ -118,7 +118,7 @@ def _is_running(pid):
 
 
 def test_killed_by_the_system(root, tmp_path):
-    """No loader process outlives it by more than seconds, and none is waited for by the run that goes on."""
+    """No loader process outlives it by more than seconds; the run that goes on removes an unfinished checkpoint."""
     command = Command(main, _words(root, tmp_path))
     _wait_for_step(command, tmp_path / "run", 2)
     workers = children(command.pid)
@@ -129,6 +129,10 @@ def test_killed_by_the_system(root, tmp_path):
     while any(_is_running(worker) for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    command = Command(main, _words(root, tmp_path))
+    _wait_for_step(command, tmp_path / "run", metrics(tmp_path / "run")[-1]["step"] + 1)
+    os.killpg(command.pid, signal.SIGINT)
+    assert command.finish(30).returncode == 130
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")

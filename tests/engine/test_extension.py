@@ -51,13 +51,13 @@ def test_a_run_that_was_stopped_in_its_warm_up(root, trained, tmp_path, die_afte
 
 def test_a_cosine_that_has_ended(root, trained, tmp_path):
     run = _copy(trained({"epochs": 2}), tmp_path)
-    for more, told in (({"epochs": 5}, "5 epochs of 3 steps"), ({"steps": 7}, "7 steps")):
-        told = (
+    for more, length in (({"epochs": 5}, "5 epochs of 3 steps"), ({"steps": 7}, "7 steps")):
+        message = (
             rf"^{next(iter(more))}: this run was planned for 2 epochs of 3 steps, and its learning rates \(optim.sched "
-            rf"'cosine'\) have followed that plan, so it cannot become one of {told}; start a new run from its "
+            rf"'cosine'\) have followed that plan, so it cannot become one of {length}; start a new run from its "
             rf"weights: repeat the command with --model.weights {run}/last --output {run}-2$"
         )
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             train(tiny(root, run, {"epochs": 2, **more}))
 
 

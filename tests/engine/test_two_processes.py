@@ -51,6 +51,7 @@ def test_the_command_under_torchrun(root, trained, tmp_path):
         "torch.distributed.run",
         "--standalone",
         "--nproc-per-node=2",
+        f"--log-dir={tmp_path / 'logs'}",  # by default, a temporary folder that the agent may leave behind
         "-m",
         "atmnet_cli",
         *two,

@@ -175,5 +175,5 @@ def test_wrong_head():
 
 def test_without_transformers(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UserError, match=r"pip install 'atmnet\[dense\]'"):
+    with pytest.raises(UserError, match=r"^model\.head: 'upernet' needs transformers: pip install .*'transformers"):
         build_segmenter(ModelOptions(name="atmnet_nano", head="upernet"), 5)

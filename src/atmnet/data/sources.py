@@ -61,7 +61,7 @@ SOURCES = {
     "coco": DataSource(
         ("detection",),
         lambda data, split, kind, classes, masks: open_coco(data, split, classes, masks),
-        options=("root", "classes", "crowd", "used_classes"),
+        options=("root", "classes", "range", "crowd", "used_classes"),
         check=check_coco,
         counts="objects per class",
     ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from atmnet.files import write_json
@@ -92,9 +93,16 @@ def build_dense(
 
 def _load_head(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Load what is not of the backbone, if ``weights`` are those of the same neck and head."""
-    expected, given = ({k: v for k, v in d.items() if not k.startswith(BODY)} for d in (model.state_dict(), weights))
-    if {k: v.shape for k, v in expected.items()} == {k: v.shape for k, v in given.items()}:
+    expected, given = (
+        {name: tensor for name, tensor in tensors.items() if not name.startswith(BODY)}
+        for tensors in (model.state_dict(), weights)
+    )
+    if _shapes(expected) == _shapes(given):
         model.load_state_dict(given, strict=False)
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def load_dense(folder: Path, record: Record) -> DenseNetwork:
