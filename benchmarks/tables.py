@@ -10,11 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import dense_size, eight_bits, first_call, fold, growth, layer, model, operator, runtimes, scenes, step
+from benchmarks import (
+    dense_size,
+    eight_bits,
+    first_call,
+    fold,
+    growth,
+    layer,
+    model,
+    operator,
+    runtimes,
+    scenes,
+    small_data,
+    step,
+)
 from benchmarks.script import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / "performance.md", DOCS / "dense.md", DOCS / "deploy.md"]
+PAGES = [DOCS / "performance.md", DOCS / "dense.md", DOCS / "deploy.md", DOCS / "training.md"]
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "operator": operator.table,
     "layer": layer.table,
@@ -27,6 +40,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "scenes": scenes.table,
     "eight_bits": eight_bits.table,
     "runtimes": runtimes.table,
+    "small_data": small_data.table,
 }
 _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 

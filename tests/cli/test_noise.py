@@ -29,7 +29,9 @@ def test_train(quick, tmp_path):
     assert done.returncode == 0
     assert _epochs(done.stderr) == ["epoch 1", "epoch 2"]
     told = done.stdout.splitlines()
-    assert told[0] == "training atmnet_nano on 24 images of 3 classes: 2 epochs of 3 steps of 8"
+    length, weights = told[0].split(", from ")
+    assert length == "training atmnet_nano on 24 images of 3 classes: 2 epochs of 3 steps of 8"
+    assert weights == "random weights; so few usually need pretrained ones: --model.weights"
     assert told[1].startswith("done in ")
     assert told[2].startswith("process time ")
     assert told[2].endswith(f"metrics in {tmp_path / 'run' / 'metrics.jsonl'}")

@@ -34,7 +34,6 @@ from atmnet_cli.command import RECIPES
         ("--device=gpu", r"device: 'gpu' cannot be used here"),
         ("--device=cuda:77", r"device: 'cuda:77' cannot be used here"),
         ("--batch_size=1000", r"batch_size: got 1000, more than the 24 training images"),
-        ("--optim.warmup_epochs=2", r"optim.warmup_epochs: got 2, expected fewer than epochs = 2"),
         ("--model.kwargs.foo=1", r"model.kwargs: .*foo"),
         ("--config=digit", r"config: digit: no such file or recipe; do you mean digits\?"),
         ("--config=/", r"config: /: no such file or recipe"),

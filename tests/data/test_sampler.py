@@ -26,6 +26,20 @@ def test_a_rest_is_left_out_and_another_one_next_epoch():
     assert len({frozenset(range(21)) - frozenset(indices) for indices in epochs}) > 1
 
 
+def test_an_epoch_of_several_passes():
+    """Every image as often, give or take one, and each pass in an order of its own."""
+    batches = _keys(length=20, batch_size=8, epoch_steps=6, total_steps=12)
+    for epoch in range(2):
+        keys = [key for batch in batches for key in batch if key.epoch == epoch]
+        assert [key.position for key in keys] == list(range(48))
+        first, second = ([key.index for key in keys[n : n + 20]] for n in (0, 20))
+        assert sorted(first) == sorted(second) == list(range(20))
+        assert first != second
+    rest = list(StepSampler(20, batch_size=8, epoch_steps=6, start_step=7, total_steps=12))
+    assert rest == batches[7:]
+    assert len(_keys(length=5, batch_size=8, epoch_steps=3, total_steps=3)) == 3
+
+
 def test_order_differs_by_epoch_and_seed():
     orders = [StepSampler(24, batch_size=8, total_steps=9, seed=seed).order(epoch) for seed, epoch in
               ((0, 0), (0, 1), (1, 0), (1, 1))]  # fmt: skip

@@ -79,7 +79,7 @@ def test_clipped_gradient(root, tmp_path):
 
 def test_average(root, tmp_path):
     """What is saved for use is the average; what is trained further lies beside it."""
-    before, average, trainer = _one_step(root, tmp_path / "run", {"ema": 0.9, "optim.lr": 0.5})
+    before, average, trainer = _one_step(root, tmp_path / "run", {"ema": 0.9, "ema_warmup": False, "optim.lr": 0.5})
     trained = trainer["model"]
     assert any(not trained[key].equal(before[key]) for key in before)
     for key in before:
@@ -125,7 +125,7 @@ def test_another_model_of_timm(root, tmp_path, name):
         ({"batch_size": 25}, "batch_size: got 25, more than the 24 training images"),
         ({"accumulate": 3}, "batch_size: got 8, expected a multiple of processes x accumulate = 1 x 3"),
         ({"accumulate": 8, "augment.mixup": 0.1}, "need an even share for each process and part; got 8 / 8 = 1"),
-        ({"optim.warmup_epochs": 4}, "optim.warmup_epochs: got 4, expected fewer than epochs = 4"),
+        ({"optim.warmup_epochs": -1}, "optim.warmup_epochs: got -1, expected at least 0"),
         ({"optim.opt": "adamww"}, "optim: adamww"),
         ({"optim.kwargs": {"betaz": 1}}, "optim: adamw: .*betaz"),
         ({"optim.sched": "cosin"}, "optim.sched: "),
@@ -141,7 +141,8 @@ def test_another_model_of_timm(root, tmp_path, name):
         ({"device": "cuda:99"}, "device: 'cuda:99' cannot be used here"),
         ({"device": "gpu"}, "device: 'gpu' cannot be used here"),
         *(({name: 0}, f"{name}: got 0, expected at least 1") for name in
-          ("epochs", "batch_size", "accumulate", "evaluate_every", "checkpoint_every", "keep", "log_every")),
+          ("epochs", "batch_size", "accumulate", "evaluate_every", "checkpoint_every", "keep", "log_every",
+           "min_epoch_steps")),
     ],
     ids=str,
 )  # fmt: skip

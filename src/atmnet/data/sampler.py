@@ -4,6 +4,7 @@ A run is a sequence of steps; a step is a batch of ``batch_size`` consecutive po
 positions are split into parts of ``local`` positions: part a of process r begins at ``(a * world + r) * local``.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ class StepSampler(Sampler[list[Key]]):
         seed: Seed of the order.
         repeats: How often each image occurs in a step (repeated augmentation); an epoch then has length / repeats
             different images.
+        epoch_steps: Steps of an epoch, which passes over the data set as often as they need. Default: the complete
+            batches of one pass.
         start_step, total_steps: The steps to yield batches for; each step yields ``parts`` batches.
         world, rank: Number of processes, and which one this is.
     """
@@ -44,6 +47,7 @@ class StepSampler(Sampler[list[Key]]):
         parts: int = 1,
         seed: int = 0,
         repeats: int = 1,
+        epoch_steps: int | None = None,
         start_step: int = 0,
         total_steps: int,
         world: int = 1,
@@ -51,7 +55,7 @@ class StepSampler(Sampler[list[Key]]):
     ) -> None:
         self.length, self.batch_size, self.parts, self.seed, self.repeats = length, batch_size, parts, seed, repeats
         self.start_step, self.total_steps, self.world, self.rank = start_step, total_steps, world, rank
-        self.steps_per_epoch = length // batch_size
+        self.steps_per_epoch = epoch_steps or length // batch_size
         self.local = batch_size // (world * parts)
 
     def __len__(self) -> int:
@@ -80,5 +84,6 @@ class StepSampler(Sampler[list[Key]]):
     def order(self, epoch: int) -> torch.Tensor:
         """Data set indices in the order of an epoch."""
         generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch) % 2**63)
-        order = torch.randperm(self.length, generator=generator)
-        return order.repeat_interleave(self.repeats)[: self.length]
+        passes = math.ceil(self.steps_per_epoch * self.batch_size / self.length)
+        orders = [torch.randperm(self.length, generator=generator) for _ in range(passes)]
+        return torch.cat([order.repeat_interleave(self.repeats)[: self.length] for order in orders])

@@ -33,6 +33,7 @@ _MAY_CHANGE = {
     "checkpoint_every",
     "keep",
     "allow_data_change",
+    "log_every",
 }
 
 

@@ -66,7 +66,7 @@ class TrainingLog:
 
     def is_due(self, step: int) -> bool:
         """Whether a line is due after ``step`` steps."""
-        return step % self._options.log_every == 0 or step == self._length.steps
+        return step % self._length.log_every == 0 or step == self._length.steps
 
     def end_step(self, step: int, lr: float, grad_norm: Tensor, unreadable: int) -> None:
         """Count a step, write a line if one is due, and show the progress.

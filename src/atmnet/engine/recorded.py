@@ -49,6 +49,8 @@ def read_run(run: Path) -> dict[str, Any]:
     options = translate(Record.read(path).value)
     _check(options, TrainOptions, str(path), "")
     defaults = json.loads(to_json(asdict(TrainOptions(output=""))))
+    if options.get("ema"):
+        defaults["ema_warmup"] = False  # the moving averages of versions without this option did not warm up
     return cast(dict[str, Any], _with_defaults(options, defaults))
 
 

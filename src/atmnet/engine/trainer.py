@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from atmnet.data import (
@@ -20,7 +19,6 @@ from atmnet.data import (
     Loader,
     StepSampler,
     derive_seed,
-    first_dark_note,
     image_mode,
     reseed,
     to_device,
@@ -36,6 +34,7 @@ from atmnet.engine.data_record import DataRecord
 from atmnet.engine.distributed import Group, any_process, barrier, data_parallel, process_group
 from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
 from atmnet.engine.extension import change_length
+from atmnet.engine.first_lines import first_lines
 from atmnet.engine.folder import record_options, run_folder
 from atmnet.engine.interrupt import Interrupted, StopRequest
 from atmnet.engine.length import run_length
@@ -43,6 +42,7 @@ from atmnet.engine.log import TrainingLog, divergence_error
 from atmnet.engine.rehearsal import check_state, rehearse_optimizer, rehearse_save
 from atmnet.engine.resume import Trained, load_state
 from atmnet.engine.setup import (
+    build_average,
     build_optimizer,
     build_schedule,
     check_numbers,
@@ -50,6 +50,7 @@ from atmnet.engine.setup import (
     check_pairs,
     prepare_model,
 )
+from atmnet.engine.trial import check_shapes
 from atmnet.engine.unreadable import UnreadableImages
 from atmnet.ops._private import keep_compiler_caches_private
 from atmnet.tasks import open_training, start_task
@@ -102,13 +103,14 @@ class Trainer:
         self.task = start_task(options, self.train_split)
         self.network = self.task.network
         check_pairs(options, group.world, self.task.pairs)
+        check_shapes(self.network, options, group.world)
         self.val_split = self.task.open(options.data, options.data.val)
         if group.is_main:
             data.compare("val", self.val_split)
         self.mode = image_mode(self.network.config)
         self.transform = self.task.train_transform()
         self.model = prepare_model(self.network.model, group, options.channels_last)
-        self.ema = ModelEmaV3(self.model, decay=options.ema) if options.ema else None
+        self.ema = build_average(options, self.model)
         self.optimizer = build_optimizer(options.optim, self.model)
         self.schedule = build_schedule(options.optim, self.optimizer, self.length)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.precision == "fp16")
@@ -139,15 +141,8 @@ class Trainer:
         if self.evaluated == self.length.steps:
             self._print_line(f"{self.folder}: this run is complete; {self._summary()}")
             return
-        self._print_line(
-            f"training {options.model.name} on {len(self.train_split)} images of {len(self.network.classes)} "
-            f"classes: {self.length.text} of {options.batch_size}"
-            + (f"; going on after step {self.step}" if self.step else "")
-        )
-        if note := first_dark_note(self.train_split, self.mode):
-            self._print_line(note)
-        for notice in getattr(self.train_split, "notices", ()):
-            self._print_line(f"note: {notice}")
+        for line in first_lines(options, self.train_split, self.mode, self.length, self.step):
+            self._print_line(line)
         self.log.open(self.folder, self.step)
         with StopRequest() as stop, closing(self.log), closing(iter(self._loader())) as batches:
             if self._evaluation_due():  # the run was stopped during an evaluation
@@ -176,6 +171,7 @@ class Trainer:
             parts=options.accumulate,
             seed=options.seed,
             repeats=options.augment.repeats,
+            epoch_steps=self.length.steps_per_epoch,
             start_step=self.step,
             total_steps=self.length.steps,
             world=self.group.world,
@@ -208,9 +204,9 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.ema is not None:
-            self.ema.update(self.model)
         self.step += 1
+        if self.ema is not None:
+            self.ema.update(self.model, self.step if options.ema_warmup else None)
 
         if self.log.is_due(self.step):
             self.unreadable.share()

@@ -34,11 +34,11 @@ class Segmenter(nn.Module):
         self.head = head
         self.auxiliary = auxiliary
         self.aux_weight = aux_weight
-        self._batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in head.modules())
 
     def forward(self, images: Tensor, enlarge: bool = True) -> list[Tensor] | Tensor:
         """See the class. Without ``enlarge``, the logits of evaluation are those of the head (B, K, h, w)."""
-        if self.training and self._batch_norm and len(images) < 2:
+        # BatchNorm that is synchronised over processes is of another type, and takes one image in each.
+        if self.training and len(images) < 2 and any(isinstance(part, nn.BatchNorm2d) for part in self.head.modules()):
             raise UserError(
                 "batch_size: got 1 image per process, but the head's BatchNorm needs at least 2 images at once; use "
                 'a larger batch_size, or model.head_kwargs {"norm": "group"}'

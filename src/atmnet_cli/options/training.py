@@ -85,7 +85,7 @@ class OptimOptions:
     sched_kwargs: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the schedule, e.g. {"decay_milestones": [8, 11]}, in epochs."""
     warmup_epochs: int = 5
-    """Epochs of linear warm-up."""
+    """Epochs of linear warm-up; half of the run if it is not longer than this."""
     warmup_steps: int | None = None
     """Steps of linear warm-up, instead of warmup_epochs."""
     warmup_lr: float = 1e-6
@@ -108,9 +108,12 @@ class TrainOptions:
     dense: DenseOptions = field(default_factory=DenseOptions)
     optim: OptimOptions = field(default_factory=OptimOptions)
     epochs: int = 300
-    """Number of passes over the training split."""
+    """Number of epochs: passes over the training split, but see min_epoch_steps."""
     steps: int | None = None
     """Number of steps of the run, instead of epochs."""
+    min_epoch_steps: int = 1
+    """Minimum number of steps of an epoch. If the training split has fewer batches, an epoch passes over it several
+    times."""
     batch_size: int = 1024
     """Images per step, over all processes and accumulated parts together."""
     eval_batch_size: int = 256
@@ -127,6 +130,9 @@ class TrainOptions:
     """Decay per step of an exponential moving average of the weights, which is evaluated and saved; 0 for none."""
     allow_data_change: bool = False
     """Resume a run although its images or annotations have changed. Other classes are refused nevertheless."""
+    ema_warmup: bool = True
+    """Let the moving average reach back over few steps at first: 3 after 40 steps, 25 after 300, 130 after 1,000.
+    Without, that of a short run consists mostly of the initial weights."""
     seed: int = 0
     """Seed of all random numbers; the same seed gives the same run."""
     device: str = "auto"
@@ -139,5 +145,5 @@ class TrainOptions:
     """Number of steps between checkpoints; there is also one before each evaluation and after Ctrl-C."""
     keep: int = 2
     """Number of latest checkpoints to keep, besides the best."""
-    log_every: int = 50
-    """Number of steps between lines of metrics.jsonl."""
+    log_every: int | None = None
+    """Number of steps between lines of metrics.jsonl. Default: 50, or fewer so that a short run writes 20 lines."""
