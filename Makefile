@@ -37,6 +37,7 @@ bench: $(VENV)/.dev demo
 	$(BIN)/python -m benchmarks.runtimes
 	$(BIN)/python -m benchmarks.scenes
 	$(BIN)/python -m benchmarks.eight_bits runs/demo runs/scenes/semantic_fpn-0
+	$(BIN)/python -m benchmarks.ecosystem
 	$(BIN)/python -m benchmarks.tables
 
 clean:

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks import (
     dense_size,
+    ecosystem,
     eight_bits,
     first_call,
     fold,
@@ -27,7 +28,7 @@ from benchmarks import (
 from benchmarks.script import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / "performance.md", DOCS / "dense.md", DOCS / "deploy.md", DOCS / "training.md"]
+PAGES = [DOCS / f"{name}.md" for name in ("performance", "dense", "deploy", "ecosystem", "training")]
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "operator": operator.table,
     "layer": layer.table,
@@ -41,6 +42,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "eight_bits": eight_bits.table,
     "runtimes": runtimes.table,
     "small_data": small_data.table,
+    "ecosystem": ecosystem.table,
 }
 _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 

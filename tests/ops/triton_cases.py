@@ -241,7 +241,7 @@ def test_wide_addresses(monkeypatch):
 def test_wide_addresses_are_chosen_by_reach(step, index):
     x = torch.empty(3, 4, device="meta")
     rows = torch.empty_strided((3, 1), (step, 1), device="meta")
-    assert str(_launch._constants(x, x, 2, [x, rows])["INDEX"]) == index
+    assert str(_launch._constants(x, x, 2, [0], [x, rows])["INDEX"]) == index
 
 
 @pytest.mark.skipif(INTERPRETED, reason="needs a GPU")

@@ -5,21 +5,22 @@ A token axes, K = A + 1 branches. Axes are counted from the last: branch 0 sampl
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Optional
+from typing import Final, Optional
 
 import torch
 import torch.nn.functional as F
 from timm.layers import Mlp
-from timm.models import register_notrace_module
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.types import Device
 
+from atmnet.layers.bypass import call_in_float32, can_bypass
 from atmnet.layers.factory import FactoryOptions
 from atmnet.layers.memory import recompute_in_backward
+from atmnet.layers.symbolic import record_call
 from atmnet.ops import sample_branches
 
 
-@register_notrace_module  # it branches on the dtypes of weights, which a symbolic trace does not have
 class OffsetPredictor(nn.Module):
     """Predicts where each token samples: LayerNorm and one Linear give the offsets along all axes.
 
@@ -30,6 +31,7 @@ class OffsetPredictor(nn.Module):
         dim: Channels C.
         share: Number of consecutive channels S that share an offset; must divide C.
         axes: Number of token axes A.
+        dilation: Factor by which the predicted offsets are multiplied.
 
     Shape:
         (B, L*, C) -> (B, L*, A * G), in tokens; the first G values are the offsets along the last axis.
@@ -38,30 +40,55 @@ class OffsetPredictor(nn.Module):
         ValueError: If ``share`` does not divide ``dim``.
     """
 
+    #: What TorchScript compiles: set when it does.
+    script_reads_weights: Final[bool]
+
     def __init__(
-        self, dim: int, share: int = 1, axes: int = 2, device: Device = None, dtype: torch.dtype | None = None
+        self,
+        dim: int,
+        share: int = 1,
+        axes: int = 2,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
+        self.dilation = dilation
+        self.script_reads_weights = True
         if dim % share:
             raise ValueError(f"share: got {share}, expected a divisor of dim={dim}")
         self.norm = nn.LayerNorm(dim, device=device, dtype=dtype)
         self.proj = nn.Linear(dim, axes * dim // share, device=device, dtype=dtype)
 
+    def __prepare_scriptable__(self) -> "OffsetPredictor":
+        self.script_reads_weights = can_bypass(self.norm, self.proj)
+        return self
+
     def forward(self, x: Tensor) -> Tensor:
         if torch.jit.is_scripting():
-            return self._predict(x)
+            if not self.script_reads_weights:
+                return self._scaled(self.proj(self.norm(x.float())))
+            return self._scaled(self._predict(x))
+        if isinstance(x, Proxy):
+            return record_call(self, x)
         with _without_autocast(x.device.type):
-            return recompute_in_backward(self._predict, x)
+            if can_bypass(self.norm, self.proj):
+                return self._scaled(recompute_in_backward(self._predict, x))
+            return self._scaled(call_in_float32(self.proj, call_in_float32(self.norm, x)))
+
+    def _scaled(self, offset: Tensor) -> Tensor:
+        return offset if self.dilation == 1 else offset * self.dilation
 
     def _predict(self, x: Tensor) -> Tensor:
         dtype = torch.promote_types(self.proj.weight.dtype, torch.float32)
         if self.proj.weight.dtype == dtype:
             return self.proj(self.norm(x.to(dtype)))
-        x = F.layer_norm(x.to(dtype), [x.size(-1)], self.norm.weight.to(dtype), self.norm.bias.to(dtype), self.norm.eps)
-        return F.linear(x, self.proj.weight.to(dtype), self.proj.bias.to(dtype))
+        weight, bias = _cast(self.norm.weight, dtype), _cast(self.norm.bias, dtype)
+        x = F.layer_norm(x.to(dtype), [x.size(-1)], weight, bias, self.norm.eps)
+        return F.linear(x, self.proj.weight.to(dtype), _cast(self.proj.bias, dtype))
 
 
-@register_notrace_module  # it branches on the size of its input
 class ATM(nn.Module):
     """Active Token Mixer: sample tokens along every axis, per channel, and fuse the samples with the tokens themselves.
 
@@ -82,7 +109,8 @@ class ATM(nn.Module):
 
     Attributes:
         fold: Whether to fold the matrices. None, the default, folds if that is faster: from K * C tokens on. The layer
-            never folds if a Linear has hooks or was replaced by another module, because folding reads only weights.
+            never folds if a Linear has hooks, was replaced by another module, or has weights that are no plain tensors,
+            because folding reads the weights and does not call the modules.
 
     Shape:
         x (B, L*, C), offset (B, L*, A * G) from :class:`OffsetPredictor`, optional mask (B, L*), bool, true where there
@@ -94,6 +122,8 @@ class ATM(nn.Module):
     """
 
     fold: Optional[bool]
+    #: What TorchScript compiles: set when it does.
+    script_may_fold: Final[bool]
 
     def __init__(self, dim: int, axes: int = 2, device: Device = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
@@ -101,12 +131,20 @@ class ATM(nn.Module):
         self.dim = dim
         self.axes = axes
         self.fold = None
+        self.script_may_fold = True
         self.along = nn.ModuleList([nn.Linear(dim, dim, **dd) for _ in range(axes)])
         self.identity = nn.Linear(dim, dim, bias=False, **dd)
         self.fusion = Mlp(dim, dim // 4, dim * (axes + 1), **dd)
         self.proj = nn.Linear(dim, dim, **dd)
 
+    def __prepare_scriptable__(self) -> "ATM":
+        self.script_may_fold = can_bypass(*self.along, self.identity, self.proj)
+        return self
+
     def forward(self, x: Tensor, offset: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        if not torch.jit.is_scripting():
+            if isinstance(x, Proxy):
+                return record_call(self, x, offset, mask)
         if mask is not None:
             if mask.dtype != torch.bool or mask.shape != x.shape[:-1]:
                 raise ValueError(f"mask: got {mask.dtype} {mask.shape}, expected bool {x.shape[:-1]}")
@@ -114,8 +152,9 @@ class ATM(nn.Module):
         if not torch.jit.is_scripting():
             x = _to_autocast_dtype(x)
         samples = sample_branches(x, offset, self.axes).flatten(1, self.axes)  # (B, N, K, C)
-        if self._should_fold(samples.size(1)):
-            return self._forward_folded(samples, mask).view(x.shape)
+        if self.script_may_fold or not torch.jit.is_scripting():  # known when TorchScript compiles
+            if self._should_fold(samples.size(1)):
+                return self._forward_folded(samples, mask).view(x.shape)
         return self._forward_plain(samples, mask).view(x.shape)
 
     def _forward_plain(self, samples: Tensor, mask: Optional[Tensor]) -> Tensor:
@@ -130,7 +169,8 @@ class ATM(nn.Module):
             total = total + _mean(branch, mask)
         weights = self._branch_weights(total).to(samples.dtype)
         if not torch.jit.is_scripting():
-            return recompute_in_backward(self._fuse_unpacked, weights, *branches)
+            if can_bypass(self.proj):
+                return recompute_in_backward(self._fuse_unpacked, weights, *branches)
         return self._fuse(weights, branches)
 
     @torch.jit.unused
@@ -174,22 +214,22 @@ class ATM(nn.Module):
     def _branch_weights(self, total: Tensor) -> Tensor:
         """Mean over tokens of the sum of the branches, (B, C) -> weights of the branches (K, B, C)."""
         # A softmax over the first axis is vectorised along C, which is several times as fast as one over the last.
-        return self.fusion(total).unflatten(-1, (self.dim, self.axes + 1)).movedim(-1, 0).softmax(0)
+        return self.fusion(total).unflatten(-1, (self.dim, self.axes + 1)).permute(2, 0, 1).softmax(0)
 
     def _should_fold(self, tokens: int) -> bool:
         """Whether to fold: for N tokens folding takes K N C^2 + K C^3 products, not folding (K + 1) N C^2."""
         if not torch.jit.is_scripting():
             if torch.compiler.is_exporting() or torch.jit.is_tracing():
                 return False  # other runtimes do not become faster by it
-            if not all(map(_is_linear_without_hooks, (*self.along, self.identity, self.proj))):
-                return False  # folding reads weights: it would skip hooks, and modules that replaced a Linear
         fold = self.fold
-        return fold if fold is not None else tokens >= (self.axes + 1) * self.dim
+        wanted = fold if fold is not None else tokens >= (self.axes + 1) * self.dim
+        if not torch.jit.is_scripting():
+            return wanted and can_bypass(*self.along, self.identity, self.proj)
+        return wanted
 
 
-def _is_linear_without_hooks(module: nn.Module) -> bool:
-    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return type(module) is nn.Linear and not hooks
+def _cast(tensor: Optional[Tensor], dtype: torch.dtype) -> Optional[Tensor]:
+    return tensor.to(dtype) if tensor is not None else None
 
 
 def _autocast_enabled(device: str) -> bool:

@@ -4,18 +4,20 @@ Shapes: B images, L* token axes (H W for images), C channels, S channels per sha
 """
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, Optional
 
 import torch
-from timm.layers import DropPath
+from timm.layers import DropPath, drop_path
 from timm.models import checkpoint
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.types import Device
 
 from atmnet.layers.atm import ATM, OffsetPredictor
 from atmnet.layers.embed import PositionEncoding
 from atmnet.layers.factory import FactoryOptions
 from atmnet.layers.mlp import MemoryEfficientMlp
+from atmnet.layers.symbolic import record_call
 
 
 def group_starts(depth: int, interval: int) -> list[int]:
@@ -34,6 +36,16 @@ def group_starts(depth: int, interval: int) -> list[int]:
     if interval < 1:
         raise ValueError(f"interval: got {interval}, expected at least 1")
     return list(range(0, depth - 1, interval))
+
+
+class StochasticDepth(DropPath):
+    """timm's ``DropPath``, as one node in the symbolic traces of torch.fx."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.jit.is_scripting():
+            if isinstance(x, Proxy):
+                return record_call(self, x)
+        return drop_path(x, self.drop_prob, self.training, self.scale_by_keep)
 
 
 class Block(nn.Module):
@@ -64,7 +76,7 @@ class Block(nn.Module):
         self.atm = ATM(dim, axes, **dd)
         self.norm2 = nn.LayerNorm(dim, **dd)
         self.mlp = MemoryEfficientMlp(dim, int(dim * mlp_ratio), **dd)
-        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
+        self.drop_path = StochasticDepth(drop_path) if drop_path > 0 else nn.Identity()
 
     def forward(self, x: Tensor, offset: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         x = x + self.drop_path(self.atm(self.norm1(x), offset, mask))
@@ -87,11 +99,19 @@ class OffsetGroup(nn.Module):
     def forward(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         offset = self.offset(x)
         for block in self.blocks:
-            if self.grad_checkpointing and not torch.jit.is_scripting():
-                x = checkpoint(block, x, offset, mask)
-            else:
+            if torch.jit.is_scripting():
                 x = block(x, offset, mask)
+            else:
+                x = self._run(block, x, offset, mask)
         return x
+
+    @torch.jit.unused
+    def _run(self, block: nn.Module, x: Tensor, offset: Tensor, mask: Optional[Tensor]) -> Any:
+        if isinstance(block, nn.Identity):  # in place of a block that was removed
+            return block(x)
+        if self.grad_checkpointing and not isinstance(x, Proxy):
+            return checkpoint(block, x, offset, mask)
+        return block(x, offset, mask)
 
 
 class Stage(nn.Module):
@@ -105,6 +125,7 @@ class Stage(nn.Module):
         interval: Offsets are predicted every ``interval`` blocks, but never for the last block alone.
         mlp_ratio: Hidden channels of the MLPs as a multiple of C.
         drop_path: Stochastic depth rate of each block; default 0 for all.
+        dilation: Distance in tokens between the taps of the position encoding, and factor of the offsets.
         downsample: A module that is applied to the tokens first, (B, L'*, C') -> (B, L*, C); default none.
 
     Shape:
@@ -126,6 +147,7 @@ class Stage(nn.Module):
         interval: int = 2,
         mlp_ratio: float = 4.0,
         drop_path: Sequence[float] | None = None,
+        dilation: int = 1,
         downsample: nn.Module | None = None,
         device: Device = None,
         dtype: torch.dtype | None = None,
@@ -137,14 +159,18 @@ class Stage(nn.Module):
         if len(rates) != depth:
             raise ValueError(f"drop_path: got {len(rates)} rates, expected one for each of {depth} blocks")
         self.downsample = downsample if downsample is not None else nn.Identity()
-        self.pos_embed = PositionEncoding(dim, axes, **dd)
+        self.pos_embed = PositionEncoding(dim, axes, dilation=dilation, **dd)
         self.groups = nn.ModuleList()
         for start, end in zip(starts, [*starts[1:], depth], strict=True):
             blocks = [Block(dim, axes, mlp_ratio, rate, **dd) for rate in rates[start:end]]
-            self.groups.append(OffsetGroup(OffsetPredictor(dim, share, axes, **dd), blocks))
+            predictor = OffsetPredictor(dim, share, axes, dilation=dilation, **dd)
+            self.groups.append(OffsetGroup(predictor, blocks))
 
     def forward(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         x = self.downsample(x)
         for group in self.groups:
-            x = group(self.pos_embed(x, mask), mask)
+            if mask is None:  # not passed on, so that an nn.Identity can take the place of these modules
+                x = group(self.pos_embed(x))
+            else:
+                x = group(self.pos_embed(x, mask), mask)
         return x

@@ -7,9 +7,13 @@ from typing import Optional
 
 import torch
 import torch.nn.functional as F
-from timm.models import register_notrace_module
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.types import Device
+
+from atmnet.layers.bypass import can_bypass
+from atmnet.layers.memory import keep_grad_strides
+from atmnet.layers.symbolic import record_call
 
 _CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -22,19 +26,45 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(in_chans, dim, kernel_size=7, stride=4, padding=2, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.jit.is_scripting():
+            if torch._C._are_functorch_transforms_active():
+                return self.proj(x).permute(0, 2, 3, 1)  # they do not support memory formats
         # Tokens keep this convolution's memory format through all layers; by default it would be channels first.
-        return self.proj(x.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
+        maps = self.proj(x.contiguous(memory_format=torch.channels_last))
+        if not torch.jit.is_scripting():
+            keep_grad_strides(self.proj, maps)
+        return maps.permute(0, 2, 3, 1)
 
 
-@register_notrace_module  # it branches on the size of its input
 class Downsample(nn.Module):
-    """3x3 convolution of stride 2 between stages: (B, H, W, dim_in) -> (B, ceil(H/2), ceil(W/2), dim)."""
+    """3x3 convolution between stages: (B, H, W, dim_in) -> (B, ceil(H/stride), ceil(W/stride), dim).
 
-    def __init__(self, dim_in: int, dim: int, device: Device = None, dtype: torch.dtype | None = None) -> None:
+    Args:
+        dim_in: Channels of the input.
+        dim: Channels of the output.
+        stride: 2, or 1 to keep the resolution.
+        dilation: Distance in tokens between the taps of the convolution.
+    """
+
+    def __init__(
+        self,
+        dim_in: int,
+        dim: int,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        stride: int = 2,
+        dilation: int = 1,
+    ) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(dim_in, dim, kernel_size=3, stride=2, padding=1, device=device, dtype=dtype)
+        self.proj = nn.Conv2d(
+            dim_in, dim, 3, stride=stride, padding=dilation, dilation=dilation, device=device, dtype=dtype
+        )
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.jit.is_scripting():
+            if isinstance(x, Proxy):
+                return record_call(self, x)
         x = x.permute(0, 3, 1, 2)
         if self._weights_dominate(x):
             patches = F.unfold(x, kernel_size=3, padding=1, stride=2).mT  # (B, N, 9 dim_in)
@@ -46,9 +76,12 @@ class Downsample(nn.Module):
         """Whether a convolution would spend most time on reordering weights: few tokens, in eager mode on a CPU."""
         if x.device.type != "cpu":
             return False
-        if not torch.jit.is_scripting():  # noqa: SIM102 - in one condition, TorchScript would compile the second part
-            if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if not torch.jit.is_scripting():
+            if torch.compiler.is_compiling() or torch.jit.is_tracing() or not can_bypass(self.proj):
                 return False
+        # Other libraries change strides and dilations in place.
+        if self.proj.stride != (2, 2) or self.proj.dilation != (1, 1) or self.proj.padding != (1, 1):
+            return False
         return x.shape[0] * x.shape[2] * x.shape[3] < self.proj.out_channels
 
 
@@ -58,6 +91,7 @@ class PositionEncoding(nn.Module):
     Args:
         dim: Channels C.
         axes: Number of token axes: 1, 2 or 3.
+        dilation: Distance in tokens between the taps of the convolution.
 
     Shape:
         x (B, L*, C), optional mask (B, L*), bool, true where there is a token -> (B, L*, C). Masked tokens count as
@@ -67,13 +101,29 @@ class PositionEncoding(nn.Module):
         ValueError: If ``axes`` is not 1, 2 or 3.
     """
 
-    def __init__(self, dim: int, axes: int = 2, device: Device = None, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        dim: int,
+        axes: int = 2,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        dilation: int = 1,
+    ) -> None:
         super().__init__()
         if axes not in _CONV:
             raise ValueError(f"axes: got {axes}, expected 1, 2 or 3")
-        self.conv = _CONV[axes](dim, dim, kernel_size=3, padding=1, groups=dim, device=device, dtype=dtype)
+        self.conv = _CONV[axes](
+            dim, dim, 3, padding=dilation, dilation=dilation, groups=dim, device=device, dtype=dtype
+        )
+        # torch's TorchScript exporter writes wrong files for movedim.
+        self.to_maps = [0, axes + 1, *range(1, axes + 1)]
+        self.to_tokens = [0, *range(2, axes + 2), 1]
 
     def forward(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         if mask is not None:
             x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
-        return x + self.conv(x.movedim(-1, 1)).movedim(1, -1)
+        maps = self.conv(x.permute(self.to_maps))
+        if not torch.jit.is_scripting():
+            keep_grad_strides(self.conv, maps)
+        return x + maps.permute(self.to_tokens)

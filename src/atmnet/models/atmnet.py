@@ -31,6 +31,8 @@ class ATMNet(nn.Module):
         global_pool: Pooling before the classifier, as named by timm's ``SelectAdaptivePool2d``; '' for none.
         drop_rate: Dropout rate before the classifier.
         drop_path_rate: Stochastic depth rate of the last block; it grows linearly from 0 over all blocks.
+        output_stride: Stride of the last map: 32, or 16 or 8 for dense prediction. The stages beyond it keep the
+            resolution; they dilate their convolutions and offsets, so that trained weights read at the same distances.
         stage_norms: Whether each stage's feature map has its own LayerNorm, for dense prediction. Only
             ``forward_intermediates(norm=True)`` and ``features_only`` use them; classification does not.
 
@@ -38,7 +40,8 @@ class ATMNet(nn.Module):
         Image (B, in_chans, H, W), any H, W >= 3 -> logits (B, num_classes).
 
     Raises:
-        ValueError: If a stage has fewer than 2 blocks, or channels that its share does not divide.
+        ValueError: If a stage has fewer than 2 blocks, or channels that its share does not divide; or for another
+            ``output_stride``.
 
     Example:
         >>> model = timm.create_model("atmnet_tiny", num_classes=10)
@@ -58,12 +61,15 @@ class ATMNet(nn.Module):
         global_pool: str = "avg",
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        output_stride: int = 32,
         stage_norms: bool = False,
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         dd = FactoryOptions(device=device, dtype=dtype)
+        if output_stride not in (8, 16, 32):
+            raise ValueError(f"output_stride: got {output_stride}, expected 8, 16 or 32")
         self.num_classes = num_classes
         self.in_chans = in_chans
         self.interval = interval
@@ -71,8 +77,13 @@ class ATMNet(nn.Module):
 
         self.patch_embed = PatchEmbed(in_chans, dims[0], **dd)
         rates = cast(list[list[float]], calculate_drop_path_rates(drop_path_rate, list(depths), stagewise=True))
+        strides = [min(4 * 2**i, output_stride) for i in range(len(dims))]
         stages = []
         for i, dim in enumerate(dims):
+            downsample = None
+            if i > 0:
+                stride, dilation = strides[i] // strides[i - 1], 4 * 2 ** (i - 1) // strides[i - 1]
+                downsample = Downsample(dims[i - 1], dim, stride=stride, dilation=dilation, **dd)
             stages.append(
                 Stage(
                     dim,
@@ -81,13 +92,14 @@ class ATMNet(nn.Module):
                     interval=interval,
                     mlp_ratio=mlp_ratios[i],
                     drop_path=rates[i],
-                    downsample=Downsample(dims[i - 1], dim, **dd) if i else None,
+                    dilation=4 * 2**i // strides[i],
+                    downsample=downsample,
                     **dd,
                 )
             )
         self.stages = nn.Sequential(*stages)
         self.feature_info = [
-            {"num_chs": dim, "reduction": 4 * 2**i, "module": f"stages.{i}"} for i, dim in enumerate(dims)
+            {"num_chs": dim, "reduction": strides[i], "module": f"stages.{i}"} for i, dim in enumerate(dims)
         ]
         self.stage_norms = nn.ModuleList([nn.LayerNorm(dim, **dd) for dim in dims if stage_norms])
         self.norm: nn.Module = nn.LayerNorm(dims[-1], **dd)
@@ -156,7 +168,7 @@ class ATMNet(nn.Module):
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ) -> Union[list[Tensor], tuple[Tensor, list[Tensor]]]:
-        """Feature maps of the stages, at strides 4, 8, 16 and 32.
+        """Feature maps of the stages, at strides 4, 8, 16 and 32, or the output stride where that is less.
 
         Args:
             x: Image (B, in_chans, H, W).

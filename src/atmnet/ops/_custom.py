@@ -5,7 +5,7 @@ one for each axis, and the tokens themselves as the last if ``identity``.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ class _Context(Protocol):
 def register_operator(name: str, sample: SampleFunction, backward: BackwardFunction) -> SampleFunction:
     """Register ``atmnet::{name}`` and its backward, and return the operator.
 
-    The backward is differentiated through the reference, which gives second derivatives.
+    The backward is differentiated through the reference, which gives second and further derivatives.
 
     Args:
         name: Name of the backend.
@@ -66,6 +66,16 @@ def register_operator(name: str, sample: SampleFunction, backward: BackwardFunct
 
     forward_op.register_autograd(differentiate, setup_context=save_for_backward)
 
+    @forward_op.register_vmap
+    def _(info: Any, in_dims: tuple[Any, ...], x: Tensor, offset: Tensor, dims: list[int], identity: bool) -> Any:
+        x, offset = _batched(info.batch_size, in_dims, x, offset)
+        return forward_op(x, offset, dims, identity), 0
+
+    @backward_op.register_vmap
+    def _(info: Any, in_dims: tuple[Any, ...], grad: Tensor, x: Tensor, offset: Tensor, dims: list[int]) -> Any:
+        grad, x, offset = _batched(info.batch_size, in_dims, grad, x, offset)
+        return backward_op(grad, x, offset, dims), (0, 0)
+
     def save_for_double_backward(
         ctx: _Context, inputs: tuple[Tensor, Tensor, Tensor, list[int]], output: tuple[Tensor, Tensor]
     ) -> None:
@@ -73,17 +83,25 @@ def register_operator(name: str, sample: SampleFunction, backward: BackwardFunct
         ctx.save_for_backward(grad, x, offset)
 
     def differentiate_backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                f"backend: {name!r} has first and second derivatives only; for third ones use backend='reference'"
-            )
+        further = torch.is_grad_enabled()  # third derivatives may follow
         with torch.enable_grad():
-            inputs = [saved.detach().requires_grad_() for saved in ctx.saved_tensors]
+            inputs = [
+                saved.view_as(saved) if further and saved.requires_grad else saved.detach().requires_grad_()
+                for saved in ctx.saved_tensors
+            ]
             grad, x, offset = inputs
             out = sample_reference(x, offset, ctx.dims, grad.shape[-2] > len(ctx.dims))
             first = torch.autograd.grad(out, (x, offset), grad, create_graph=True)
-        return *torch.autograd.grad(first, inputs, grads, allow_unused=True), None
+        return *torch.autograd.grad(first, inputs, grads, create_graph=further, allow_unused=True), None
 
     backward_op.register_autograd(differentiate_backward, setup_context=save_for_double_backward)
 
     return forward_op
+
+
+def _batched(size: int, in_dims: tuple[int | None, ...], *tensors: Tensor) -> list[Tensor]:
+    """Tensors that ``torch.vmap`` maps over, with the axis of the batch first: the operators take any axes before L."""
+    return [
+        tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+        for tensor, dim in zip(tensors, in_dims, strict=False)
+    ]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple, Optional
 
 import torch
-from timm.models import register_notrace_function
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 from atmnet.ops import _numba, _triton
 from atmnet.ops._custom import SampleFunction, register_operator
@@ -44,7 +44,6 @@ def _unavailable_reason(name: str, device: torch.device, dtype: torch.dtype) -> 
     return _BACKENDS[name].unavailable_reason(device, dtype)
 
 
-@register_notrace_function
 def sample_along(x: Tensor, offset: Tensor, dim: int, backend: Optional[str] = None) -> Tensor:
     """Sample every token's channels at an offset along one axis.
 
@@ -71,11 +70,12 @@ def sample_along(x: Tensor, offset: Tensor, dim: int, backend: Optional[str] = N
     """
     if torch.jit.is_scripting():
         return sample_reference(x, offset, [dim], False).squeeze(-2)
+    if has_torch_function((x, offset)):  # a symbolic trace of torch.fx records one node, for example
+        return handle_torch_function(sample_along, (x, offset), x, offset, dim, backend)  # type: ignore[no-any-return]
     _check(x, offset, dim)
     return _select_sampler(x, backend)(x, offset, [dim % x.dim() - x.dim()], False).squeeze(-2)
 
 
-@register_notrace_function
 def sample_branches(x: Tensor, offset: Tensor, axes: int, backend: Optional[str] = None) -> Tensor:
     """Samples of all branches of an ATM: :func:`sample_along` for each axis, then the tokens themselves.
 
@@ -95,6 +95,8 @@ def sample_branches(x: Tensor, offset: Tensor, axes: int, backend: Optional[str]
     dims = [-2 - k for k in range(axes)]
     if torch.jit.is_scripting():
         return sample_reference(x, offset, dims, True)
+    if has_torch_function((x, offset)):
+        return handle_torch_function(sample_branches, (x, offset), x, offset, axes, backend)  # type: ignore[no-any-return]
     if axes < 1 or x.dim() != axes + 2:
         raise ValueError(f"x: got shape {tuple(x.shape)}, expected (B, L*, C) with {axes} token axes (at least one)")
     if offset.shape[-1] % axes:

@@ -7,6 +7,14 @@ import torch
 from torch import Tensor
 
 
+def position_dtype(offset: torch.dtype, length: int) -> torch.dtype:
+    """The dtype of positions along an axis of ``length`` tokens, for offsets of a dtype.
+
+    From 65536 tokens on, fractions of a token would be coarser than 1/128 in float32, and from 2**24 on there are none.
+    """
+    return torch.float64 if length > 65536 else torch.promote_types(offset, torch.float32)
+
+
 def sample_reference(x: Tensor, offset: Tensor, dims: list[int], identity: bool) -> Tensor:
     """Sample x (.., C) along each of ``dims`` at offset (.., A * G); append x itself if ``identity``: (.., K, C)."""
     groups = offset.size(-1) // len(dims)
@@ -22,6 +30,8 @@ def sample_along_reference(x: Tensor, offset: Tensor, dim: int) -> Tensor:
     trailing = x.dim() - 1 - dim  # axes after dim, including channels
     length, groups = x.size(dim), offset.size(-1)
     dtype = torch.promote_types(offset.dtype, torch.float32)
+    if torch.jit.is_scripting() or not (torch.jit.is_tracing() or torch.compiler.is_compiling()):
+        dtype = position_dtype(offset.dtype, length)  # a compiler would take the comparison for a limit of the size
     index = torch.arange(length, device=x.device, dtype=dtype).view([length] + [1] * trailing)
 
     # Below -1 and from L on, both taps are outside: clamping changes no value there and makes infinities finite. The
@@ -36,6 +46,6 @@ def sample_along_reference(x: Tensor, offset: Tensor, dim: int) -> Tensor:
     padding_shape[dim] = 2
     padding = grouped.new_zeros(padding_shape)
     padded = torch.cat([padding, grouped, padding], dim)
-    tap = (left.nan_to_num(-2.0) + 2).long().unsqueeze(-1).expand(grouped.shape)
+    tap = (left.masked_fill(left.isnan(), -2.0) + 2).long().unsqueeze(-1).expand(grouped.shape)
     out = (1 - fraction) * padded.gather(dim, tap) + fraction * padded.gather(dim, tap + 1)
     return out.flatten(-2).to(x.dtype)

@@ -1,5 +1,6 @@
 """A classifier: a timm model with its class names and preprocessing, newly built or loaded from a checkpoint."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,10 @@ class Classifier:
         if self.range is not None:
             record["range"] = list(self.range)
         save_config_for_hf(self.model, str(path), model_config=record, data_config=dict(self.config))
+        config = json.loads(path.read_text(encoding="utf-8"))
+        # timm reads the number of classes beside the arguments; transformers fails if it is among them, too.
+        config.get("model_args", {}).pop("num_classes", None)
+        path.write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
 def build_classifier(options: ModelOptions, classes: list[str], img_size: int | None) -> Classifier:

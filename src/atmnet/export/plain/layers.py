@@ -35,11 +35,13 @@ class PredictTaps(nn.Module):
 
     def __init__(self, predictor: "OffsetPredictor | PredictTaps", axes: int) -> None:
         super().__init__()
-        self.norm, self.proj, self.axes = predictor.norm, predictor.proj, axes
+        self.norm, self.proj, self.axes, self.dilation = predictor.norm, predictor.proj, axes, predictor.dilation
 
     def forward(self, x: Tensor) -> list[Tensor]:
         rows = x.flatten(1, -2).to(self.proj.weight.dtype)
         offset = self.proj(self.norm(rows)).view(*x.shape[:-1], 1, -1)
+        if self.dilation != 1:
+            offset = offset * self.dilation
         parts = offset.chunk(self.axes, -1)
         # Blocks pass this flat list on in place of offsets.
         return [tensor for k, part in enumerate(parts) for tensor in taps(part, self.axes - k, x.dtype)]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from atmnet.ops._numba._threads import existing_threads, run
+from atmnet.ops._reference import position_dtype
 
 _TYPES = {
     torch.float64: "float64",
@@ -52,7 +53,7 @@ def _installed() -> bool:
 @existing_threads()
 def sample(x: Tensor, offset: Tensor, dims: Sequence[int], identity: bool) -> Tensor:
     """Sample x (.., C) along each of ``dims`` at offset (.., A * G); append x itself if ``identity``: (.., K, C)."""
-    x, offset = _evenly_strided(x), _evenly_strided(_at_least_float32(offset))
+    x, offset = _evenly_strided(x), _evenly_strided(_wide_enough(x, offset, dims))
     out = x.new_empty(*x.shape[:-1], len(dims) + identity, x.shape[-1])
     if x.numel() == 0:
         return out
@@ -70,7 +71,7 @@ def sample(x: Tensor, offset: Tensor, dims: Sequence[int], identity: bool) -> Te
 def sample_backward(grad: Tensor, x: Tensor, offset: Tensor, dims: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Gradients of x and offset from the gradient of the samples, ``grad`` (.., K, C)."""
     offset_dtype = offset.dtype
-    x, offset, grad = _evenly_strided(x), _evenly_strided(_at_least_float32(offset)), _evenly_strided(grad)
+    x, offset, grad = _evenly_strided(x), _evenly_strided(_wide_enough(x, offset, dims)), _evenly_strided(grad)
     dtype = torch.promote_types(x.dtype, offset.dtype)
     if grad.shape[-2] > len(dims):  # the last branch is x itself, so its gradient is where the sum starts
         grad_x = grad.select(-2, -1).to(dtype, copy=True).contiguous()
@@ -101,8 +102,11 @@ def _kernel(name: str, x: Tensor, offset: Tensor, groups: int) -> int:
         return kernel(name, _TYPES[x.dtype], _TYPES[offset.dtype], x.shape[-1] // groups).address
 
 
-def _at_least_float32(offset: Tensor) -> Tensor:
-    return offset.to(torch.promote_types(offset.dtype, torch.float32))
+def _wide_enough(x: Tensor, offset: Tensor, dims: Sequence[int]) -> Tensor:
+    longest = max(x.shape[dim] for dim in dims)
+    if longest >= 2**31:
+        raise ValueError(f"x: got {longest} tokens along an axis, expected fewer than 2**31")
+    return offset.to(position_dtype(offset.dtype, longest))
 
 
 def _evenly_strided(x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from numba import njit
 from atmnet.ops._numba._vectors import address, array, fetch_increment, lane_sum, load, scratch, store, unpack, zeros
 
 _MAX_LANES = 16
+_MAX_BLOCK = 4096  # channels that are computed together; they are on the stack of a thread, which may be small
 
 
 @njit(error_model="numpy")
@@ -39,7 +40,7 @@ def _locate_taps(offset, first, groups, i, length, left, fraction):
 def _constants(x_dtype, offset_dtype, S):
     """Dtype of the computation, by name and as numpy's; lanes of a vector; number of groups in a block."""
     compute = "float64" if "float64" in (x_dtype, offset_dtype) else "float32"
-    return compute, getattr(np, compute), min(S & -S, _MAX_LANES), max(1, min(64, 4096 // S))
+    return compute, getattr(np, compute), min(S & -S, _MAX_LANES), max(1, min(64, _MAX_BLOCK // S))
 
 
 @njit
@@ -58,7 +59,8 @@ def forward(x_dtype, offset_dtype, S):
     The samples along the A axes lie side by side, followed by x itself if ``identity``. A chunk is a run of tokens.
     """
     compute, scalar, V, group_block = _constants(x_dtype, offset_dtype, S)
-    block_channels, must_round = group_block * S, x_dtype != compute
+    piece, must_round = min(S, _MAX_BLOCK), x_dtype != compute
+    block_channels = group_block * piece
 
     def kernel(arguments):
         chunks, x, offset, out, tokens, G, A, identity, x_stride, offset_stride, out_stride = unpack(arguments, 11)
@@ -80,19 +82,22 @@ def forward(x_dtype, offset_dtype, S):
                         inside = _locate_taps(offset, t * offset_stride + k * G + first, groups, i, L, left, fraction)
                         source = t * x_stride - i * step + first * S
                         target = t * out_stride + k * C + first * S
-                        for g in range(groups):
-                            j, f = np.int64(left[g]), scalar(fraction[g])
-                            for c in range(g * S, (g + 1) * S, V):
-                                tap = source + j * step + c
-                                a = load(x, tap, x_dtype, V, compute) if inside or 0 <= j < L else zero
-                                b = load(x, tap + step, x_dtype, V, compute) if inside or -1 <= j < L - 1 else zero
-                                value = (scalar(1) - f) * a + f * b
-                                if must_round:
-                                    store(row, c, compute, value)
-                                else:
-                                    store(out, target + c, x_dtype, value)
-                        if must_round:  # rounding short vectors is slow, so it is done for all groups together
-                            _copy(row, 0, compute, out, target, x_dtype, groups * S, V, compute)
+                        for begin in range(0, S, piece):  # once, unless a single group is wider than a block
+                            end = min(begin + piece, S)
+                            for g in range(groups):
+                                j, f = np.int64(left[g]), scalar(fraction[g])
+                                for c in range(g * S + begin, g * S + end, V):
+                                    tap = source + j * step + c
+                                    a = load(x, tap, x_dtype, V, compute) if inside or 0 <= j < L else zero
+                                    b = load(x, tap + step, x_dtype, V, compute) if inside or -1 <= j < L - 1 else zero
+                                    value = (scalar(1) - f) * a + f * b
+                                    if must_round:
+                                        store(row, c - begin, compute, value)
+                                    else:
+                                        store(out, target + c, x_dtype, value)
+                            if must_round:  # rounding short vectors is slow, so it is done for all groups together
+                                count = groups * (end - begin)
+                                _copy(row, 0, compute, out, target + begin, x_dtype, count, V, compute)
                 if identity != 0:
                     _copy(x, t * x_stride, x_dtype, out, t * out_stride + A * C, x_dtype, C, V, compute)
             chunk = fetch_increment(arguments)

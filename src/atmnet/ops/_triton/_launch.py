@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from atmnet.ops._reference import position_dtype
 from atmnet.ops._triton import _tuning
 
 
@@ -44,7 +45,7 @@ def sample(x: Tensor, offset: Tensor, dims: Sequence[int], identity: bool) -> Te
             _tuning.size_class(len(x_rows)),
             DIMS=tuple(dims),
             IDENTITY=identity,
-            **_constants(x, offset, groups, [x_rows, offset_rows, out]),
+            **_constants(x, offset, groups, dims, [x_rows, offset_rows, out]),
         )
     return out
 
@@ -62,7 +63,7 @@ def sample_backward(grad: Tensor, x: Tensor, offset: Tensor, dims: Sequence[int]
     axes, groups = len(dims), offset.size(-1) // len(dims)
     branches = _contiguous_channels(_rows(grad, 2)).unbind(1)
     x_rows, offset_rows, grad_offset_rows = _contiguous_channels(_rows(x)), _rows(offset), _rows(grad_offset)
-    constants = _constants(x, offset, groups, [branches[0], x_rows, offset_rows, sums, grad_offset])
+    constants = _constants(x, offset, groups, dims, [branches[0], x_rows, offset_rows, sums, grad_offset])
     for axis, dim in enumerate(dims):
         length, stride = _length_and_stride(x, dim)
         lines = len(x_rows) // length
@@ -110,15 +111,16 @@ def _length_and_stride(x: Tensor, dim: int) -> tuple[int, int]:
     return x.size(dim), math.prod(x.shape[x.dim() + dim + 1 : -1])
 
 
-def _constants(x: Tensor, offset: Tensor, groups: int, tensors: list[Tensor]) -> dict[str, object]:
+def _constants(x: Tensor, offset: Tensor, groups: int, dims: Sequence[int], tensors: list[Tensor]) -> dict[str, object]:
     """The compile-time constants of both kernels, except for the tile."""
     share = x.size(-1) // groups
+    position = position_dtype(offset.dtype, max(x.size(dim) for dim in dims))
     last_index = max(sum((n - 1) * step for n, step in zip(t.shape, t.stride(), strict=True)) for t in tensors)
     return {
         "G": groups,
         "S": share,
         "LOG_S": (share - 1).bit_length(),
-        "POSITION": tl.float64 if offset.dtype == torch.float64 else tl.float32,
+        "POSITION": tl.float64 if position == torch.float64 else tl.float32,
         "WORK": tl.float64 if torch.float64 in (x.dtype, offset.dtype) else tl.float32,
         "INDEX": tl.int32 if last_index < 2**31 else tl.int64,
         "enable_fp_fusion": False,  # round as the reference does, for every tile
