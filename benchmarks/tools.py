@@ -9,6 +9,7 @@ import io
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import timm
 import torch
@@ -56,7 +57,8 @@ def pruning(subject: Subject) -> None:
         prune.l1_unstructured(pruned.get_submodule(name), "weight", 0.3)
     masked = copy.deepcopy(model)
     for name in linears(model):
-        masked.get_submodule(name).weight.data.mul_(pruned.get_submodule(name).weight_mask)
+        linear: Any = masked.get_submodule(name)
+        linear.weight.data.mul_(pruned.get_submodule(name).weight_mask)
     same(masked, pruned, subject.images(), 1e-5)
 
 
@@ -91,7 +93,7 @@ def onnx_of_torchscript(subject: Subject) -> None:
     file, model, x = io.BytesIO(), subject.model(), subject.images()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(model, (x,), file, dynamo=False, opset_version=17)
+        torch.onnx.export(model, (x,), file, dynamo=False, opset_version=17)  # type: ignore[arg-type]
     onnx.checker.check_model(onnx.load_from_string(file.getvalue()), full_check=True)
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 3, 1

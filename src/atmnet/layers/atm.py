@@ -62,7 +62,7 @@ class OffsetPredictor(nn.Module):
         self.proj = nn.Linear(dim, axes * dim // share, device=device, dtype=dtype)
 
     def __prepare_scriptable__(self) -> "OffsetPredictor":
-        self.script_reads_weights = can_bypass(self.norm, self.proj)
+        self.script_reads_weights = can_bypass(self.norm, self.proj)  # type: ignore[misc]
         return self
 
     def forward(self, x: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class ATM(nn.Module):
         self.proj = nn.Linear(dim, dim, **dd)
 
     def __prepare_scriptable__(self) -> "ATM":
-        self.script_may_fold = can_bypass(*self.along, self.identity, self.proj)
+        self.script_may_fold = can_bypass(*self.along, self.identity, self.proj)  # type: ignore[misc]
         return self
 
     def forward(self, x: Tensor, offset: Tensor, mask: Optional[Tensor] = None) -> Tensor:

@@ -31,7 +31,7 @@ def can_bypass(*modules: nn.Module) -> bool:
             return False
         if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks:
             return False
-        if kind is nn.Dropout and module.training and module.p > 0:
+        if isinstance(module, nn.Dropout) and module.training and module.p > 0:
             return False
         for parameter in module._parameters.values():
             if parameter is not None and type(parameter) not in _TENSORS:

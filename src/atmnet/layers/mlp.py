@@ -37,7 +37,8 @@ class MemoryEfficientMlp(timm.layers.Mlp):
             hidden = self.fc1(x)
             return recompute_in_backward(self._after_fc1, hidden) if unseen else self._after_fc1(hidden)
         if unseen and x.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.jit.is_tracing():
-            size, tokens = max(1, _MAX_HIDDEN_VALUES // self.fc1.out_features), math.prod(x.shape[:-1])
+            width: int = self.fc1.out_features  # type: ignore[assignment]
+            size, tokens = max(1, _MAX_HIDDEN_VALUES // width), math.prod(x.shape[:-1])
             if tokens > size:
                 slices = x.reshape(tokens, -1).split(size)
                 return torch.cat([self._after_fc1(self.fc1(part)) for part in slices]).view(*x.shape[:-1], -1)

@@ -71,7 +71,7 @@ def sample_along(x: Tensor, offset: Tensor, dim: int, backend: Optional[str] = N
     if torch.jit.is_scripting():
         return sample_reference(x, offset, [dim], False).squeeze(-2)
     if has_torch_function((x, offset)):  # a symbolic trace of torch.fx records one node, for example
-        return handle_torch_function(sample_along, (x, offset), x, offset, dim, backend)  # type: ignore[no-any-return]
+        return handle_torch_function(sample_along, (x, offset), x, offset, dim, backend)
     _check(x, offset, dim)
     return _select_sampler(x, backend)(x, offset, [dim % x.dim() - x.dim()], False).squeeze(-2)
 
@@ -96,7 +96,7 @@ def sample_branches(x: Tensor, offset: Tensor, axes: int, backend: Optional[str]
     if torch.jit.is_scripting():
         return sample_reference(x, offset, dims, True)
     if has_torch_function((x, offset)):
-        return handle_torch_function(sample_branches, (x, offset), x, offset, axes, backend)  # type: ignore[no-any-return]
+        return handle_torch_function(sample_branches, (x, offset), x, offset, axes, backend)
     if axes < 1 or x.dim() != axes + 2:
         raise ValueError(f"x: got shape {tuple(x.shape)}, expected (B, L*, C) with {axes} token axes (at least one)")
     if offset.shape[-1] % axes:

@@ -32,6 +32,7 @@ class PredictTaps(nn.Module):
 
     norm: nn.Module
     proj: nn.Linear
+    dilation: int
 
     def __init__(self, predictor: "OffsetPredictor | PredictTaps", axes: int) -> None:
         super().__init__()
