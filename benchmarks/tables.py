@@ -41,8 +41,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "scenes": scenes.table,
     "eight_bits": eight_bits.table,
     "runtimes": runtimes.table,
-    "small_data": small_data.table,
     "ecosystem": ecosystem.table,
+    "small_data": small_data.table,
 }
 _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 

@@ -13,8 +13,9 @@ from tests.processes import Command, call
 
 ROOT = Path(__file__).parents[2]
 
-# Those that measure by themselves: benchmarks.scenes trains for an hour, benchmarks.eight_bits takes what it trained.
-MODULES = {name: getattr(tables, name) for name in tables.TABLES if name not in ("scenes", "eight_bits")}
+# Those that measure by themselves: benchmarks.scenes and benchmarks.small_data train for an hour, benchmarks.eight_bits
+# takes what was trained.
+MODULES = {name: getattr(tables, name) for name in tables.TABLES if name not in ("scenes", "small_data", "eight_bits")}
 
 
 #: Those that take half a minute even with --quick, as they start processes or write files for every runtime.

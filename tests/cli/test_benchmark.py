@@ -39,7 +39,8 @@ def test_inference(atmnet, tmp_path):
 def test_training(atmnet):
     arguments = ["--models", "atmnet_nano", "test_resnet", "--train=true", "--precision=bf16"]
     result = atmnet("benchmark", *arguments, *QUICK)
-    assert (result.status, result.err) == (0, "")
+    assert result.status == 0
+    assert all(line.startswith("round ") for line in result.err.splitlines())  # progress, if it takes long
     assert result.out.startswith("training step at 32 pixels, batch 2, bf16, eager, on CPU (threads: 1); ")
     for cells in rows(result.out).values():
         peak, saved = map(float, cells[-2:])

@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from timm.layers import DropPath
 
 from atmnet.tasks import build_classifier, load_classifier
 from atmnet_cli.options import ModelOptions
@@ -100,6 +101,6 @@ def test_other_models_of_timm(name, number, tmp_path):
 
 def test_drop_path_and_further_arguments():
     built = build_classifier(ModelOptions(name="atmnet_nano", drop_path=0.3, kwargs={"drop_rate": 0.2}), NAMES, None)
-    rates = [module.drop_prob for module in built.model.modules() if type(module).__name__ == "DropPath"]
+    rates = [module.drop_prob for module in built.model.modules() if isinstance(module, DropPath)]
     assert max(rates) == pytest.approx(0.3)
     assert built.model.head.drop.p == 0.2

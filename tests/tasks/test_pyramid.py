@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 import timm
 import torch
+from timm.layers import DropPath
 from timm.models._features import FeatureGetterNet
 from torch import nn
 
@@ -147,7 +148,7 @@ def test_batch_norm_keeps_its_statistics_once_there_are_weights():
 def test_configuration_drop_path_and_recomputing():
     pyramid = Pyramid("atmnet_nano", neck=None, drop_path=0.3, grad_checkpointing=True)
     assert len(pyramid.config["mean"]) == len(pyramid.config["std"]) == 3
-    rates = [m.drop_prob for m in pyramid.modules() if type(m).__name__ == "DropPath"]
+    rates = [m.drop_prob for m in pyramid.modules() if isinstance(m, DropPath)]
     assert max(rates) == pytest.approx(0.3)
     assert any(getattr(m, "grad_checkpointing", False) for m in pyramid.modules())
 

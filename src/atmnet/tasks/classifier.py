@@ -11,6 +11,7 @@ from timm.models import load_pretrained
 from timm.models._hub import _parse_model_cfg, save_config_for_hf
 from torch import Tensor, nn
 
+from atmnet.files import write_json
 from atmnet.models import ATMNet
 from atmnet.models._checkpoint import convert
 from atmnet.models.create import DataConfig, check_model_name, create_model, data_config, enable_grad_checkpointing
@@ -62,7 +63,7 @@ class Classifier:
         config = json.loads(path.read_text(encoding="utf-8"))
         # timm reads the number of classes beside the arguments; transformers fails if it is among them, too.
         config.get("model_args", {}).pop("num_classes", None)
-        path.write_text(json.dumps(config, indent=2), encoding="utf-8")
+        write_json(path, config)
 
 
 def build_classifier(options: ModelOptions, classes: list[str], img_size: int | None) -> Classifier:
