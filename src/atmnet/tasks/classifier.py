@@ -1,6 +1,5 @@
 """A classifier: a timm model with its class names and preprocessing, newly built or loaded from a checkpoint."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from atmnet.files import write_json
 from atmnet.models import ATMNet
 from atmnet.models._checkpoint import convert
 from atmnet.models.create import DataConfig, check_model_name, create_model, data_config, enable_grad_checkpointing
+from atmnet.records import read_json
 from atmnet.tasks.allocation import building, check_tensors
 from atmnet.tasks.configuration import check_preprocessing, class_names, classifier_arguments, read_config, value_range
 from atmnet.tasks.task import Kind
@@ -60,7 +60,7 @@ class Classifier:
         if self.range is not None:
             record["range"] = list(self.range)
         save_config_for_hf(self.model, str(path), model_config=record, data_config=dict(self.config))
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config: Any = read_json(path)
         # timm reads the number of classes beside the arguments; transformers fails if it is among them, too.
         config.get("model_args", {}).pop("num_classes", None)
         write_json(path, config)
