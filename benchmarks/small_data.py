@@ -23,6 +23,7 @@ from atmnet.data.digits import DigitsReader
 from atmnet.engine import device_of, load_checkpoint
 from atmnet.engine.distributed import process_group
 from atmnet.engine.evaluation import evaluate_model, evaluation_loader
+from atmnet.files import write_json
 from atmnet.tasks import load_task
 from atmnet_cli import command
 from atmnet_cli.options import DataOptions
@@ -219,7 +220,7 @@ def main() -> None:
         for future in as_completed(waiting):
             results[waiting[future]] = future.result()
             record = {"machine": versions(device_of("cpu")), "results": [results[i] for i in sorted(results)]}
-            arguments.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            write_json(arguments.output, record)
     print(table(record))
 
 
