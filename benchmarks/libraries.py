@@ -107,7 +107,8 @@ def _smp(subject: Subject, architecture: str) -> None:
 
     net = getattr(smp, architecture)(f"tu-{subject.name}", encoder_weights=None, classes=CLASSES)
     shape = (2, 3, 224, 224)  # swin_tiny's own size, and large enough for the pyramid of PAN
-    train_step(net, dict(net.named_parameters()), torch.randn(shape))
+    # Only the encoder's: decoders have biases before norms, whose gradient is zero whatever the backbone.
+    train_step(net, dict(net.encoder.named_parameters()), torch.randn(shape))
 
 
 smp_unet = partial(_smp, architecture="Unet")
