@@ -19,12 +19,14 @@ from atmnet_cli.errors import UserError
 from atmnet_cli.options import (
     BenchmarkOptions,
     CheckDataOptions,
+    EmbedOptions,
     EvaluateOptions,
     ExportOptions,
     MakeScenesOptions,
     ModelsOptions,
     PredictOptions,
     TrainOptions,
+    WeightsOptions,
 )
 from atmnet_cli.renamed import RENAMED
 from atmnet_cli.streams import durable_streams, open_closed_streams, print_error
@@ -35,11 +37,13 @@ _COMMANDS = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "predict": PredictOptions,
+    "embed": EmbedOptions,
     "models": ModelsOptions,
     "benchmark": BenchmarkOptions,
     "check-data": CheckDataOptions,
     "make-scenes": MakeScenesOptions,
     "export": ExportOptions,
+    "weights": WeightsOptions,
 }
 #: Help of positional arguments.
 _POSITIONAL = {
@@ -50,7 +54,17 @@ _POSITIONAL = {
         "model": "Run or checkpoint folder, exported file, or the name of a model together with --weights.",
         "images": "Image files and folders of images.",
     },
+    "embed": {
+        "model": "Run or checkpoint folder, or the name of a model, with --weights or pretrained.",
+        "images": "Image files and folders of images.",
+    },
+    "weights": {
+        "action": "'import FILE ...', 'list', 'export NAME FOLDER' or 'push OWNER [NAME ...]'.",
+        "arguments": "Files, names or folders, as the action takes them.",
+    },
 }
+#: Positional arguments that take several values, and how many.
+_SEVERAL = {"images": "+", "arguments": "*"}
 #: The option that may be typed with two numbers.
 _PAIR = "--data.range"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -68,7 +82,7 @@ def build_parser() -> ArgumentParser:
     commands = parser.add_subcommands(metavar="COMMAND")
     for name, options in _COMMANDS.items():
         positional = _POSITIONAL.get(name, {})
-        usage = " ".join(["atmnet", name, *(key.upper() + " ..." * (key == "images") for key in positional)])
+        usage = " ".join(["atmnet", name, *(key.upper() + " ..." * (key in _SEVERAL) for key in positional)])
         command = ArgumentParser(
             description=(options.__doc__ or ""),
             usage=f"{usage} {'[--config RECIPE] --output DIR ' * (name == 'train')}[options]",
@@ -81,7 +95,8 @@ def build_parser() -> ArgumentParser:
                 "--config", action="config", help=f"YAML file of options, or one of the recipes: {recipes}."
             )
         for key, text in positional.items():
-            command.add_argument(key, help=text, **({"type": str, "nargs": "+"} if key == "images" else {"type": str}))
+            several = {"nargs": _SEVERAL[key]} if key in _SEVERAL else {}
+            command.add_argument(key, help=text, type=str, **several)
         added = set(positional)
         if name == "benchmark":  # so that the command line takes several models without brackets
             added.add("models")
