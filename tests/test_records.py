@@ -36,6 +36,13 @@ def test_large_missing_and_marked_files(tmp_path):
         read_json(path, max_bytes=10)
 
 
+def test_a_message_is_bounded_whatever_a_file_says(tmp_path):
+    record = Record({"x" * 10**6: {}}, "config.json")
+    with pytest.raises(UserError, match=r"^config.json: x+ \.\.\. x+: a is missing, expected a string$") as caught:
+        record.record("x" * 10**6).text("a")
+    assert len(str(caught.value)) < 2000
+
+
 WRONG = [
     ("text", (), [5, None, [], {}]),
     ("texts", (), ["a", [1], ["a", None], {}]),

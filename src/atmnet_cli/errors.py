@@ -9,8 +9,20 @@ from operator import attrgetter
 from typing import Any
 
 
+#: The longest message of a UserError, in characters. Names and keys in files of others may be of any length.
+_LONGEST = 1500
+
+
 class UserError(ValueError):
-    """A mistake that the user can correct. Its message is one line: what is wrong, what was expected, what to do."""
+    """A mistake that the user can correct. Its message is one line: what is wrong, what was expected, what to do.
+
+    Args:
+        message: The message. The middle of a very long one is left out, since its end says what to do.
+    """
+
+    def __init__(self, message: str) -> None:
+        cut = len(message) - _LONGEST
+        super().__init__(message if cut <= 0 else f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}")
 
 
 def first_line(error: BaseException) -> str:

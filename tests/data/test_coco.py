@@ -123,6 +123,19 @@ def test_bad_pictures_are_named(tmp_path):
         source.load(0, "RGB")
 
 
+def test_a_name_longer_than_any_file_has(tmp_path):
+    """Such a picture is unreadable, like one that is missing; the others are read."""
+    name = "x" * 5000 + "\\a.png"
+    content = coco_content()
+    content["images"][0]["file_name"] = name
+    source = opened(write_coco(tmp_path, content))
+    missing = next(index for index in range(3) if source.name(index) == name)
+    with pytest.raises(UnreadableImage):
+        source.load(missing, "RGB")
+    assert source.inventory().names[missing] == name
+    assert source.inventory().sizes[missing] == -1
+
+
 def test_a_layout_of_ones_own(tmp_path):
     write_coco(tmp_path)
     os.rename(tmp_path / "train", tmp_path / "photos")

@@ -102,7 +102,7 @@ class CocoSplit:
         if not os.path.lexists(path):
             portable = name.replace("\\", "/")
             for candidate in (portable, *(unicodedata.normalize(form, portable) for form in ("NFC", "NFD"))):
-                if (self.folder / candidate).is_file():
+                if os.path.isfile(self.folder / candidate):  # false, as Path.is_file is not, if the name is too long
                     return self.folder / candidate
         return path
 
