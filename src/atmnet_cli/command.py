@@ -10,7 +10,7 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -95,7 +95,7 @@ def build_parser() -> ArgumentParser:
                 "--config", action="config", help=f"YAML file of options, or one of the recipes: {recipes}."
             )
         for key, text in positional.items():
-            several = {"nargs": _SEVERAL[key]} if key in _SEVERAL else {}
+            several: dict[str, Any] = {"nargs": _SEVERAL[key]} if key in _SEVERAL else {}
             command.add_argument(key, help=text, type=str, **several)
         added = set(positional)
         if name == "benchmark":  # so that the command line takes several models without brackets

@@ -9,10 +9,10 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 import atmnet_cli.command
 from atmnet.integrations import weights
+from atmnet.models import ATMNet
 from atmnet.models.store import LINKS, PACKAGE
 from tests import golden
 from tests.models import files
@@ -101,7 +101,7 @@ def test_every_variant_is_recognised_by_its_shapes(name):
     assert weights._recognise(own) == name
 
 
-def damaged(kind: str, path: Path, xtiny: nn.Module) -> Path:
+def damaged(kind: str, path: Path, xtiny: ATMNet) -> Path:
     """A file that must not be stored."""
     files.official(path, xtiny)
     checkpoint = torch.load(path, weights_only=False)

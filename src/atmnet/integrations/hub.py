@@ -112,7 +112,9 @@ def model_card(classifier: Classifier, name: str, run: Path | None, license: str
     return card(name, architecture, description, details, license)
 
 
-def card(name: str, architecture: str, description: str, details: dict[str, Any], license: str = "") -> str:
+def card(
+    name: str, architecture: str, description: str, details: dict[str, Any], license: str = "", source: str = ""
+) -> str:
     """A README in the form of timm's model cards.
 
     Args:
@@ -121,10 +123,11 @@ def card(name: str, architecture: str, description: str, details: dict[str, Any]
         description: What the weights are, in a sentence or two.
         details: Facts, by their names.
         license: Identifier of the licence, or '' to state none.
+        source: What timm loads the model by. Default: its repository on the hub.
     """
     usage = (
         "```python\nimport atmnet, timm\n\n"
-        f'model = timm.create_model("hf-hub:OWNER/{name}", pretrained=True).eval()\n```'
+        f'model = timm.create_model("{source or f"hf-hub:OWNER/{name}"}", pretrained=True).eval()\n```'
     )
     facts: dict[str, Any] = {
         "tags": ["image-classification", "timm", "active-token-mixer"],

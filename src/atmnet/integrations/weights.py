@@ -241,5 +241,5 @@ def write_weights(
         "Classes": str(len(classes)) if classes else "none: a backbone with the norms of a segmenter's stages",
         **(details or {}),
     }
-    text = card(name, facts["Architecture"], description, facts, license)
+    text = card(name, facts["Architecture"], description, facts, license, source=name)
     write_flushed(folder / "README.md", text.encode())

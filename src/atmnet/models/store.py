@@ -88,4 +88,4 @@ def how_to_get(name: str) -> str:
 
 
 def _is_complete(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
+    return all(os.path.isfile(folder / file) for file in ("config.json", "model.safetensors"))

@@ -14,8 +14,8 @@ from atmnet.files import write_json
 from atmnet.models import ATMNet
 from atmnet.models._checkpoint import convert
 from atmnet.models.create import DataConfig, check_model_name, create_model, data_config, enable_grad_checkpointing
-from atmnet.records import read_json
 from atmnet.models.store import find_weights, full_name, how_to_get
+from atmnet.records import read_json
 from atmnet.tasks.allocation import building, check_tensors
 from atmnet.tasks.configuration import check_preprocessing, class_names, classifier_arguments, read_config, value_range
 from atmnet.tasks.task import Kind
