@@ -68,6 +68,22 @@ def test_a_file_of_the_authors_is_found_by_name_everywhere(tmp_path, xtiny, stor
     assert not list(tmp_path.rglob(".import-*"))
 
 
+def test_other_libraries_find_a_name(tmp_path, xtiny, store):
+    """transformers by name as a backbone, and by the store's folder as a classifier; segmentation_models_pytorch."""
+    weights.import_weights(files.official(tmp_path / "activemlp_xtiny.pth", xtiny))
+    transformers = pytest.importorskip("transformers")
+    folder = store / "atmnet_xtiny.in1k"
+    classifier = transformers.AutoModelForImageClassification.from_pretrained(folder).eval()
+    assert classifier(IMAGE).logits.equal(xtiny(IMAGE))
+    assert classifier.config.id2label[0] == "tench"
+    expected = xtiny.forward_intermediates(IMAGE, intermediates_only=True)
+    backbone = transformers.TimmBackbone.from_pretrained("atmnet_xtiny", out_indices=[3]).eval()
+    assert backbone(IMAGE).feature_maps[0].equal(expected[3])
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    encoder = smp.Unet("tu-atmnet_xtiny.in1k", encoder_weights=True).eval().encoder
+    assert encoder(IMAGE)[-1].equal(expected[3])
+
+
 def test_a_segmenter_gives_its_backbone(tmp_path, xtiny):
     path = files.segmentation(tmp_path / "segmenter.pth", xtiny)
     stored = weights.import_weights(path)

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from atmnet.files import flush_folder, write_flushed, write_tensors
 from atmnet.integrations.hub import card, push_to_hub
 from atmnet.models._checkpoint import convert
+from atmnet.models.create import data_config
 from atmnet.models.store import find_weights, store_folder, stored_weights
 from atmnet.records import Record
-from atmnet.tasks.classifier import imagenet_classes
+from atmnet.tasks.classifier import Classifier, imagenet_classes
 from atmnet.tasks.weights import read_weights
 from atmnet_cli.errors import UserError, first_line
 
@@ -233,8 +234,11 @@ def write_weights(
     """
     config: Any = model.pretrained_cfg
     classes = imagenet_classes() if model.num_classes == 1000 else list(config.get("label_names") or ())
-    write_tensors(folder / "model.safetensors", model.state_dict())
-    save_config_for_hf(model, str(folder / "config.json"), model_config={"label_names": classes} if classes else {})
+    write_tensors(folder / "model.safetensors", model.state_dict(), {"format": "pt"})
+    if classes:
+        Classifier(model, classes, data_config(model)).write_config(folder / "config.json")
+    else:
+        save_config_for_hf(model, str(folder / "config.json"))
     facts = {
         "Architecture": name.partition(".")[0],
         "Parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
