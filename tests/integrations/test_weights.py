@@ -68,6 +68,17 @@ def test_a_file_of_the_authors_is_found_by_name_everywhere(tmp_path, xtiny, stor
     assert not list(tmp_path.rglob(".import-*"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LINKS)
+def test_each_published_file_answers_as_the_network_it_was_of(tmp_path, name):
+    variant, _, tag = name.partition(".")
+    model = network(variant)
+    path = files.official(tmp_path / "file.pth", model)
+    assert weights.import_weights(path, tag="in1k_384" if tag == "in1k_384" else "").name == name
+    with torch.no_grad():
+        assert timm.create_model(name, pretrained=True).eval()(IMAGE).equal(model(IMAGE))
+
+
 def test_other_libraries_find_a_name(tmp_path, xtiny, store):
     """transformers by name as a backbone, and by the store's folder as a classifier; segmentation_models_pytorch."""
     weights.import_weights(files.official(tmp_path / "activemlp_xtiny.pth", xtiny))
