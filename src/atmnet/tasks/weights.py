@@ -72,7 +72,8 @@ def read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
 def _published_weights(name: str) -> dict[str, Tensor]:
     """The weights that timm knows under a name, such as 'resnet18.a1_in1k'; timm downloads those of others."""
     if not timm.is_model(name.partition(".")[0]):
-        raise UserError(f"{name}: no such file or folder, and no name of weights that timm knows")
+        may_be_name = Path(name).name == name
+        raise UserError(f"{name}: no such file or folder" + may_be_name * ", and no name of weights that timm knows")
     try:
         model: nn.Module = timm.create_model(name, pretrained=True)
     except (RuntimeError, OSError, ValueError) as error:
