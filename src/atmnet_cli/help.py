@@ -34,10 +34,10 @@ class CommandParser(ArgumentParser):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self._first = first
 
-    def format_help(self) -> str:
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
         """The help."""
         if not self._first:
-            return super().format_help()
+            return super().format_help(formatter)
         width = min(_WIDTH, shutil.get_terminal_size().columns - 1)
         options = {action.dest: action for action in self._actions if action.dest != "help"}
         shown = [action for action in self._actions if not action.option_strings]
