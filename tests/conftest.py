@@ -42,6 +42,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_weights_of_the_user(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("ATMNET_WEIGHTS", str(tmp_path_factory.getbasetemp() / "no-weights"))
+
+
+@pytest.fixture(autouse=True)
 def _same_numbers_every_time():
     import torch
 

@@ -23,6 +23,7 @@ ROWS = [
     ("engine",),
     ("predictions", "integrations"),
     ("report", "export"),
+    ("interface",),
     ("cli",),
 ]
 RANK = {name: i for i, row in enumerate(ROWS) for name in row}

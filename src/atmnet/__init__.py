@@ -1,8 +1,29 @@
 """Active Token Mixer: backbones that look anywhere in the image, per channel, at almost no cost.
 
-Importing this package registers the ``atmnet_*`` models with timm.
+Importing this package registers the ``atmnet_*`` models with timm. ``atmnet.train`` and ``atmnet.load`` are loaded when
+they are used.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from atmnet import models as models
 
+if TYPE_CHECKING:
+    from atmnet.interface import Run as Run
+    from atmnet.interface import train as train
+
 __version__ = "0.1.0"
+
+_INTERFACE = ("Run", "train")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _INTERFACE:
+        raise AttributeError(f"module 'atmnet' has no attribute {name!r}")
+    from atmnet import interface
+
+    return getattr(interface, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_INTERFACE])

@@ -8,25 +8,27 @@ import sys
 import traceback
 from argparse import ArgumentError
 from collections.abc import Sequence
-from dataclasses import is_dataclass
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from atmnet_cli.ending import Failure, Terminated, failure_text, signals_as_exceptions
 from atmnet_cli.errors import UserError
+from atmnet_cli.explain import explain
+from atmnet_cli.help import FIRST, CommandParser, versions
 from atmnet_cli.options import (
     BenchmarkOptions,
     CheckDataOptions,
+    EmbedOptions,
     EvaluateOptions,
     ExportOptions,
     MakeScenesOptions,
     ModelsOptions,
     PredictOptions,
     TrainOptions,
+    WeightsOptions,
 )
-from atmnet_cli.renamed import RENAMED
 from atmnet_cli.streams import durable_streams, open_closed_streams, print_error
 
 RECIPES = Path(__file__).parents[1] / "atmnet" / "recipes"
@@ -35,11 +37,13 @@ _COMMANDS = {
     "train": TrainOptions,
     "evaluate": EvaluateOptions,
     "predict": PredictOptions,
+    "embed": EmbedOptions,
     "models": ModelsOptions,
     "benchmark": BenchmarkOptions,
     "check-data": CheckDataOptions,
     "make-scenes": MakeScenesOptions,
     "export": ExportOptions,
+    "weights": WeightsOptions,
 }
 #: Help of positional arguments.
 _POSITIONAL = {
@@ -50,14 +54,28 @@ _POSITIONAL = {
         "model": "Run or checkpoint folder, exported file, or the name of a model together with --weights.",
         "images": "Image files and folders of images.",
     },
+    "embed": {
+        "model": "Run or checkpoint folder, or the name of a model, with --weights or pretrained.",
+        "images": "Image files and folders of images.",
+    },
+    "weights": {
+        "action": "'import FILE ...', 'list', 'export NAME FOLDER' or 'push OWNER [NAME ...]'.",
+        "arguments": "Files, names or folders, as the action takes them.",
+    },
 }
+#: Positional arguments that take several values, and how many.
+_SEVERAL = {"images": "+", "arguments": "*"}
 #: The option that may be typed with two numbers.
 _PAIR = "--data.range"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def build_parser() -> ArgumentParser:
-    """The parser of all commands, made from their options."""
+def build_parser(full_help: bool = False) -> ArgumentParser:
+    """The parser of all commands, made from their options.
+
+    Args:
+        full_help: Whether the help of a command explains all of its options.
+    """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
         prog="atmnet",
@@ -65,11 +83,13 @@ def build_parser() -> ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=versions(), help="Print versions and exit.")
     commands = parser.add_subcommands(metavar="COMMAND")
     for name, options in _COMMANDS.items():
         positional = _POSITIONAL.get(name, {})
-        usage = " ".join(["atmnet", name, *(key.upper() + " ..." * (key == "images") for key in positional)])
-        command = ArgumentParser(
+        usage = " ".join(["atmnet", name, *(key.upper() + " ..." * (key in _SEVERAL) for key in positional)])
+        command = CommandParser(
+            first=() if full_help else FIRST.get(name, ()),
             description=(options.__doc__ or ""),
             usage=f"{usage} {'[--config RECIPE] --output DIR ' * (name == 'train')}[options]",
             exit_on_error=False,
@@ -81,7 +101,8 @@ def build_parser() -> ArgumentParser:
                 "--config", action="config", help=f"YAML file of options, or one of the recipes: {recipes}."
             )
         for key, text in positional.items():
-            command.add_argument(key, help=text, **({"type": str, "nargs": "+"} if key == "images" else {"type": str}))
+            several: dict[str, Any] = {"nargs": _SEVERAL[key]} if key in _SEVERAL else {}
+            command.add_argument(key, help=text, type=str, **several)
         added = set(positional)
         if name == "benchmark":  # so that the command line takes several models without brackets
             added.add("models")
@@ -111,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         try:
-            name, options = _parse(arguments)
+            name, options = parse(arguments)
             module = importlib.import_module(f"atmnet.cli.{name.replace('-', '_')}")
             status: int = module.run(options)
             return status
@@ -135,15 +156,21 @@ def _run(arguments: list[str]) -> int:
         return _fail_unexpectedly(error, failure_text(error))
 
 
-def _parse(arguments: list[str]) -> tuple[str, object]:
-    parser = build_parser()
+def parse(arguments: list[str]) -> tuple[str, Any]:
+    """The command that arguments name, and its options.
+
+    Raises:
+        UserError: For an unknown command or option, or a value that is not one of the option's.
+    """
+    parser = build_parser(full_help="--help-all" in arguments)
+    arguments = ["--help" if argument == "--help-all" else argument for argument in arguments]
     typed = _with_pairs(_with_recipes(arguments))
     arguments = [_with_underscores(argument) for argument in typed]
     try:
         parsed = parser.parse_args(arguments)
     except ArgumentError as error:
         as_typed = {_option(new): _option(old) for new, old in zip(arguments, typed, strict=True)}
-        raise UserError(_explain(str(error), arguments[0], as_typed)) from error
+        raise UserError(explain(str(error), arguments[0], _COMMANDS.get(arguments[0]), as_typed)) from error
     name = parsed.subcommand
     values = parser.instantiate(parsed)[name]
     if name == "train":
@@ -190,32 +217,6 @@ def _with_underscores(argument: str) -> str:
     """'--batch_size=8' for '--batch-size=8'; arguments that are not options are unchanged."""
     name, equals, value = argument.partition("=")
     return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
-
-
-def _explain(message: str, command: str, as_typed: dict[str, str]) -> str:
-    """The parser's message or, for an unknown option, its new name or the closest known name."""
-    match = re.search(r"does not accept option '([\w.-]+)'|unrecognized arguments: --([\w.-]+)", message)
-    if match and command in _COMMANDS:
-        wrong = (match[1] or match[2]).replace("-", "_")
-        typed = as_typed.get(wrong, wrong)
-        names = _option_names(_COMMANDS[command])
-        if RENAMED.get(wrong) in names:
-            return f"option {typed!r} is now called {RENAMED[wrong]!r}"
-        leaf = {name.rpartition(".")[2]: name for name in names}
-        near = [leaf[name] for name in difflib.get_close_matches(wrong.rpartition(".")[2], leaf, n=1)]
-        near = near or difflib.get_close_matches(wrong, names, n=1)
-        return f"unknown option {typed!r}" + (f"; do you mean {near[0]!r}?" if near else "")
-    return re.sub(rf"\b{command}\.", "--", message).strip()
-
-
-def _option_names(options: type, prefix: str = "") -> list[str]:
-    names = []
-    for name, kind in get_type_hints(options).items():
-        names.append(prefix + name)
-        for inner in (kind, *get_args(kind)):  # X, or the X of X | None
-            if is_dataclass(inner):
-                names += _option_names(inner, f"{prefix}{name}.")  # type: ignore[arg-type]
-    return names
 
 
 def _fail(message: str, status: int = 2) -> int:

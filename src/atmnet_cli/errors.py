@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, requires
 from operator import attrgetter
 from typing import Any
 
-
 #: The longest message of a UserError, in characters. Names and keys in files of others may be of any length.
 _LONGEST = 1500
 

@@ -9,7 +9,7 @@ import torch
 from atmnet.engine.length import run_length
 from atmnet.engine.setup import build_schedule
 from atmnet.tasks import HEADS
-from atmnet_cli.command import _parse
+from atmnet_cli.command import parse
 from atmnet_cli.options import TrainOptions
 
 #: Recipe -> the training split's images.
@@ -26,7 +26,7 @@ IMAGES = {
 
 
 def recipe(name: str) -> TrainOptions:
-    options = _parse(["train", "--config", name, "--output", "somewhere"])[1]
+    options = parse(["train", "--config", name, "--output", "somewhere"])[1]
     assert isinstance(options, TrainOptions)
     return options
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from atmnet_cli.command import RECIPES, _parse
+from atmnet_cli.command import RECIPES, parse
 from atmnet_cli.options import TrainOptions
 
 NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
@@ -14,7 +14,7 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_understood(name):
-    command, options = _parse(["train", "--config", name, "--output", "somewhere"])
+    command, options = parse(["train", "--config", name, "--output", "somewhere"])
     assert command == "train"
     assert isinstance(options, TrainOptions)
     assert options.model.name.startswith("atmnet_")
@@ -42,6 +42,6 @@ def test_its_command_is_understood(name):
         if not line.startswith("#   "):
             break
         words += line.removeprefix("#").split()
-    options = _parse(words[words.index("train") :])[1]
+    options = parse(words[words.index("train") :])[1]
     assert isinstance(options, TrainOptions)
     assert options.output.startswith("runs/")

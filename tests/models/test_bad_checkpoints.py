@@ -88,13 +88,21 @@ def test_a_file_that_is_not_there(tmp_path, how):
         create("atmnet_nano", tmp_path / "weights.pth", how)
 
 
-@pytest.mark.parametrize("name", ["atmnet_nano", "atmnet_tiny", "atmnet_large.in1k_384"])
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("atmnet_tiny", "open https://1drv.ms/u/s!AjKVODXuNei2gU0rtxn6X4OYXNk_?e=NK0na9 in a browser"),
+        ("atmnet_large.in1k_384", "open https://1drv.ms/u/s!AjKVODXuNei2gU7b2E7Y93-lKCGd?e=hHyPkq in a browser"),
+        ("atmnet_tiny.in1k_384", "find their file at https://github.com/microsoft/ActiveMLP"),
+        ("atmnet_base.ade20k_upernet", "find their file at https://github.com/microsoft/ActiveMLP"),
+    ],
+)
 @pytest.mark.parametrize("features_only", [False, True])
-def test_pretrained_without_weights_says_where_they_are(name, features_only):
-    base = name.partition(".")[0]
-    with pytest.raises(RuntimeError, match=rf"^pretrained=True: atmnet contains no weights of {base}\.") as error:
+def test_pretrained_without_weights_says_how_to_get_them(tmp_path, monkeypatch, name, advice, features_only):
+    monkeypatch.setenv("ATMNET_WEIGHTS", str(tmp_path))
+    full = name if "." in name else f"{name}.in1k"
+    with pytest.raises(RuntimeError, match=r"^pretrained=True: there are no weights") as error:
         timm.create_model(name, pretrained=True, features_only=features_only)
     message = str(error.value)
-    assert "https://github.com/microsoft/ActiveMLP" in message
-    assert f"timm.create_model('{base}', checkpoint_path='FILE')" in message
-    assert "pretrained_cfg_overlay=dict(file='FILE')" in message
+    assert message.startswith(f"pretrained=True: there are no weights {full} in {tmp_path}; {advice}")
+    assert "then run `atmnet weights import FILE`" in message

@@ -72,7 +72,7 @@ def test_official_as_some_features(official, plain, image, how, indices):
         assert ours.equal(theirs)
 
 
-@pytest.mark.parametrize("name", [NAME, f"{NAME}.untrained"])
+@pytest.mark.parametrize("name", [NAME, f"{NAME}.digits"])
 def test_the_ways_to_name_a_file(official, plain, image, name):
     config = timm.get_pretrained_cfg(NAME)
     for given in (

@@ -140,8 +140,8 @@ def test_size_that_a_model_cannot_take():
 
 
 def test_a_name_without_weights():
-    with pytest.raises(UserError, match="weights: atmnet_nano is only the name of a model; pass the file"):
-        load_classifier("atmnet_nano")
+    with pytest.raises(UserError, match="weights: atmnet_xtiny is only the name of a model; pass the file"):
+        load_classifier("atmnet_xtiny")
 
 
 @pytest.mark.parametrize("spoil", ["no checkpoint", "empty config", "foreign config", "cut weights", "other weights"])

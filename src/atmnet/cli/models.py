@@ -34,7 +34,5 @@ def run(options: ModelsOptions) -> int:
         published = f"{top1} %" if top1 else "none: for small pictures and tests"
         rows.append((parameters, f"{name:14} {parameters:12,} {counter.get_total_flops() / 2e9:13.3f}  {published}"))
     print_lines("\n".join(row for _, row in sorted(rows)))
-    print_lines(
-        "\nCreate one by timm.create_model(NAME); load the authors' weights by checkpoint_path=FILE (docs/models.md)."
-    )
+    print_lines("\nCreate one by timm.create_model(NAME); `atmnet weights list` says which weights there are.")
     return 0

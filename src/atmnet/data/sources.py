@@ -9,6 +9,7 @@ from atmnet.data.coco import open_coco
 from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
 from atmnet.data.labelled import open_labelled
+from atmnet.data.own import OWN
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import DataOptions, Kind
@@ -88,6 +89,11 @@ def find_source(options: DataOptions, kind: Kind | None = None) -> DataSource:
             take.
     """
     name = options.source.partition("/")[0]
+    if name == OWN:
+        raise UserError(
+            "data.source: the run was trained on a data set that a Python program passed; run that program to resume "
+            "it, or pass --data.source and --data.root of other data"
+        )
     names = [key for key, source in SOURCES.items() if kind is None or kind in source.kinds]
     if name not in names:
         purpose = f" for {kind}" if kind else ""

@@ -24,6 +24,7 @@ from atmnet.data import (
     to_device,
     train_loader,
 )
+from atmnet.data.own import Splits
 from atmnet.engine.checkpoint import (
     amend_checkpoint,
     latest_checkpoint,
@@ -64,8 +65,12 @@ from atmnet_cli.streams import durable_streams
 _MIXING, _MODEL = -1, -2
 
 
-def train(options: TrainOptions) -> Path:
+def train(options: TrainOptions, splits: Splits | None = None) -> Path:
     """Train a network, or resume the run in ``options.output``; returns the run's folder.
+
+    Args:
+        options: The options.
+        splits: The data sets of a program, instead of those that ``options.data`` names.
 
     Raises:
         UserError: For a mistake that the user can correct; checkpoints are not affected.
@@ -80,7 +85,7 @@ def train(options: TrainOptions) -> Path:
         run_folder(options) if group.is_main else nullcontext(),
     ):
         barrier()
-        Trainer(options, group, folder).run()
+        Trainer(options, group, folder, splits).run()
         barrier()
     return folder
 
@@ -88,11 +93,11 @@ def train(options: TrainOptions) -> Path:
 class Trainer:
     """The state of a run, and its loop over steps."""
 
-    def __init__(self, options: TrainOptions, group: Group, folder: Path) -> None:
+    def __init__(self, options: TrainOptions, group: Group, folder: Path, splits: Splits | None = None) -> None:
         self.options, self.group, self.folder = options, group, folder
         if latest_checkpoint(folder) is None:
             rehearse_optimizer(options.optim, group.device)
-        self.train_split = open_training(options)
+        self.train_split = open_training(options) if splits is None else splits.train
         data = DataRecord(folder, latest_checkpoint(folder), options.allow_data_change, self._print_line)
         if group.is_main:
             data.compare("train", self.train_split)
@@ -104,7 +109,7 @@ class Trainer:
         self.network = self.task.network
         check_pairs(options, group.world, self.task.pairs)
         check_shapes(self.network, options, group.world)
-        self.val_split = self.task.open(options.data, options.data.val)
+        self.val_split = self.task.open(options.data, options.data.val) if splits is None else splits.val
         if group.is_main:
             data.compare("val", self.val_split)
         self.mode = image_mode(self.network.config)

@@ -108,19 +108,36 @@ def model_card(classifier: Classifier, name: str, run: Path | None, license: str
     }
     if run is not None:
         details |= _training(run)
+    description = f"An image classifier, {architecture}, written by atmnet in timm's layout."
+    return card(name, architecture, description, details, license)
+
+
+def card(
+    name: str, architecture: str, description: str, details: dict[str, Any], license: str = "", source: str = ""
+) -> str:
+    """A README in the form of timm's model cards.
+
+    Args:
+        name: Name of the repository, without its owner.
+        architecture: timm's name of the model.
+        description: What the weights are, in a sentence or two.
+        details: Facts, by their names.
+        license: Identifier of the licence, or '' to state none.
+        source: What timm loads the model by. Default: its repository on the hub.
+    """
     usage = (
         "```python\nimport atmnet, timm\n\n"
-        f'model = timm.create_model("hf-hub:OWNER/{name}", pretrained=True).eval()\n```'
+        f'model = timm.create_model("{source or f"hf-hub:OWNER/{name}"}", pretrained=True).eval()\n```'
     )
-    card: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "tags": ["image-classification", "timm", "active-token-mixer"],
-        "description": f"An image classifier, {architecture}, written by atmnet in timm's layout.",
+        "description": description,
         "details": details,
         "usage": usage,
     }
     if "atmnet" in architecture:
-        card["citation"] = _CITATION
-    text = generate_readme(card | ({"license": license} if license else {}), name)
+        facts["citation"] = _CITATION
+    text = generate_readme(facts | ({"license": license} if license else {}), name)
     # timm's card states a licence even if there is none.
     return text if license else text.replace("license: apache-2.0\n", "", 1)
 

@@ -15,8 +15,6 @@ from atmnet.layers import Block, OffsetGroup, Stage
 if TYPE_CHECKING:
     from atmnet.models.atmnet import ATMNet
 
-OFFICIAL_WEIGHTS = "https://github.com/microsoft/ActiveMLP"
-
 _logger = logging.getLogger(__name__)
 
 #: Parts that may be missing from a checkpoint, or be ignored in it; all others must match the model.

@@ -5,9 +5,10 @@ from typing import Any
 from timm.models import PretrainedCfg, build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
-from atmnet.models._checkpoint import OFFICIAL_WEIGHTS, filter_pretrained
+from atmnet.models._checkpoint import filter_pretrained
 from atmnet.models._features import FeatureMaps
 from atmnet.models.atmnet import ATMNet
+from atmnet.models.store import OFFICIAL_WEIGHTS, full_name, weights_source
 
 
 def _cfg(**kwargs: Any) -> dict[str, Any]:
@@ -30,24 +31,31 @@ def _cfg(**kwargs: Any) -> dict[str, Any]:
 
 
 _384 = {"input_size": (3, 384, 384), "pool_size": (12, 12), "crop_pct": 1.0}
+#: The backbone of a segmenter, with a norm for each stage (``stage_norms=True``) and without a classifier.
+_ADE20K = {"input_size": (3, 512, 512), "pool_size": (16, 16), "num_classes": 0}
+_DIGITS: dict[str, Any] = {
+    "input_size": (3, 32, 32),
+    "pool_size": (1, 1),
+    "num_classes": 10,
+    "label_names": tuple("0123456789"),
+    "origin_url": None,
+}
 _VARIANTS = ("xtiny", "tiny", "small", "base", "large")
 
 default_cfgs = generate_default_cfgs(
     {
-        "atmnet_nano.untrained": _cfg(input_size=(3, 32, 32), pool_size=(1, 1), num_classes=10),
+        "atmnet_nano.digits": _cfg(**_DIGITS),
         **{f"atmnet_{variant}.in1k": _cfg() for variant in _VARIANTS},
         **{f"atmnet_{variant}.in1k_384": _cfg(**_384) for variant in _VARIANTS},
+        **{f"atmnet_{variant}.ade20k_{head}": _cfg(**_ADE20K) for variant in _VARIANTS for head in ("fpn", "upernet")},
     }
 )
 
 
 def _create(variant: str, pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    if pretrained and not _has_weights_source(kwargs):
-        raise RuntimeError(
-            f"pretrained=True: atmnet contains no weights of {variant}. Download the authors' from {OFFICIAL_WEIGHTS} "
-            f"and load them by timm.create_model({variant!r}, checkpoint_path='FILE'); for another number of classes "
-            f"or features_only, use pretrained=True, pretrained_cfg_overlay=dict(file='FILE')."
-        )
+    if pretrained and (name := _weights_to_find(variant, kwargs)) is not None:
+        overlay = kwargs.get("pretrained_cfg_overlay") or {}
+        kwargs["pretrained_cfg_overlay"] = {**overlay, **weights_source(name)}
     features: dict[str, Any] = {"out_indices": (0, 1, 2, 3), "feature_cls": FeatureMaps}
     if kwargs.get("stage_norms"):
         features["norm"] = True
@@ -56,15 +64,18 @@ def _create(variant: str, pretrained: bool = False, **kwargs: Any) -> nn.Module:
     )
 
 
-def _has_weights_source(kwargs: dict[str, Any]) -> bool:
-    """Whether the caller's configuration says where weights are. The configurations registered here do not."""
+def _weights_to_find(variant: str, kwargs: dict[str, Any]) -> str | None:
+    """The name of the weights to look for in the store; None if the caller's configuration says where they are."""
     config = kwargs.get("pretrained_cfg")
-    if isinstance(config, PretrainedCfg):
+    if isinstance(config, str):  # the tag of a registered configuration
+        config = {"tag": config}
+    elif isinstance(config, PretrainedCfg):
         config = config.to_dict()
-    elif not isinstance(config, dict):  # None, or the tag of a registered configuration
-        config = {}
-    sources = [kwargs.get("pretrained_cfg_overlay") or {}, config]
-    return any(source.get(key) for source in sources for key in ("file", "state_dict", "url", "hf_hub_id"))
+    sources: list[dict[str, Any]] = [kwargs.get("pretrained_cfg_overlay") or {}, config or {}]
+    if any(source.get(key) for source in sources for key in ("file", "state_dict", "url", "hf_hub_id")):
+        return None
+    tags = [source["tag"] for source in sources if source.get("tag")]
+    return f"{variant}.{tags[0]}" if tags else full_name(variant)
 
 
 @register_model

@@ -14,6 +14,7 @@ from atmnet.files import write_json
 from atmnet.models import ATMNet
 from atmnet.models._checkpoint import convert
 from atmnet.models.create import DataConfig, check_model_name, create_model, data_config, enable_grad_checkpointing
+from atmnet.models.store import find_weights, full_name, how_to_get
 from atmnet.records import read_json
 from atmnet.tasks.allocation import building, check_tensors
 from atmnet.tasks.configuration import check_preprocessing, class_names, classifier_arguments, read_config, value_range
@@ -87,22 +88,27 @@ def build_classifier(options: ModelOptions, classes: list[str], img_size: int | 
 
 
 def load_classifier(model: str, weights: str = "") -> Classifier:
-    """Load a trained classifier from a run or checkpoint folder, or by a model's name and a weights file.
+    """Load a trained classifier from a run or checkpoint folder, or by a model's name.
+
+    Without a weights file, a name such as 'atmnet_tiny.in1k' stands for its pretrained weights on this machine.
 
     Raises:
         UserError: If there is no such classifier, or model and weights do not fit each other.
     """
     folder = find_checkpoint(Path(model))
+    if folder is None and not weights:
+        folder = find_weights(model)
     if folder is not None:
         return _load_folder(folder)
-    check_model_name(model, "model", "model or folder")
+    check_model_name(model.partition(".")[0], "model", "model or folder")
     if not weights:
-        raise UserError(f"weights: {model} is only the name of a model; pass the file or folder of its weights, too")
+        advice = f", or {how_to_get(full_name(model))}" if model.startswith("atmnet_") else ""
+        raise UserError(f"weights: {model} is only the name of a model; pass the file of its weights, too{advice}")
     state, classes = read_weights(weights)
     num_classes = _num_classes(model, state)
     if num_classes == 0:
         raise UserError(f"{weights}: not weights of {model} with a classifier")
-    classes = classes or (_imagenet_classes() if num_classes == 1000 else [str(k) for k in range(num_classes)])
+    classes = classes or (imagenet_classes() if num_classes == 1000 else [str(k) for k in range(num_classes)])
     network = _create_with_weights(model, state, weights, classes, classes, {"num_classes": num_classes})
     return Classifier(network.eval(), classes, data_config(network))
 
@@ -180,6 +186,7 @@ def _num_classes(name: str, weights: dict[str, Tensor]) -> int:
     return 0
 
 
-def _imagenet_classes() -> list[str]:
+def imagenet_classes() -> list[str]:
+    """The first name of each of ImageNet's 1,000 classes."""
     info = ImageNetInfo()
     return [info.index_to_description(i).partition(",")[0] for i in range(1000)]

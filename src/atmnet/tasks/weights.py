@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import timm
 from timm.models import load_state_dict
-from torch import Tensor
+from torch import Tensor, nn
 
 from atmnet.files import pointed_at
+from atmnet.models.store import find_weights
 from atmnet.records import read_json
 from atmnet.tasks.allocation import check_tensors
 from atmnet.tasks.configuration import class_names, read_config
@@ -46,18 +48,18 @@ def _without_pointers(path: Path) -> Iterator[Path]:
 
 
 def read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights in a file or folder, and the class names if the folder has them.
+    """The weights in a file or folder, or of a name such as 'atmnet_tiny.in1k', and the class names if it has them.
 
     Raises:
-        UserError: If there is no such file or folder, or it cannot be read, or contains something else than weights.
+        UserError: If there are no such weights, or they cannot be read, or are something else than weights.
     """
     names: list[str] = []
-    folder = find_checkpoint(Path(path))
+    folder = find_checkpoint(Path(path)) or find_weights(path)
     if folder is not None:
         names = class_names(read_config(folder))
         path = str(folder / "model.safetensors")
     if not Path(path).is_file():
-        raise UserError(f"{path}: no such file or folder")
+        return _published_weights(path), names
     _check_archive(path)
     try:
         tensors = load_state_dict(path)  # no code is run: torch loads it with weights_only=True
@@ -65,6 +67,18 @@ def read_weights(path: str) -> tuple[dict[str, Tensor], list[str]]:
         raise UserError(f"{path}: not a readable checkpoint: {first_line(error)}") from error
     check_tensors(tensors, path)
     return tensors, names
+
+
+def _published_weights(name: str) -> dict[str, Tensor]:
+    """The weights that timm knows under a name, such as 'resnet18.a1_in1k'; timm downloads those of others."""
+    if not timm.is_model(name.partition(".")[0]):
+        may_be_name = Path(name).name == name
+        raise UserError(f"{name}: no such file or folder" + may_be_name * ", and no name of weights that timm knows")
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=True)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise UserError(f"{name}: no such file or folder, and as a name: {first_line(error)}") from error
+    return model.state_dict()
 
 
 def _check_archive(path: str) -> None:

@@ -3,12 +3,14 @@
 from atmnet_cli.options.commands import (
     BenchmarkOptions,
     CheckDataOptions,
+    EmbedOptions,
     EvaluateOptions,
     EvaluationData,
     ExportOptions,
     MakeScenesOptions,
     ModelsOptions,
     PredictOptions,
+    WeightsOptions,
     WindowOptions,
 )
 from atmnet_cli.options.data import DataOptions
@@ -21,6 +23,7 @@ __all__ = [
     "CheckDataOptions",
     "DataOptions",
     "DenseOptions",
+    "EmbedOptions",
     "EvaluateOptions",
     "EvaluationData",
     "ExportOptions",
@@ -32,5 +35,6 @@ __all__ = [
     "OptimOptions",
     "PredictOptions",
     "TrainOptions",
+    "WeightsOptions",
     "WindowOptions",
 ]

@@ -196,3 +196,38 @@ class ModelsOptions:
 
     img_size: int = 224
     """Side of the square image to count multiply-accumulates for, in pixels."""
+
+
+@dataclass
+class WeightsOptions:
+    """Import files of pretrained weights, so that they load by name; list what is here, export or push it."""
+
+    action: Literal["import", "list", "export", "push"]
+    """'import FILE ...': recognise files of weights and store them. 'list': what is on this machine.
+    'export NAME FOLDER': copy weights in timm's hub layout. 'push OWNER [NAME ...]': upload them to the hub."""
+    arguments: list[str] = field(default_factory=list)
+    """What the action takes."""
+    tag: str = ""
+    """'import': the part of the name after the dot, such as in1k_384. Default: what the file says of itself."""
+    private: bool = True
+    """'push': whether repositories that are created are private."""
+
+
+@dataclass
+class EmbedOptions:
+    """Write a classifier's features of pictures to a file, for search and clustering."""
+
+    model: str
+    """Run or checkpoint folder, or the name of a model, with weights or pretrained."""
+    images: list[str]
+    """Image files and folders of images."""
+    output: str
+    """File to write: .npz with the arrays names and features, or .parquet with a row for each picture (pyarrow)."""
+    weights: str = ""
+    """File or folder of the weights, if model is the name of a model."""
+    tokens: bool = False
+    """Write the features of each token of the last stage rather than their mean; only to .npz."""
+    batch_size: int = 32
+    """Images per forward pass."""
+    device: str = "auto"
+    """Device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ..."""

@@ -29,9 +29,9 @@ class ModelOptions:
     head_kwargs: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the detector or segmenter; see docs/dense.md."""
     weights: str = ""
-    """Weights to start from: an official file, a timm file, or a run or checkpoint folder. For other classes, the head
-    is new; detectors and segmenters with another neck, head or classes use the backbone's weights. Default: random
-    weights."""
+    """Weights to start from: a name such as atmnet_tiny.in1k, a file of the authors or of timm, or a run or checkpoint
+    folder. For other classes, the head is new; detectors and segmenters with another neck, head or classes use the
+    backbone's weights. Default: random weights."""
     drop_path: float = 0.0
     """Stochastic depth rate of the last block."""
     grad_checkpointing: bool = False
