@@ -10,11 +10,13 @@ from atmnet import models as models
 
 if TYPE_CHECKING:
     from atmnet.interface import Run as Run
+    from atmnet.interface import load as load
     from atmnet.interface import train as train
+    from atmnet.predictions.predictor import Predictor as Predictor
 
 __version__ = "0.1.0"
 
-_INTERFACE = ("Run", "train")
+_INTERFACE = ("Predictor", "Run", "load", "train")
 
 
 def __getattr__(name: str) -> Any:

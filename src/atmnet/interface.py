@@ -12,7 +12,8 @@ from typing import Any
 from atmnet import engine
 from atmnet.data.own import OWN, DatasetSplit, Splits
 from atmnet.files import to_json
-from atmnet.tasks import find_head
+from atmnet.predictions import Predictor
+from atmnet.tasks import find_head, load_task
 from atmnet_cli.command import parse
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import Kind, TrainOptions
@@ -34,6 +35,10 @@ class Run:
     """
 
     folder: Path
+
+    def load(self, checkpoint: str = "best", device: str = "auto") -> Predictor:
+        """The trained network of the checkpoint 'best' or 'last'."""
+        return load(self.folder / checkpoint, device=device)
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -86,6 +91,26 @@ def train(
     folder = str(output) if output is not None else _default_folder(where, str(network.get("name", "")))
     values = {"output": folder, "data": where, "model": network, **options}
     return Run(engine.train(_train_options(_RECIPES[kind] if recipe is None else recipe, values), splits))
+
+
+def load(model: str | Path, weights: str | Path = "", *, device: str = "auto", batch_size: int = 32) -> Predictor:
+    """Load a trained network to use it on pictures.
+
+    Args:
+        model: A run or checkpoint folder, a file that ``atmnet export`` wrote, or the name of weights or of a model.
+        weights: Weights file, if ``model`` is the name of a model.
+        device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ...
+        batch_size: Images per forward pass.
+
+    Raises:
+        UserError: If there is no such network, or it does not fit ``weights``.
+
+    Example:
+        >>> predictor = atmnet.load("atmnet_nano.digits")
+        >>> predictor.kind, len(predictor.classes)
+        ('classification', 10)
+    """
+    return Predictor(load_task(str(model), str(weights)), device, batch_size)
 
 
 def _own_splits(data: tuple[Any, Any], classes: Sequence[str] | None, kind: Kind) -> Splits:

@@ -37,7 +37,7 @@ class CommandParser(ArgumentParser):
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
         """The help."""
         if not self._first:
-            return super().format_help(formatter)
+            return super().format_help() if formatter is None else super().format_help(formatter)
         width = min(_WIDTH, shutil.get_terminal_size().columns - 1)
         options = {action.dest: action for action in self._actions if action.dest != "help"}
         shown = [action for action in self._actions if not action.option_strings]

@@ -1,14 +1,11 @@
 """``atmnet embed``"""
 
 from pathlib import Path
-from typing import cast
 
-from atmnet.engine import device_of
-from atmnet.predictions import find_images, predict
-from atmnet.predictions.embedding import EmbeddingTask, check_features_file, stack_features, write_features
-from atmnet.tasks import Classifier
-from atmnet.tasks.start import load_network
-from atmnet_cli.errors import UserError, check_minimums
+from atmnet.predictions import Predictor, find_images
+from atmnet.predictions.embedding import check_features_file, stack_features, write_features
+from atmnet.tasks import load_task
+from atmnet_cli.errors import check_minimums
 from atmnet_cli.options import EmbedOptions
 from atmnet_cli.printing import print_line
 
@@ -22,13 +19,9 @@ def run(options: EmbedOptions) -> int:
     paths = find_images(options.images, notes)
     for note in notes:
         print_line(f"atmnet: {note}", error=True)
-    network = load_network(options.model, options.weights)
-    if network.kind != "classification" or network.exported:
-        what = "an exported file" if network.exported else f"for {network.kind}"
-        raise UserError(f"model: {options.model} is {what}; features are those of a classifier's checkpoint")
-    task = EmbeddingTask(cast(Classifier, network), options.tokens)
+    predictor = Predictor(load_task(options.model, options.weights), options.device, options.batch_size)
     names, outputs, unreadable = [], [], 0
-    for prediction in predict(task, paths, batch_size=options.batch_size, device=device_of(options.device)):
+    for prediction in predictor.stream_features(paths, tokens=options.tokens):
         if prediction.error is None:
             names.append(str(prediction.path))
             outputs.append(prediction.output)

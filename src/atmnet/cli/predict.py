@@ -5,9 +5,8 @@ from pathlib import Path
 from PIL import Image
 
 from atmnet.data import dark_note
-from atmnet.engine import device_of
 from atmnet.files import replacing, to_json
-from atmnet.predictions import Answer, Results, contact_sheet, find_images, predict
+from atmnet.predictions import Answer, Predictor, Results, contact_sheet, find_images
 from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS
 from atmnet.tasks import load_task
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
@@ -32,17 +31,17 @@ def run(options: PredictOptions) -> int:
     network = task.network
     kind = KINDS[network.kind]
     refuse_options(options, [name for name in LIMITED_OPTIONS if name not in kind.options], network.kind)
-    device = device_of(options.device)
+    predictor = Predictor(task, options.device, options.batch_size)
     results = Results(Path(options.output), network.classes, network.category_ids) if options.output else None
     unreadable, tiles, dark = 0, [], False
     width = min(max(len(printable(str(path))) for path in paths), _PATH_WIDTH)
-    for prediction in predict(task, paths, batch_size=options.batch_size, device=device):
+    for prediction in predictor.stream(paths):
         if prediction.image is None:
             unreadable += 1
             print_line(f"atmnet: {prediction.path}: {prediction.error}", error=True)
             record, text = {"error": prediction.error}, "unreadable"
         else:
-            answer = kind.answer(prediction.image, prediction.output, network.classes, options)
+            answer = predictor.answer(prediction, options)
             record, text = answer.record, answer.text
             if not dark and (darkness := dark_note(str(prediction.path), prediction.image)):
                 dark = True

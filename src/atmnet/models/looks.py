@@ -1,6 +1,7 @@
 """Where a network looks: the offsets at which the branches of each stage sample."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,17 @@ class Look(NamedTuple):
     height: Tensor
 
 
-@torch.no_grad()
 def sampling_places(model: nn.Module, image: Tensor) -> list[Look]:
     """Run ``model`` on ``image`` (B, in_chans, H, W) and return the offsets of its groups of blocks, in order.
 
     ``model`` may be an ATMNet or any module that contains one. Its training or evaluation mode does not change.
     """
+    return record_looks(model, lambda: model(image))
+
+
+@torch.no_grad()
+def record_looks(model: nn.Module, run: Callable[[], Any]) -> list[Look]:
+    """The offsets of all groups of blocks of ``model`` while ``run`` runs it, in order."""
     looks: list[Look] = []
     hooks = [
         module.register_forward_hook(
@@ -37,7 +43,7 @@ def sampling_places(model: nn.Module, image: Tensor) -> list[Look]:
         if isinstance(module, OffsetPredictor)
     ]
     try:
-        model(image)
+        run()
     finally:
         for hook in hooks:
             hook.remove()

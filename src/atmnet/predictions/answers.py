@@ -3,6 +3,7 @@
 Shapes: K classes; an image of H x W pixels.
 """
 
+import io
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,15 @@ class Answer:
     captions: list[str]
     draw: Callable[[], Image.Image]
     size: tuple[int, int]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_png_(self) -> bytes:
+        """The drawing, for notebooks."""
+        buffer = io.BytesIO()
+        self.draw().save(buffer, "PNG")
+        return buffer.getvalue()
 
 
 def ranking(image: Image.Image, logits: Tensor, classes: list[str], top: int) -> Answer:

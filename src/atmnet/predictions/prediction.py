@@ -1,6 +1,6 @@
 """Runs a network on image files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,14 +8,18 @@ from typing import Any, NamedTuple
 import torch
 from PIL import Image
 
-from atmnet.data import EXTENSIONS, Sample, UnreadableImage, image_mode, read_image, to_device
+from atmnet.data import EXTENSIONS, Sample, UnreadableImage, image_mode, to_device
 from atmnet.data.listing import list_pictures, summary
+from atmnet.data.own import to_picture
 from atmnet.tasks import Task
 from atmnet_cli.errors import UserError
 
 
 class Prediction(NamedTuple):
-    """An image file with the task's output for it (see ``Task.outputs``), or with the error that reading it gave."""
+    """An image with the task's output for it (see ``Task.outputs``), or with the error that reading it gave.
+
+    ``path`` is its file; of a picture in memory, ``image N`` with its number, from 0.
+    """
 
     path: Path
     image: Image.Image | None
@@ -50,38 +54,39 @@ def find_images(paths: Sequence[str], notes: list[str] | None = None) -> list[Pa
 
 
 @torch.inference_mode()
-def predict(task: Task, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Iterator[Prediction]:
-    """Run the task's network on image files and yield a prediction for each, in order.
+def predict(task: Task, images: Iterable[Any], *, batch_size: int, device: torch.device) -> Iterator[Prediction]:
+    """Run the task's network on images and yield a prediction for each, in order.
 
     An unreadable file yields a :class:`Prediction` with an error.
 
     Args:
         task: The task, with its network, which is moved to ``device`` and set to evaluation mode.
-        paths: Image files.
+        images: Image files, or pictures in memory; see :func:`atmnet.data.own.to_picture`.
         batch_size: Images per forward pass.
         device: Device to compute on.
     """
     model = task.network.model.to(device).eval()
     transform, mode = task.eval_transform(), image_mode(task.network.config)
-    remaining = iter(paths)
-    while names := list(islice(remaining, batch_size)):
-        images: list[Image.Image | str] = []
-        for path in names:
+    remaining = enumerate(images)
+    while part := list(islice(remaining, batch_size)):
+        pictures: list[Image.Image | str] = []
+        for _, image in part:
             try:
-                images.append(read_image(str(path), mode, task.network.range))
+                pictures.append(to_picture(image, mode, task.network.range))
             except UnreadableImage as error:
-                images.append(str(error))
+                pictures.append(str(error))
         samples = [
-            Sample(*transform(image, task.empty_target(image)), [])
-            for image in images
-            if isinstance(image, Image.Image)
+            Sample(*transform(picture, task.empty_target(picture)), [])
+            for picture in pictures
+            if isinstance(picture, Image.Image)
         ]
         outputs: Iterator[Any] = iter(())
         if samples:
             batch = task.eval_collate(samples)
             outputs = iter(task.outputs(model, to_device(batch.images, device), to_device(batch.targets, device)))
-        for path, image in zip(names, images, strict=True):
-            if isinstance(image, str):
-                yield Prediction(path, None, None, image)
+        for (number, image), picture in zip(part, pictures, strict=True):
+            path = Path(image) if isinstance(image, str | Path) else Path(f"image {number}")
+            if isinstance(picture, str):
+                yield Prediction(path, None, None, picture)
             else:
-                yield Prediction(path, image, next(outputs))
+                yield Prediction(path, picture, next(outputs))
