@@ -13,7 +13,7 @@ from timm.optim import list_optimizers
 
 from atmnet.engine import train
 from atmnet_cli.errors import UserError
-from tests.engine.runs import tiny
+from tests.engine.runs import NARROW, tiny
 
 #: For each family its smallest model, or one made small by arguments; and the smallest image size that it takes.
 FAMILIES: dict[str, list] = json.loads((Path(__file__).parent / "families.json").read_text())
@@ -26,6 +26,7 @@ SMALL = {"model.name": "test_resnet", "data.img_size": 32}
 #: What starts the error of an optimiser that is refused on a CPU: those that need CUDA, and those that need closures.
 REFUSED = {
     **dict.fromkeys([name for name in map(str, list_optimizers()) if name.startswith(("bnb", "fused"))], "optim: "),
+    **dict.fromkeys(["kron", "kronc", "kronw"], "optim.kwargs: "),
     "adahessian": "optim.opt: 'adahessian' cannot take a step from gradients alone",
 }
 
@@ -43,7 +44,6 @@ def _check(root, tmp_path, die_after, changes):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # kron compiles, and recommends a package
 @pytest.mark.parametrize("name", list_optimizers())
 def test_optimizers(name, root, tmp_path, die_after):
     changes = {**SMALL, "optim.opt": name}
@@ -54,6 +54,15 @@ def test_optimizers(name, root, tmp_path, die_after):
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "run").exists()
         return
+    _check(root, tmp_path, die_after, changes)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # it recommends a package
+def test_kron_with_what_it_needs(root, tmp_path, die_after, monkeypatch):
+    """It compiles its step for each shape, which takes minutes."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    changes = {"optim.opt": "kron", "optim.kwargs": {"flatten": True, "deterministic": True}, "model.kwargs": NARROW}
     _check(root, tmp_path, die_after, changes)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from atmnet.engine.distributed import Group
 from atmnet.engine.length import RunLength
+from atmnet.ops._private import keep_compiler_caches_private
 from atmnet.tasks import find_head
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import AugmentOptions, EvaluateOptions, Kind, OptimOptions, TrainOptions
@@ -47,6 +48,13 @@ def build_optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Opti
         UserError: If timm does not accept the options.
     """
     kwargs = dict(options.kwargs)
+    if options.opt.startswith("kron"):
+        if not kwargs.get("flatten"):
+            raise UserError(
+                f'optim.kwargs: {options.opt!r} needs {{"flatten": true}}, because without it the step of a convolution '
+                "of 96 x 192 x 3 x 3 takes 110 GB"
+            )
+        keep_compiler_caches_private()  # timm compiles its step
     if not hasattr(model, "no_weight_decay") and options.layer_decay is None:  # the backbone inside may have it
         names = [
             f"{prefix}.{name}"
