@@ -51,8 +51,8 @@ def build_optimizer(options: OptimOptions, model: nn.Module) -> torch.optim.Opti
     if options.opt.startswith("kron"):
         if not kwargs.get("flatten"):
             raise UserError(
-                f'optim.kwargs: {options.opt!r} needs {{"flatten": true}}, because without it the step of a convolution '
-                "of 96 x 192 x 3 x 3 takes 110 GB"
+                f'optim.kwargs: {options.opt!r} needs {{"flatten": true}}, because without it the step of a '
+                "convolution of 96 x 192 x 3 x 3 takes 110 GB"
             )
         keep_compiler_caches_private()  # timm compiles its step
     if not hasattr(model, "no_weight_decay") and options.layer_decay is None:  # the backbone inside may have it
