@@ -29,6 +29,7 @@ from atmnet_cli.options import (
     TrainOptions,
     WeightsOptions,
 )
+from atmnet_cli.printing import ERROR
 from atmnet_cli.streams import durable_streams, open_closed_streams, print_error
 
 RECIPES = Path(__file__).parents[1] / "atmnet" / "recipes"
@@ -220,7 +221,7 @@ def _with_underscores(argument: str) -> str:
 
 
 def _fail(message: str, status: int = 2) -> int:
-    print_error(f"atmnet: error: {message}")
+    print_error(f"atmnet: error: {message}", ERROR)
     return status
 
 

@@ -1,10 +1,13 @@
 """Print lines in which names occur that anybody may have chosen: of files, folders, classes and metadata."""
 
 import json
+import os
 import sys
 import unicodedata
 from typing import TextIO
 
+#: Colours of terminals: of notes, yellow, and of errors, red.
+NOTE, ERROR = "33", "31"
 #: Invisible characters that words of some languages need.
 _JOINERS = "\u200c\u200d"
 #: Categories of characters that are no text: controls such as escape sequences, bytes that are not UTF-8, line breaks.
@@ -28,14 +31,20 @@ def printable(text: str, encoding: str = "utf-8") -> str:
 
 def print_line(line: str, error: bool = False) -> None:
     """Print a line to stdout, or to stderr if ``error``, as :func:`printable` shows it."""
-    write_line(line, sys.stderr if error else sys.stdout)
+    write_line(line, sys.stderr if error else sys.stdout, NOTE if error else "")
 
 
-def write_line(line: str, stream: TextIO | None) -> None:
-    """Write a line to a stream, if it is open, as :func:`printable` shows it."""
+def write_line(line: str, stream: TextIO | None, colour: str = "") -> None:
+    """Write a line to a stream, if it is open, as :func:`printable` shows it, in a colour if the stream takes it."""
     if stream is not None:  # None if the shell has closed it
-        stream.write(printable(line, getattr(stream, "encoding", None) or "utf-8") + "\n")
+        text = printable(line, getattr(stream, "encoding", None) or "utf-8")
+        stream.write((f"\x1b[{colour}m{text}\x1b[0m" if colour and text and _takes_colour(stream) else text) + "\n")
         stream.flush()
+
+
+def _takes_colour(stream: TextIO) -> bool:
+    """Whether a stream is a terminal with colours, and the user has not switched them off (https://no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
 
 
 def print_lines(text: str) -> None:

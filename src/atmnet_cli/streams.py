@@ -37,15 +37,15 @@ def open_closed_streams() -> set[str]:
     return set(_closed)
 
 
-def print_error(text: str) -> None:
-    """Print lines on stderr or, if that is closed or fails, on stdout."""
+def print_error(text: str, colour: str = "") -> None:
+    """Print lines on stderr or, if that is closed or fails, on stdout, in a colour of :mod:`atmnet_cli.printing`."""
     for name in ("stderr", "stdout"):
         stream = getattr(sys, name)
         if name in _closed or stream is None or getattr(stream, "is_broken", False):
             continue
         try:
             for part in text.split("\n"):
-                write_line(part, stream)
+                write_line(part, stream, colour)
         except (OSError, ValueError):
             continue
         if not getattr(stream, "is_broken", False):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import atmnet
-from atmnet_cli.printing import printable, write_line
+from atmnet.cli.checkpoint_note import note_checkpoint
+from atmnet_cli.printing import ERROR, printable, write_line
 
 SOURCES = Path(atmnet.__file__).parents[1]
 #: Bytes of file names: not UTF-8, an escape sequence, a line break, and a mark that reverses the text after it.
@@ -39,6 +40,42 @@ def test_a_closed_stream_takes_no_line():
     stream = io.TextIOWrapper(io.BytesIO(), "ascii")
     write_line("né", stream)
     assert stream.buffer.getvalue() == b"n\\u00e9\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("settings", "stream", "expected"),
+    [
+        ({}, Terminal(), "\x1b[31ma\\u001b[0m\x1b[0m\n"),
+        ({"NO_COLOR": "1"}, Terminal(), "a\\u001b[0m\n"),
+        ({"TERM": "dumb"}, Terminal(), "a\\u001b[0m\n"),
+        ({}, io.StringIO(), "a\\u001b[0m\n"),
+    ],
+    ids=["terminal", "NO_COLOR", "dumb", "pipe"],
+)
+def test_colour_only_where_a_terminal_takes_it(settings, stream, expected, monkeypatch):
+    """The escape sequence of a name stays text."""
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    write_line("a\x1b[0m", stream, ERROR)
+    assert stream.getvalue() == expected
+
+
+def test_on_a_terminal_the_checkpoint_of_a_run_is_said(run, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setenv("NO_COLOR", "1")
+    note_checkpoint(str(run))
+    step = (run / "best").resolve().name
+    assert terminal.getvalue() == f"atmnet: {run}: using {step}, its best checkpoint\n"
+    note_checkpoint(str(run / "checkpoints" / step))
+    note_checkpoint("atmnet_nano")
+    assert terminal.getvalue().count("\n") == 1
 
 
 def test_nothing_else_prints():

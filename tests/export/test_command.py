@@ -27,7 +27,13 @@ def test_export(folder, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert main(["export", str(folder), "--dynamic=false", "--img_size=48", "--batch_size=2"]) == 0
     out, err = capfd.readouterr()
-    assert err == ""
+    stages = [line.split(" s  ")[1] for line in err.splitlines()]
+    assert stages == [
+        "preparing the network and pictures",
+        "writing test_resnet.onnx",
+        "comparing it with the eager model",
+        "timing both",
+    ]
     assert out.startswith("test_resnet.onnx: ")
     assert "2 x 3 x 48 x 48" in out
     assert [path.name for path in tmp_path.iterdir()] == ["test_resnet.onnx"]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from atmnet.cli.checkpoint_note import note_checkpoint
 from atmnet.predictions import Predictor, find_images
 from atmnet.predictions.embedding import check_features_file, stack_features, write_features
 from atmnet.tasks import load_task
@@ -20,6 +21,7 @@ def run(options: EmbedOptions) -> int:
     for note in notes:
         print_line(f"atmnet: {note}", error=True)
     predictor = Predictor(load_task(options.model, options.weights), options.device, options.batch_size)
+    note_checkpoint(options.model)
     names, outputs, unreadable = [], [], 0
     for prediction in predictor.stream_features(paths, tokens=options.tokens):
         if prediction.error is None:

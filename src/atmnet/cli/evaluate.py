@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from PIL import Image
 
+from atmnet.cli.checkpoint_note import note_checkpoint
 from atmnet.data import Split, eval_transform, image_mode
 from atmnet.engine import evaluate, find_run, read_metrics, read_options
 from atmnet.files import to_json
@@ -24,6 +25,7 @@ _WORST, _EXAMPLES = 24, 10
 def run(options: EvaluateOptions) -> int:
     """Print the metrics as one JSON line, and write the report if one is asked for."""
     task = load_task(options.model, options.weights, options.windows, keep_mistakes=_WORST if options.report else 0)
+    note_checkpoint(options.model)
     network = task.network
     _check_options(options, network)
     recorded = read_options(Path(options.model))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from atmnet.cli.checkpoint_note import note_checkpoint
 from atmnet.data import dark_note
 from atmnet.files import replacing, to_json
 from atmnet.predictions import Answer, Predictor, Results, contact_sheet, find_images
@@ -28,6 +29,7 @@ def run(options: PredictOptions) -> int:
     for note in notes:
         print_line(f"atmnet: {note}", error=True)
     task = load_task(options.model, options.weights, options.windows)
+    note_checkpoint(options.model)
     network = task.network
     kind = KINDS[network.kind]
     refuse_options(options, [name for name in LIMITED_OPTIONS if name not in kind.options], network.kind)

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,7 +55,9 @@ class Reference:
             yield np.stack([*part, *[part[-1]] * (self.batch_size - len(part))]), len(part)
 
 
-def write_checked(file_format: Format, job: Job, path: Path, reference: Reference) -> ExportReport:
+def write_checked(
+    file_format: Format, job: Job, path: Path, reference: Reference, progress: Callable[[str], None]
+) -> ExportReport:
     """Write ``path`` and report how it compares with the reference.
 
     If anything fails, a file that was there before stays.
@@ -64,9 +66,11 @@ def write_checked(file_format: Format, job: Job, path: Path, reference: Referenc
         UserError: If the format cannot express the model, a library is missing, or the difference is too large.
     """
     with _folder_beside(path) as folder:
+        progress(f"writing {path.name}")
         file_format.write(job, folder / path.name)
+        progress("comparing it with the eager model")
         try:
-            report = _verify(file_format, job, folder / path.name, reference)
+            report = _verify(file_format, job, folder / path.name, reference, progress)
         except UserError as error:
             advice = "; if the model is made for one size, try dynamic=false" if job.settings.dynamic else ""
             raise UserError(f"{path.name}: the file was not kept, because it cannot run: {error}{advice}") from error
@@ -105,7 +109,9 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _verify(file_format: Format, job: Job, path: Path, reference: Reference) -> ExportReport:
+def _verify(
+    file_format: Format, job: Job, path: Path, reference: Reference, progress: Callable[[str], None]
+) -> ExportReport:
     subject, settings = job.subject, job.settings
     channels, height, width = subject.config["input_size"]
     run = file_format.load(path, torch.get_num_threads())
@@ -122,6 +128,7 @@ def _verify(file_format: Format, job: Job, path: Path, reference: Reference) -> 
             agreements.append((subject.comparison.agreement(ours, theirs), pictures))
         measured.append(worst(f"{count} pictures", of_calls))
         agreement = _mean(agreements)
+    progress("timing both")
     shape = (settings.batch_size, channels, height, width)
     seconds, eager_seconds = latency(run, reference.run, shape, settings.pixels)
     size = sum(part.stat().st_size for part in path.parent.rglob("*") if part.is_file())

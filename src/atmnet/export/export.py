@@ -1,7 +1,7 @@
 """``atmnet.export.export``: from a network to a checked file."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,12 @@ from atmnet.tasks import Classifier, DenseNetwork, Network
 from atmnet_cli.errors import UserError
 
 
-def export(network: Network, path: str | Path, settings: ExportSettings | None = None) -> ExportReport:
+def export(
+    network: Network,
+    path: str | Path,
+    settings: ExportSettings | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ExportReport:
     """Write a network as a file for another runtime, and compare that file with the eager model.
 
     The network is left unchanged. If the file differs by more than the tolerance, or anything fails, nothing is written
@@ -42,6 +47,7 @@ def export(network: Network, path: str | Path, settings: ExportSettings | None =
         network: A network, such as :func:`atmnet.tasks.load_network` returns.
         path: File to write; its ending must be that of the format.
         settings: Default: ONNX with open sizes.
+        progress: Called with what begins: preparing, writing, comparing, timing.
 
     Raises:
         UserError: For settings that the format or the network does not take, a missing library, broken pictures, or
@@ -58,6 +64,8 @@ def export(network: Network, path: str | Path, settings: ExportSettings | None =
     check_settings(settings, file_format, task, network)
     subject = task.describe(network, settings)
     check_subject(settings, file_format, subject, network)
+    progress = progress or (lambda stage: None)
+    progress("preparing the network and pictures")
     pictures = comparison_pictures(settings, subject, task.pictures, network.range)
     calibration = calibration_pictures(settings, subject, network.range)
     eager = subject.reference(copy.deepcopy(network.model).cpu().float().eval())
@@ -69,7 +77,7 @@ def export(network: Network, path: str | Path, settings: ExportSettings | None =
     tolerance = task.tolerances[settings.precision] if settings.tolerance is None else settings.tolerance
     per_call = task.pictures_per_call if settings.dynamic else settings.batch_size
     reference = Reference(run, pictures, per_call, tolerance)
-    return write_checked(file_format, job, path, reference)
+    return write_checked(file_format, job, path, reference, progress)
 
 
 def export_model(
