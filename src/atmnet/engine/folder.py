@@ -23,8 +23,10 @@ except ImportError:  # Windows lacks it: there, two runs in one folder are not d
 _LOCK_FILE = ".lock"
 #: All that a run writes in its folder.
 _CONTENT = (_LOCK_FILE, OPTIONS_FILE, DATA_FILE, "metrics.jsonl", "tensorboard", "checkpoints", "last", "best")
-#: Options that may change when a run is resumed, since they do not affect its result.
+#: Options that may change when a run is resumed, since they do not affect its steps.
 _MAY_CHANGE = {
+    "patience",
+    "min_delta",
     "output",
     "data.workers",
     "eval_batch_size",

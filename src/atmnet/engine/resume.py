@@ -62,6 +62,7 @@ class Counters(NamedTuple):
     best: dict[str, float]
     unreadable: list[str]
     log: dict[str, Any]
+    patience: Record
 
 
 def load_state(folder: Path, trained: Trained) -> Counters:
@@ -100,7 +101,10 @@ def read_counters(state: dict[str, Any], where: str) -> Counters:
     losses = log.value.get("losses")
     if not isinstance(losses, list) or not losses or not all(isinstance(x, Tensor) and x.ndim == 0 for x in losses):
         raise UserError(f"{where}: log: losses: expected a number for each process")
-    return Counters(step, record.integer("evaluated", 0, step), best.value, record.texts("unreadable"), log.value)
+    patience = record.record("patience", default={})
+    return Counters(
+        step, record.integer("evaluated", 0, step), best.value, record.texts("unreadable"), log.value, patience
+    )
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from atmnet_cli.options import AugmentOptions, EvaluateOptions, Kind, OptimOptio
 _MINIMUMS = {
     "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "accumulate": 1, "augment.repeats": 1, "data.workers": 0,
     "threads": 1, "steps": 1, "optim.warmup_steps": 0, "optim.warmup_epochs": 0, "evaluate_every": 1,
-    "checkpoint_every": 1, "keep": 1, "log_every": 1, "min_epoch_steps": 1,
+    "checkpoint_every": 1, "keep": 1, "log_every": 1, "min_epoch_steps": 1, "patience": 1, "min_delta": 0,
 }  # fmt: skip
 #: timm's gamma and power of the moving average's warm-up: after n steps, it reaches back over (1 + n / 40)^1.5 of them,
 #: which is 3 of 40, 25 of 300 and 130 of 1,000. An average over 25,000 steps, as in a paper's run of 375,000, is whole

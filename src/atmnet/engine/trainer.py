@@ -37,9 +37,11 @@ from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
 from atmnet.engine.extension import change_length
 from atmnet.engine.first_lines import first_lines
 from atmnet.engine.folder import record_options, run_folder
+from atmnet.engine.freezing import freeze, hold
 from atmnet.engine.interrupt import Interrupted, StopRequest
 from atmnet.engine.length import run_length
 from atmnet.engine.log import TrainingLog, divergence_error
+from atmnet.engine.patience import Patience
 from atmnet.engine.rehearsal import check_state, rehearse_optimizer, rehearse_save
 from atmnet.engine.resume import Trained, load_state
 from atmnet.engine.setup import (
@@ -107,6 +109,7 @@ class Trainer:
         reseed(options.seed)
         self.task = start_task(options, self.train_split)
         self.network = self.task.network
+        self.frozen = freeze(self.network, options.model.freeze)
         check_pairs(options, group.world, self.task.pairs)
         check_shapes(self.network, options, group.world)
         self.val_split = self.task.open(options.data, options.data.val) if splits is None else splits.val
@@ -123,6 +126,7 @@ class Trainer:
         self.log = TrainingLog(options, group, self.length)
 
         self.step = self.evaluated = 0
+        self.patience = Patience(options.patience, options.min_delta)
         self.best: dict[str, float] = {}  # step and score; empty before the first evaluation
         self.unreadable = UnreadableImages(len(self.train_split), options.data.max_unreadable, self.log.print_line)
         self._resume()
@@ -143,7 +147,7 @@ class Trainer:
     def run(self) -> None:
         """Take the remaining steps, and evaluate, log and save."""
         options = self.options
-        if self.evaluated == self.length.steps:
+        if self._is_over():
             self._print_line(f"{self.folder}: this run is complete; {self._summary()}")
             return
         for line in first_lines(options, self.train_split, self.mode, self.length, self.step):
@@ -152,7 +156,7 @@ class Trainer:
         with StopRequest() as stop, closing(self.log), closing(iter(self._loader())) as batches:
             if self._evaluation_due():  # the run was stopped during an evaluation
                 self._evaluate(stop)
-            while self.step < self.length.steps:
+            while not self._is_over():
                 self._take_step(batches)
                 if self.step == 1:
                     check_state(self.optimizer)
@@ -162,10 +166,12 @@ class Trainer:
                     self._save()
                 if evaluate:
                     self._evaluate(stop)
-                if self._should_stop(stop.requested) and self.step < self.length.steps:
+                if self._should_stop(stop.requested) and not self._is_over():
                     if not saved:
                         self._save()
                     raise Interrupted(f"stopped and saved after step {self.step}; run the same command to resume")
+        if self.step < self.length.steps:
+            self._print_line(self.patience.reason)
         self._print_line(f"done in {self.log.seconds:.1f} s; {self._summary()}")
 
     def _loader(self) -> Loader:
@@ -190,6 +196,7 @@ class Trainer:
         """Update the weights once, from the gradients of all parts of the step."""
         options = self.options
         self.model.train()
+        hold(self.frozen)
         if self.schedule is not None:
             self.schedule.step_update(self.step)
         for part in range(options.accumulate):
@@ -231,6 +238,10 @@ class Trainer:
         with autocast(device, self.options.precision):
             return self.task.loss(self.compiled, images, targets, seeds)
 
+    def _is_over(self) -> bool:
+        """Whether the last step was evaluated, or enough evaluations were without a better score."""
+        return self.evaluated == self.step and (self.step == self.length.steps or self.patience.is_exhausted)
+
     def _evaluation_due(self) -> bool:
         every = self.options.evaluate_every * self.length.steps_per_epoch
         return self.evaluated < self.step and (self.step == self.length.steps or self.step % every == 0)
@@ -253,6 +264,7 @@ class Trainer:
             )
         if not self.best or result.score > self.best["score"]:
             self.best = {"step": self.step, "score": result.score}
+        self.patience.add(result.score)
         self.log.end_evaluation(self.step, result, time.monotonic() - start)
         self.evaluated = self.step
         self._write(amend_checkpoint, self.folder, self.step, self._counters())
@@ -274,6 +286,7 @@ class Trainer:
             "best": self.best,
             "unreadable": self.unreadable.names,
             "log": self.log.state(),
+            "patience": self.patience.state(),
         }
 
     def _write(self, function: Callable[..., object], *args: Any) -> None:
@@ -301,6 +314,7 @@ class Trainer:
         self.log.load_state(counters.log)
         self.step, self.evaluated, self.best = counters.step, counters.evaluated, counters.best
         self.unreadable.names = counters.unreadable
+        self.patience.load_state(counters.patience)
         if self.group.is_main:
             self._prune()
 

@@ -32,6 +32,8 @@ class ModelOptions:
     """Weights to start from: a name such as atmnet_tiny.in1k, a file of the authors or of timm, or a run or checkpoint
     folder. For other classes, the head is new; detectors and segmenters with another neck, head or classes use the
     backbone's weights. Default: random weights."""
+    freeze: int | Literal["backbone"] = 0
+    """Number of stages, with the stem, that are not trained; 'backbone' trains only the head (and neck)."""
     drop_path: float = 0.0
     """Stochastic depth rate of the last block."""
     grad_checkpointing: bool = False

@@ -141,6 +141,10 @@ class TrainOptions:
     """Number of CPU threads of each training process. Default: PyTorch's choice."""
     evaluate_every: int = 1
     """Number of epochs between evaluations; there is always one after the last epoch."""
+    patience: int | None = None
+    """Number of evaluations in a row without a better score after which training stops early. Default: never."""
+    min_delta: float = 0.0
+    """By how much a score must be higher to count as better, for patience."""
     checkpoint_every: int = 500
     """Number of steps between checkpoints; there is also one before each evaluation and after Ctrl-C."""
     keep: int = 2
