@@ -14,6 +14,12 @@ from atmnet.report.drawing import DRAWING
 from atmnet.report.looks import looks_section
 from atmnet.report.mistakes import mistakes_section
 
+_LONG = 26
+"""Facts of more characters get a line of their own."""
+
+_LIMITS = {"wide": 6, "medium": 4, "narrow": 2}
+"""Maximum number of columns of facts, by the width of the window; see report.css."""
+
 
 def write_report(report: Report, path: Path) -> None:
     """Write ``report`` to ``path``, an .html file. Creates folders and replaces an older file atomically.
@@ -53,8 +59,21 @@ def _page(report: Report) -> str:
 
 def _facts(facts: dict[str, str]) -> str:
     """The facts as a list: short ones side by side, the command and other long ones each on a line."""
-    rows = []
-    for label, value in facts.items():
-        kind = ' class="command"' if label.lower() == "command" else ' class="long"' if len(value) > 26 else ""
-        rows.append(f"<div{kind}><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>")
-    return f'<dl class="facts">{"".join(rows)}</dl>' if rows else ""
+    kinds = {
+        label: "command" if label.lower() == "command" else "long" if len(value) > _LONG else "short"
+        for label, value in facts.items()
+    }
+    short = list(kinds.values()).count("short")
+    columns = ";".join(f"--{name}:{_columns(short, limit)}" for name, limit in _LIMITS.items())
+    rows = "".join(
+        f'<div class="{kinds[label]}"><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>'
+        for label, value in facts.items()
+    )
+    return f'<dl class="facts" style="{columns}">{rows}</dl>' if rows else ""
+
+
+def _columns(count: int, limit: int) -> int:
+    """The largest number of columns up to ``limit`` that does not leave one of ``count`` facts alone in a row."""
+    rows = -(-count // limit)
+    candidates = range(-(-count // max(rows, 1)), 1, -1)
+    return next((columns for columns in candidates if count % columns != 1), min(max(count, 1), 2))
