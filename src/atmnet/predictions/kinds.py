@@ -7,9 +7,10 @@ from typing import Any
 from PIL import Image
 
 from atmnet.predictions.answers import Answer, objects, ranking, regions
+from atmnet.tasks.matching import MIN_SCORE
 from atmnet_cli.options import Kind, PredictOptions
 
-_TOP, _THRESHOLD = 3, 0.5
+_TOP = 3
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def _ranking(image: Image.Image, output: Any, classes: list[str], options: Predi
 
 
 def _objects(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
-    return objects(image, output, classes, _THRESHOLD if options.threshold is None else options.threshold)
+    return objects(image, output, classes, MIN_SCORE if options.threshold is None else options.threshold)
 
 
 def _regions(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
