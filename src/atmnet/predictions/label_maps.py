@@ -8,7 +8,7 @@ from atmnet.predictions.canvas import lettering_for, scaled, with_legend
 from atmnet.predictions.colours import class_colours
 
 _OPACITY = 0.25
-_BACKGROUND = "background"
+BACKGROUND = "background"
 """Name of a class that is neither coloured nor listed in the legend."""
 
 
@@ -28,7 +28,7 @@ def draw_label_map(image: Image.Image, label_map: Tensor, classes: list[str], si
     sheet, _ = scaled(image, side)
     labels = label_map.cpu().numpy()
     is_class = labels < len(classes)
-    is_coloured = is_class & (labels != classes.index(_BACKGROUND)) if _BACKGROUND in classes else is_class
+    is_coloured = is_class & (labels != classes.index(BACKGROUND)) if BACKGROUND in classes else is_class
     palette = np.array([*colours, (0, 0, 0)], dtype=np.uint8)
     coloured = _stretch(Image.fromarray(palette[np.where(is_coloured, labels, len(classes))]), sheet.size)
     opacity = _stretch(Image.fromarray(is_coloured.astype(np.uint8) * round(255 * _OPACITY)), sheet.size)
@@ -37,7 +37,7 @@ def draw_label_map(image: Image.Image, label_map: Tensor, classes: list[str], si
     sheet.paste(coloured, mask=ImageChops.darker(borders, opacity.point(lambda v: 255 if v else 0)))
     counts = np.bincount(labels[is_class].astype(np.int64), minlength=len(classes))
     order = [k for k in np.argsort(-counts, kind="stable").tolist() if counts[k]]
-    order = [k for k in order if classes[k] != _BACKGROUND]
+    order = [k for k in order if classes[k] != BACKGROUND]
     entries = [(colours[k], classes[k], _percent(counts[k] / labels.size)) for k in order]
     return with_legend(sheet, entries, lettering_for(sheet))
 

@@ -44,6 +44,7 @@ class Curve:
         high: Upper end of the axis, before it is extended to a tick.
         axis: Name of x.
         point: Text that the pointer shows, for ``value`` and ``x``.
+        shown: Text that is shown without a pointer. Default: that of the last point.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Curve:
     high: float
     axis: str = "epochs"
     point: str = "{value} at epoch {x:.4g}"
+    shown: str = ""
 
 
 def curve_section(metrics: Sequence[dict[str, Any]], score: Score) -> tuple[str, list[list[Point]]]:
@@ -155,9 +157,9 @@ def panel(index: int, curve: Curve, end: float) -> tuple[str, list[Point]]:
     behind = "".join(f'<path class="raw" d="{_path([position(pair) for pair in pairs])}"/>' for pairs in curve.behind)
     html = (
         f'<figure class="curve" data-curve="{index}"><figcaption><b>{escape(curve.title)}</b>'
-        f'<output>{points[-1][2]}</output></figcaption><div class="area">'
+        f'<output>{escape(curve.shown or points[-1][2])}</output></figcaption><div class="area">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(curve.title)}">'
-        f'{"".join(rules)}{behind}'
+        f"{''.join(rules)}{behind}"
         f'<path class="line" d="{_path(line)}"/><path class="mark" d="{marks}"/>'
         f'<path class="cursor" d="M{100 * x:.2f} 0v100"/><path class="point" d="M{100 * x:.2f} {100 * y:.2f}{DOT}"/>'
         f'</svg>{"".join(labels)}</div><p class="axis">{escape(curve.axis)}</p></figure>'

@@ -104,7 +104,8 @@ def _facts(facts: dict[str, str]) -> str:
         f'<div class="{kinds[label]}"><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>'
         for label, value in facts.items()
     )
-    return f'<dl class="facts" style="{columns}">{rows}</dl>' if rows else ""
+    odd = " odd" if short % 2 else ""
+    return f'<dl class="facts{odd}" style="{columns}">{rows}</dl>' if rows else ""
 
 
 def _columns(count: int, limit: int) -> int:

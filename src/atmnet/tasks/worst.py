@@ -14,7 +14,9 @@ class Worst:
 
     def __init__(self, keep: int) -> None:
         self.keep = keep
-        self._heap: list[tuple[float, int]] = []  # (errors, -index): of equal ones, the image with the lower index stays
+        self._heap: list[
+            tuple[float, int]
+        ] = []  # (errors, -index): of equal ones, the image with the lower index stays
 
     def add(self, index: int, errors: float) -> None:
         """Add image ``index`` of the data set; ``errors`` is any measure, 0 for an image without errors."""
