@@ -74,7 +74,7 @@ def test_a_box_is_drawn_if_no_font_has_the_letter(without_fonts):
 
 def test_text_is_centred_on_its_anchor():
     image = Image.new("L", (300, 60))
-    Lettering(20).draw(ImageDraw.Draw(image), (150, 30), "HHHH", 255, "mm")  # type: ignore[arg-type]
+    Lettering(20).draw(ImageDraw.Draw(image), (150, 30), "HHHH", 255, "mm")
     rows, columns = np.nonzero(np.asarray(image) > 128)
     assert abs(columns.min() + columns.max() - 300) <= 3
     assert abs(rows.min() + rows.max() - 60) <= 6

@@ -36,7 +36,7 @@ WRITERS = {
 SMALL = {"anchor_sizes": [8, 16, 24, 32, 48], "representation_size": 16, "box_detections_per_img": 5}
 
 
-def _write(head: str, path, keep: int = 3) -> Page:
+def _write(head, path, keep=3):
     split, write, score = WRITERS[head]
     source = split("val", **SCENES)
     source.name = lambda index: f"{EVIL}{index}.png"

@@ -33,8 +33,8 @@ def precision_section(precision: Tensor, kind: str, classes: list[str], first: i
     noun = "masks" if kind == "mask" else "objects"
     text = (
         f"Precision is the share of detected {noun} that are right, recall the share of labelled ones that are "
-        "detected, as the minimum score falls. A detection is right from an IoU of 0.50 on; the faint lines of the mean are for "
-        "0.75 and 0.90. "
+        "detected, as the minimum score falls. A detection is right from an IoU of 0.50 on; the faint lines of the "
+        "mean are for 0.75 and 0.90. "
     )
     if len(curves) > 1:
         which = "the classes" if len(worst) == len(occurring) else f"the {len(worst)} classes of the lowest AP50"

@@ -66,8 +66,8 @@ def worst_objects_section(images: Iterator[DetectedImage], classes: list[str], m
 
 
 _KEY = (
-    '<p class="key"><i class="found"></i> found <i class="lost"></i> missed, or invented (dashed). '
-    f"An object is found if a detection of its class with a score of at least {100 * MIN_SCORE:.0f}\u202f% covers it with an IoU of at least "
+    '<p class="key"><i class="found"></i> found <i class="lost"></i> missed, or invented (dashed). An object is found '
+    f"if a detection of its class with a score of at least {100 * MIN_SCORE:.0f}\u202f% covers it with an IoU of at least "
     f"{MIN_IOU:.2f}.</p>"
 )
 

@@ -113,4 +113,5 @@ class ObjectCounter:
             parts: list[Tensor] = [counts] * dist.get_world_size()
             dist.all_gather_object(parts, counts)
             counts = torch.stack(parts).sum(0)
-        return ObjectCounts(*counts.tolist(), self._worst.indices())
+        labelled, missed, invented = counts.tolist()
+        return ObjectCounts(labelled, missed, invented, self._worst.indices())
