@@ -46,6 +46,7 @@ def with_katakana(without_fonts):
     builder.setupPost()
     builder.save(without_fonts / "test.ttf")
     (without_fonts / "damaged.ttf").write_bytes(b"no font")
+    return without_fonts
 
 
 def _drawn(line: str) -> np.ndarray:
@@ -70,6 +71,11 @@ def test_a_box_is_drawn_if_no_font_has_the_letter(without_fonts):
     assert np.array_equal(_drawn(KATAKANA), _drawn("\uffff"))
     assert (_drawn(KATAKANA) > 0).any()
     assert not np.array_equal(_drawn(KATAKANA), _drawn("?"))
+
+
+def test_a_font_of_placeholders_is_not_used(with_katakana):
+    (with_katakana / "test.ttf").rename(with_katakana / "LastResort-Regular.ttf")
+    assert np.array_equal(_drawn(KATAKANA), _drawn("\uffff"))
 
 
 def test_text_is_centred_on_its_anchor():

@@ -16,6 +16,9 @@ _UNASSIGNED = "\uffff"
 _SPECIAL = ("bold", "italic", "oblique", "light", "thin", "black", "mono", "condensed", "serif", "display")
 """Parts of the names of fonts that are used only if no regular font has a character."""
 
+_PLACEHOLDER = "LastResort"
+"""Start of the names of fonts that draw a box for every character; macOS and matplotlib have one."""
+
 
 def has_glyph(font: ImageFont.FreeTypeFont, character: str) -> bool:
     """Whether ``font`` draws ``character`` as something else than its replacement glyph."""
@@ -64,7 +67,7 @@ def _installed_fonts() -> tuple[Path, ...]:
         for folder in _folders()
         if folder.is_dir()
         for path in folder.rglob("*")
-        if path.suffix.lower() in (".ttf", ".otf", ".ttc")
+        if path.suffix.lower() in (".ttf", ".otf", ".ttc") and not path.stem.startswith(_PLACEHOLDER)
     }
     return tuple(sorted(files, key=lambda path: (any(part in path.stem.lower() for part in _SPECIAL), path.name)))
 

@@ -45,8 +45,8 @@ def contact_sheet(
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     lines = min(max(len(captions) for _, captions in tiles), _MAX_LINES)
-    gap = max(4, tile // 10)
-    size = max(11, round(tile / 11.5))
+    gap = min(max(4, tile // 10), 24)
+    size = min(max(11, round(tile / 11.5)), 18)
     lettering = Lettering(size)
     leading = round(size * 1.3)
     text = lines * leading + gap // 2 if lines else 0

@@ -181,9 +181,9 @@ def _looks(task: Task, source: Split, describe: Callable[[Any, list[str]], str])
 
 
 def _name_objects(target: DetectionTarget, classes: list[str]) -> str:
-    """The classes of the labelled objects, such as "2 cup, spoon"."""
+    """The classes of the labelled objects, such as "2 × cup, spoon"."""
     counts = Counter(target.labels[~target.crowd].tolist()).most_common(3)
-    return ", ".join(f"{n} {classes[k]}" if n > 1 else classes[k] for k, n in counts)
+    return ", ".join(f"{n}\u202f×\u202f{classes[k]}" if n > 1 else classes[k] for k, n in counts)
 
 
 def _name_regions(target: Tensor, classes: list[str]) -> str:

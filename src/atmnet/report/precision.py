@@ -54,6 +54,13 @@ def _curve(title: str, values: Tensor, behind: list[Tensor]) -> Curve:
         return list(zip(recalls, (100 * precision).tolist(), strict=True))
 
     return Curve(
-        title, "\u202f%", [pairs(line) for line in behind], pairs(values), 0.0, 100.0,
-        axis="recall", point="precision {value} at recall {x:.2f}", shown="AP50 " + f"{100 * values.mean():.1f}\u202f%",
-    )  # fmt: skip
+        title,
+        "\u202f%",
+        [pairs(line) for line in behind],
+        pairs(values),
+        0.0,
+        100.0,
+        axis="precision in % over recall",
+        point="precision {value} at recall {x:.2f}",
+        shown=f"AP50 {100 * values.mean():.1f}\u202f%",
+    )

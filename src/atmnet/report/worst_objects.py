@@ -67,8 +67,8 @@ def worst_objects_section(images: Iterator[DetectedImage], classes: list[str], m
 
 _KEY = (
     '<p class="key"><i class="found"></i> found <i class="lost"></i> missed, or invented (dashed). An object is found '
-    f"if a detection of its class with a score of at least {100 * MIN_SCORE:.0f}\u202f% covers it with an IoU of at least "
-    f"{MIN_IOU:.2f}.</p>"
+    f"if a detection of its class with a score of at least {100 * MIN_SCORE:.0f}\u202f% covers it with an IoU of at "
+    f"least {MIN_IOU:.2f}.</p>"
 )
 
 
@@ -104,7 +104,7 @@ def _figure(name: str, shown: DetectedImage, classes: list[str]) -> str:
 
 def _list(verb: str, labels: Tensor, classes: list[str]) -> str:
     counts = Counter(labels.tolist()).most_common()
-    names = ", ".join(f"{n} {escape(classes[k])}" if n > 1 else escape(classes[k]) for k, n in counts)
+    names = ", ".join(f"{n}\u202f×\u202f{escape(classes[k])}" if n > 1 else escape(classes[k]) for k, n in counts)
     return f"<span>{verb}</span> {names}" if counts else ""
 
 
