@@ -94,7 +94,8 @@ def _matrix(counts: Counts, classes: list[str], noun: str) -> str:
     unit = "" if noun == "images" else ", which is given in percent"
     return (
         '<p class="key">Rows are true classes, columns predicted ones. <i class="right"></i> right '
-        f'<i class="wrong"></i> wrong; stronger for a larger share of the row{unit}</p><div class="scroll">'
+        f'<i class="wrong"></i> wrong; stronger for a larger share of the row{unit}</p>'
+        '<div class="scroll" tabindex="0">'
         f'<table class="matrix{slanted}{" many" if len(classes) > 16 else ""}"><thead><tr>'
         f'<th class="corner"><span>true \\ predicted</span></th>{head}<th class="recall">recall</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -115,9 +116,11 @@ def _error_tables(counts: Counts, classes: list[str], noun: str) -> str:
         for share, i, total in recalls[:_MAX_ROWS]
     )
     return (
-        '<div class="tables"><div class="scroll"><table class="worst"><caption>The most frequent errors</caption>'
+        '<div class="tables"><div class="scroll" tabindex="0"><table class="worst">'
+        "<caption>The most frequent errors</caption>"
         "<thead><tr><th>times</th><th>true</th><th>predicted</th><th>share of the class</th></tr></thead>"
-        f'<tbody>{errors}</tbody></table></div><div class="scroll"><table class="worst">'
+        f"<tbody>{errors}</tbody></table></div>"
+        '<div class="scroll" tabindex="0"><table class="worst">'
         "<caption>The classes recognised least</caption><thead><tr><th>class</th>"
         f"<th>{noun}</th><th>recall</th></tr>"
         f"</thead><tbody>{worst}</tbody></table></div></div>"
