@@ -85,8 +85,14 @@ def test_windows_scales_and_flips(atmnet, segmenter):
     assert "windows.window" in atmnet("evaluate", segmenter, "--windows.window=0").error
 
 
-def test_no_report(atmnet, detector, tmp_path):
-    assert "report" in atmnet("evaluate", detector, "--report", tmp_path / "report.html").error
+@pytest.mark.parametrize("name", ["detector", "segmenter"])
+def test_report(atmnet, name, request, tmp_path):
+    run, path = request.getfixturevalue(name), tmp_path / "report.html"
+    result = atmnet("evaluate", run, "--report", path)
+    assert result.status == 0
+    page = path.read_text(encoding="utf-8")
+    assert json.loads(result.out)["images"] == 4
+    assert all(f'<section id="{section}">' in page for section in ("curve", "classes", "mistakes", "looks"))
 
 
 @pytest.mark.parametrize("name", ["detector", "segmenter"])

@@ -9,7 +9,7 @@ import atmnet_runtime
 from atmnet.data import UnreadableImage, eval_transform, read_image, train_transform
 from atmnet.data.dense_transforms import DetectionTrain, SegmentationEval, SegmentationTrain, sides_after_resize
 from atmnet.data.targets import no_objects
-from atmnet.predictions.canvas import enlarged, font_for, with_legend
+from atmnet.predictions.canvas import lettering_for, scaled, with_legend
 from atmnet.tasks.detector_transform import DetectorTransform
 from atmnet_cli.options import AugmentOptions, DenseOptions
 
@@ -95,8 +95,8 @@ def test_detection(size):
 
 @pytest.mark.parametrize("size", STRIPS, ids=str)
 def test_drawings_have_a_legend_of_their_size(size):
-    sheet, _ = enlarged(Image.new("RGB", size))
-    drawing = with_legend(sheet, [((255, 0, 0), "cat", "12 %")], font_for(sheet))
+    sheet, _ = scaled(Image.new("RGB", size))
+    drawing = with_legend(sheet, [((255, 0, 0), "cat", "12 %")], lettering_for(sheet))
     assert drawing.width * drawing.height < 2**24
 
 

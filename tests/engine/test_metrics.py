@@ -28,7 +28,7 @@ def test_lines(root, tmp_path):
         else:
             assert line["images"] == 12
             assert line["top1"] * 12 / 100 == pytest.approx(round(line["top1"] * 12 / 100))
-            assert line["top5"] == 100  # of three classes
+            assert "top5" not in line  # of three classes
     seconds = [line["seconds"] for line in lines]
     assert seconds == sorted(seconds)
 

@@ -18,7 +18,7 @@ def test_ranking():
     assert [one["class"] for one in answer.record["predictions"]] == ["spoon", "plate"]
     assert [one["probability"] for one in answer.record["predictions"]] == pytest.approx([0.7, 0.2])
     assert answer.captions == ["spoon", "70.0 %"]
-    assert answer.draw() is image
+    assert answer.draw(None) is image
     assert answer.size == (80, 64)
     assert len(ranking(image, torch.zeros(3), CLASSES, 9).record["predictions"]) == 3
 
@@ -41,8 +41,14 @@ def test_what_is_drawn_is_what_is_told():
     image, masks = grey(80, 64), filled(BOXES, 80, 64)
     output = found(BOXES, [2, 0, 2], [0.75, 0.5, 0.49], masks)
     kept = found(BOXES[:2], [2, 0], [0.75, 0.5], masks[:2])
-    assert objects(image, output, CLASSES, 0.5).draw().tobytes() == objects(image, kept, CLASSES, 0).draw().tobytes()
-    assert objects(image, output, CLASSES, 0.4).draw().tobytes() != objects(image, kept, CLASSES, 0).draw().tobytes()
+    assert (
+        objects(image, output, CLASSES, 0.5).draw(None).tobytes()
+        == objects(image, kept, CLASSES, 0).draw(None).tobytes()
+    )
+    assert (
+        objects(image, output, CLASSES, 0.4).draw(None).tobytes()
+        != objects(image, kept, CLASSES, 0).draw(None).tobytes()
+    )
 
 
 def test_no_object_and_one():
@@ -67,4 +73,4 @@ def test_regions_the_largest_first():
     assert answer.record == {"regions": [{"class": "spoon", "share": 0.75}, {"class": "cup", "share": 0.25}]}
     assert answer.size == (4, 2)
     json.dumps(answer.record)
-    assert max(answer.draw().size) > 700
+    assert max(answer.draw(None).size) > 700

@@ -46,7 +46,7 @@ def test_masks_are_seen_through():
         np.asarray(_picture(_draw(image, found(boxes, [0], masks=masks)), image)).astype(int)
         for masks in (None, filled(boxes))
     )
-    inside, mixed = masked[300, 200], 0.55 * 128 + 0.45 * np.array(CUP)
+    inside, mixed = masked[300, 200], 0.8 * 128 + 0.2 * np.array(CUP)
     assert np.abs(inside - mixed).max() <= 2
     changed = (plain != masked).any(-1)
     assert corners(np.argwhere(changed))[:2] >= [99, 199]

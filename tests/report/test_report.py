@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from atmnet.report import Example, write_report
+from atmnet.report.page import _columns
 from tests.report.reports import example, network, report, written
 
 
@@ -72,6 +73,18 @@ def test_confusion_of_many_classes_as_tables(tmp_path):
     assert rows.index("class 30") < rows.index("class 7")
     assert "class 7 class 9 33 %" in rows
     assert "class 8 " not in said[said.index("recognised least") :]
+
+
+@pytest.mark.parametrize("count", range(2, 20))
+@pytest.mark.parametrize("limit", [4, 6])
+def test_no_fact_is_alone_in_a_row(count, limit):
+    columns = _columns(count, limit)
+    assert 1 < columns <= limit
+    assert count % columns != 1 or columns == 2
+
+
+def test_file_names_of_mistakes_are_shown(tmp_path):
+    assert "b.png" in written(tmp_path, mistakes=[example(0, 1, "b.png")]).said()
 
 
 def test_without_errors_or_mistakes(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,8 +14,10 @@ from atmnet.data import Split, eval_transform, image_mode
 from atmnet.engine import evaluate, find_run, read_metrics, read_options
 from atmnet.files import to_json
 from atmnet.models.create import data_config
-from atmnet.report import Example, Report, write_report
-from atmnet.tasks import ClassificationResult, Classifier, Mistake, Network, load_task
+from atmnet.report import Example, Report, write_detection_report, write_report, write_segmentation_report
+from atmnet.tasks import ClassificationResult, Classifier, Kind, Mistake, Network, Result, Task, load_task
+from atmnet.tasks.detection_meter import DetectionResult
+from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, EvaluateOptions, EvaluationData
 from atmnet_cli.printing import print_line, printable
@@ -38,21 +41,13 @@ def run(options: EvaluateOptions) -> int:
     print_line(to_json(result.metrics))
     if options.report:
         network.model.cpu().eval()
-        classifier, classification = cast(Classifier, network), cast(ClassificationResult, result)
-        write_report(
-            _report(options, classifier, classification, task.open(data, data.val), recorded), Path(options.report)
-        )
+        _REPORTS[network.kind](options, task, result, task.open(data, data.val), recorded)
         print_line(f"report in {options.report}", error=True)
     return 0
 
 
 def _check_options(options: EvaluateOptions, network: Network) -> None:
     """Refuse options that this network does not take."""
-    if options.report and network.kind != "classification":
-        raise UserError(
-            f"report: only classifiers have a report, and {options.model} is for {network.kind}; "
-            "`atmnet predict --output` draws what it predicts"
-        )
     if options.report and network.exported:
         raise UserError("report: an exported file does not show where its network looks; evaluate the checkpoint")
     if options.data.img_size is not None and network.kind != "classification":
@@ -84,33 +79,19 @@ def _data_options(changes: EvaluationData, recorded: dict[str, Any] | None) -> D
     return DataOptions(**{**({} if other_source or other_root else trained), **overrides})
 
 
-def _report(
-    options: EvaluateOptions,
-    classifier: Classifier,
-    result: ClassificationResult,
-    source: Split,
-    recorded: dict[str, Any] | None,
-) -> Report:
-    run = find_run(Path(options.model))
-    metrics = read_metrics(run) if run is not None else []
+def _report_classifier(
+    options: EvaluateOptions, task: Task, evaluation: Result, source: Split, recorded: dict[str, Any] | None
+) -> None:
+    classifier, result = cast(Classifier, task.network), cast(ClassificationResult, evaluation)
     mode = image_mode(classifier.config)
-    parameters = sum(p.numel() for p in classifier.model.parameters())
+    metrics = _metrics(options)
     facts = {
-        "Model": classifier.name,
-        "Parameters": f"{parameters:,}",
         "Top-1 accuracy": f"{result.top1:.2f} %",
         "Held-out images": f"{result.images:,}",
         "Wrong": f"{round(result.images * (1 - result.top1 / 100))}",
     }
-    if recorded is not None and not recorded["steps"]:
-        facts["Epochs"] = str(recorded["epochs"])
-    if metrics and metrics[-1].get("seconds") is not None:
-        facts["Training time"] = f"{metrics[-1]['seconds']:.0f} s"
-    if classifier.range is not None:
-        facts["Values from black to white"] = "{:g} to {:g}".format(*classifier.range)
-    facts["Command"] = printable(shlex.join(["atmnet", *sys.argv[1:]]))
-    return Report(
-        title=printable(f"{classifier.name} on {source_name(options, recorded)}"),
+    report = Report(
+        title=_title(options, classifier, recorded),
         model=classifier.model,
         preprocess=eval_transform(classifier.config),
         mean=tuple(classifier.config["mean"]),
@@ -120,8 +101,72 @@ def _report(
         confusion=result.confusion,
         mistakes=[_example(source, mode, mistake) for mistake in result.mistakes],
         examples=_examples(classifier, source, mode),
-        facts=facts,
+        facts=_facts(classifier, facts, metrics, recorded),
     )
+    write_report(report, Path(options.report))
+
+
+def _report_detector(
+    options: EvaluateOptions, task: Task, evaluation: Result, source: Split, recorded: dict[str, Any] | None
+) -> None:
+    result, network, metrics = cast(DetectionResult, evaluation), task.network, _metrics(options)
+    facts = {
+        f"{kind.capitalize()} {name.upper()}": f"{result.metrics[f'{kind}_{name}']:.1f} %"
+        for kind in result.class_ap
+        for name in ("ap", "ap50")
+        if f"{kind}_{name}" in result.metrics
+    }
+    facts["Held-out images"] = f"{result.metrics['images']:,}"
+    write_detection_report(
+        task, result, source, metrics, _title(options, network, recorded), _facts(network, facts, metrics, recorded),
+        Path(options.report),
+    )  # fmt: skip
+
+
+def _report_segmenter(
+    options: EvaluateOptions, task: Task, evaluation: Result, source: Split, recorded: dict[str, Any] | None
+) -> None:
+    result, network, metrics = cast(SegmentationResult, evaluation), task.network, _metrics(options)
+    names = {"miou": "mIoU", "macc": "Class accuracy", "aacc": "Pixel accuracy"}
+    facts = {title: f"{result.metrics[name]:.1f} %" for name, title in names.items() if name in result.metrics}
+    facts["Held-out images"] = f"{result.metrics['images']:,}"
+    write_segmentation_report(
+        task, result, source, metrics, _title(options, network, recorded), _facts(network, facts, metrics, recorded),
+        Path(options.report),
+    )  # fmt: skip
+
+
+_REPORTS: dict[Kind, Callable[[EvaluateOptions, Task, Result, Split, dict[str, Any] | None], None]] = {
+    "classification": _report_classifier,
+    "detection": _report_detector,
+    "segmentation": _report_segmenter,
+}
+
+
+def _metrics(options: EvaluateOptions) -> list[dict[str, Any]]:
+    """The lines of the run's metrics.jsonl; none if the model is not of a run."""
+    run = find_run(Path(options.model))
+    return read_metrics(run) if run is not None else []
+
+
+def _title(options: EvaluateOptions, network: Network, recorded: dict[str, Any] | None) -> str:
+    return printable(f"{network.name} on {source_name(options, recorded)}")
+
+
+def _facts(
+    network: Network, scores: dict[str, str], metrics: list[dict[str, Any]], recorded: dict[str, Any] | None
+) -> dict[str, str]:
+    """What stands below the title: the model, ``scores``, how it was trained, and the command."""
+    parameters = sum(p.numel() for p in network.model.parameters())
+    facts = {"Model": network.name, "Parameters": f"{parameters:,}", **scores}
+    if recorded is not None and not recorded["steps"]:
+        facts["Epochs"] = str(recorded["epochs"])
+    if metrics and metrics[-1].get("seconds") is not None:
+        facts["Training time"] = f"{metrics[-1]['seconds']:.0f} s"
+    if network.range is not None:
+        facts["Values from black to white"] = "{:g} to {:g}".format(*network.range)
+    facts["Command"] = printable(shlex.join(["atmnet", *sys.argv[1:]]))
+    return facts
 
 
 def source_name(options: EvaluateOptions, recorded: dict[str, Any] | None) -> str:

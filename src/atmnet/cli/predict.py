@@ -14,8 +14,6 @@ from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import PredictOptions
 from atmnet_cli.printing import print_line, printable
 
-#: Longest side of a thumbnail on the contact sheet, in pixels, so that thousands of photographs fit into memory.
-_THUMBNAIL = 640
 #: Maximum length of a path in the table, in characters.
 _PATH_WIDTH = 60
 
@@ -49,7 +47,7 @@ def run(options: PredictOptions) -> int:
                 dark = True
                 print_line(f"atmnet: {darkness}", error=True)
             if options.sheet:
-                tiles.append(_tile(answer, prediction.path.name))
+                tiles.append(_tile(answer, prediction.path.name, kind.tile))
             if results is not None:
                 results.add(prediction.path, prediction.output, answer)
         if options.format == "jsonl":
@@ -63,15 +61,14 @@ def run(options: PredictOptions) -> int:
         print_line(f"pictures and results in {options.output}", error=True)
     if tiles:
         with replacing(Path(options.sheet)) as beside:
-            contact_sheet(tiles).save(beside, sheet_format)
+            contact_sheet(tiles, tile=kind.tile).save(beside, sheet_format)
         print_line(f"contact sheet of {len(tiles)} pictures in {options.sheet}", error=True)
     return 1 if unreadable else 0
 
 
-def _tile(answer: Answer, name: str) -> tuple[Image.Image, list[str]]:
-    thumbnail = answer.draw().copy()
-    thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    return thumbnail, [*answer.captions, name]
+def _tile(answer: Answer, name: str, side: int) -> tuple[Image.Image, list[str]]:
+    """A picture for the contact sheet, drawn in its size there, and its caption."""
+    return answer.draw(side), [*answer.captions, name]
 
 
 def _picture_format(path: str) -> str | None:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from atmnet.predictions.canvas import scaled
 from atmnet.predictions.detections import draw_detections
 from atmnet.predictions.label_maps import draw_label_map
 
@@ -28,14 +29,15 @@ class Answer:
         text: One line, for a table.
         record: The prediction as JSON values.
         captions: Lines to show below the drawing.
-        draw: Returns the drawing.
+        draw: Returns the drawing for the length in pixels of its longer side, without a legend below it; None enlarges
+            small images, and leaves others in their size.
         size: Width and height of the image in pixels.
     """
 
     text: str
     record: dict[str, Any]
     captions: list[str]
-    draw: Callable[[], Image.Image]
+    draw: Callable[[int | None], Image.Image]
     size: tuple[int, int]
 
     def __str__(self) -> str:
@@ -56,7 +58,7 @@ def ranking(image: Image.Image, logits: Tensor, classes: list[str], top: int) ->
         "  ".join(f"{100 * p:5.1f} % {name}" for name, p in pairs),
         {"predictions": [{"class": name, "probability": p} for name, p in pairs]},
         [pairs[0][0], f"{100 * pairs[0][1]:.1f} %"],
-        lambda: image,
+        lambda side: image if side is None or max(image.size) <= side else scaled(image, side)[0],
         image.size,
     )
 
@@ -85,7 +87,9 @@ def objects(image: Image.Image, found: dict[str, Tensor], classes: list[str], th
             ]
         },
         [f"{len(names)} {noun}"],
-        lambda: draw_detections(image, shown["boxes"], shown["labels"], shown["scores"], shown.get("masks"), classes),
+        lambda side: draw_detections(
+            image, shown["boxes"], shown["labels"], shown["scores"], shown.get("masks"), classes, side
+        ),
         image.size,
     )
 
@@ -100,6 +104,6 @@ def regions(image: Image.Image, label_map: Tensor, classes: list[str]) -> Answer
         text,
         {"regions": [{"class": classes[i], "share": shares[i].item()} for i in order]},
         [classes[order[0]], f"{100 * shares[order[0]]:.1f} %"],
-        lambda: draw_label_map(image, label_map, classes),
+        lambda side: draw_label_map(image, label_map, classes, side),
         image.size,
     )

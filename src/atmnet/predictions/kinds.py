@@ -7,9 +7,10 @@ from typing import Any
 from PIL import Image
 
 from atmnet.predictions.answers import Answer, objects, ranking, regions
+from atmnet.tasks.matching import MIN_SCORE
 from atmnet_cli.options import Kind, PredictOptions
 
-_TOP, _THRESHOLD = 3, 0.5
+_TOP = 3
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,12 @@ class PredictionKind:
     Attributes:
         answer: (picture, the task's output for it, class names, options) -> the answer.
         options: The options that only some kinds take and this one does.
+        tile: Side in pixels of a picture on the contact sheet; names that are drawn on pictures need more room.
     """
 
     answer: Callable[[Image.Image, Any, list[str], PredictOptions], Answer]
     options: tuple[str, ...]
+    tile: int
 
 
 def _ranking(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
@@ -30,7 +33,7 @@ def _ranking(image: Image.Image, output: Any, classes: list[str], options: Predi
 
 
 def _objects(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
-    return objects(image, output, classes, _THRESHOLD if options.threshold is None else options.threshold)
+    return objects(image, output, classes, MIN_SCORE if options.threshold is None else options.threshold)
 
 
 def _regions(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
@@ -38,9 +41,9 @@ def _regions(image: Image.Image, output: Any, classes: list[str], options: Predi
 
 
 KINDS: dict[Kind, PredictionKind] = {
-    "classification": PredictionKind(_ranking, ("top",)),
-    "detection": PredictionKind(_objects, ("threshold", "output")),
-    "segmentation": PredictionKind(_regions, ("output",)),
+    "classification": PredictionKind(_ranking, ("top",), tile=160),
+    "detection": PredictionKind(_objects, ("threshold", "output"), tile=360),
+    "segmentation": PredictionKind(_regions, ("output",), tile=360),
 }
 #: Every option that only some kinds take.
 LIMITED_OPTIONS = sorted({option for kind in KINDS.values() for option in kind.options})

@@ -61,7 +61,7 @@ class Results:
         if path.parent.resolve() == self.folder.resolve():
             raise UserError(f"output: {self.folder}: this folder contains the images to predict; expected another one")
         name = self._free_name(path.stem)
-        save_png(answer.draw(), self.folder / f"{name}.png")
+        save_png(answer.draw(None), self.folder / f"{name}.png")
         if isinstance(output, Tensor):
             save_png(label_map_image(output, len(self.classes)), self.folder / f"{name}_labels.png")
         else:

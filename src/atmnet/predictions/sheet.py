@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from atmnet.data import to_8_bits
 from atmnet.predictions.canvas import TINY
-from atmnet.predictions.lettering import shorten
+from atmnet.predictions.lettering import Lettering
 
 _BACKGROUND = (255, 255, 255)
 _TILE = (243, 243, 239)
@@ -45,9 +45,9 @@ def contact_sheet(
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     lines = min(max(len(captions) for _, captions in tiles), _MAX_LINES)
-    gap = max(4, tile // 10)
-    size = max(11, round(tile / 11.5))
-    font = ImageFont.load_default(size)
+    gap = min(max(4, tile // 10), 24)
+    size = min(max(11, round(tile / 11.5)), 18)
+    lettering = Lettering(size)
     leading = round(size * 1.3)
     text = lines * leading + gap // 2 if lines else 0
 
@@ -60,7 +60,7 @@ def contact_sheet(
         sheet.paste(thumbnail, (left + (tile - thumbnail.width) // 2, top + (tile - thumbnail.height) // 2))
         for n, line in enumerate(captions[:_MAX_LINES]):
             position = (left, top + tile + gap // 2 + n * leading)
-            draw.text(position, shorten(line, font, tile), font=font, fill=_TEXT[min(n, 1)])
+            lettering.draw(draw, position, lettering.shorten(line, tile), _TEXT[min(n, 1)])
     return sheet
 
 

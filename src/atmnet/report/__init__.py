@@ -1,6 +1,7 @@
-"""The report of a training run: an HTML file with learning curves, confusion matrix, mistakes, and sampling offsets."""
+"""The report of a run: an HTML file with learning curves, errors by class, the worst images, and sampling offsets."""
 
 from atmnet.report.content import Example, Report
+from atmnet.report.dense import write_detection_report, write_segmentation_report
 from atmnet.report.page import write_report
 
-__all__ = ["Example", "Report", "write_report"]
+__all__ = ["Example", "Report", "write_detection_report", "write_report", "write_segmentation_report"]

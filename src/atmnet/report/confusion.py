@@ -21,15 +21,23 @@ def count_pairs(confusion: Tensor) -> Counts:
     return {pair: n for pair, n in zip(zip(true, predicted, strict=True), sparse.values().tolist(), strict=True) if n}
 
 
-def confusion_section(counts: Counts, classes: list[str]) -> str:
-    """HTML of the section for the counts; empty if there are none."""
+def confusion_section(counts: Counts, classes: list[str], noun: str = "images") -> str:
+    """HTML of the section for the counts; empty if there are none.
+
+    Args:
+        counts: The counts.
+        classes: Names of the K classes.
+        noun: What is counted. The matrix shows the counts of images, but shares of the row for all else.
+    """
     total = sum(counts.values())
     if total == 0:
         return ""
     correct = sum(n for (true, predicted), n in counts.items() if true == predicted)
-    body = _matrix(counts, classes) if len(classes) <= _MAX_MATRIX_CLASSES else _error_tables(counts, classes)
+    body = (
+        _matrix(counts, classes, noun) if len(classes) <= _MAX_MATRIX_CLASSES else _error_tables(counts, classes, noun)
+    )
     return (
-        f'<section id="confusion"><h2>Confused classes</h2><p class="lead">{correct:,} of {total:,} images were '
+        f'<section id="confusion"><h2>Confused classes</h2><p class="lead">{correct:,} of {total:,} {noun} were '
         f"recognised ({percent(correct / total, 1)}). {_most_frequent_error(counts, classes)}</p>{body}</section>"
     )
 
@@ -58,7 +66,7 @@ def _most_frequent_error(counts: Counts, classes: list[str]) -> str:
     return f"The most frequent error, {n:,} times: <b>{escape(classes[i])}</b> taken for <b>{escape(classes[j])}</b>."
 
 
-def _matrix(counts: Counts, classes: list[str]) -> str:
+def _matrix(counts: Counts, classes: list[str], noun: str) -> str:
     names = [escape(name) for name in classes]
     longest = max(map(len, classes))
     slanted = " slanted" if longest > (14 if len(classes) <= 5 else 3) else ""
@@ -75,22 +83,26 @@ def _matrix(counts: Counts, classes: list[str]) -> str:
                 cells.append(f'<td class="{kind}"></td>' if i == j else "<td></td>")
                 continue
             share = n / total
+            text = f"{n}" if noun == "images" else _whole_percent(share)
             # The square root makes rare errors visible: one in fifty should be seen.
             cells.append(
                 f'<td class="{kind}{" strong" if share > 0.45 else ""}" style="--v:{100 * share**0.5:.0f}%" '
-                f'title="true {names[i]}, predicted {names[j]}: {n} of {total}">{n}</td>'
+                f'title="true {names[i]}, predicted {names[j]}: {n} of {total}">{text}</td>'
             )
         recall = percent(counts.get((i, i), 0) / total) if total else "–"
         rows.append(f'<tr><th scope="row">{names[i]}</th>{"".join(cells)}<td class="recall">{recall}</td></tr>')
+    unit = "" if noun == "images" else ", which is given in percent"
     return (
-        '<p class="key"><i class="right"></i> right <i class="wrong"></i> wrong; stronger for a larger share of the '
-        f'row</p><div class="scroll"><table class="matrix{slanted}{" many" if len(classes) > 16 else ""}"><thead><tr>'
+        '<p class="key">Rows are true classes, columns predicted ones. <i class="right"></i> right '
+        f'<i class="wrong"></i> wrong; stronger for a larger share of the row{unit}</p>'
+        '<div class="scroll" tabindex="0">'
+        f'<table class="matrix{slanted}{" many" if len(classes) > 16 else ""}"><thead><tr>'
         f'<th class="corner"><span>true \\ predicted</span></th>{head}<th class="recall">recall</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _error_tables(counts: Counts, classes: list[str]) -> str:
+def _error_tables(counts: Counts, classes: list[str], noun: str) -> str:
     """Two tables: the most frequent errors, and the classes with the lowest recall."""
     totals = _totals(counts)
     errors = "".join(
@@ -104,12 +116,20 @@ def _error_tables(counts: Counts, classes: list[str]) -> str:
         for share, i, total in recalls[:_MAX_ROWS]
     )
     return (
-        '<div class="tables"><div class="scroll"><table class="worst"><caption>The most frequent errors</caption>'
+        '<div class="tables"><div class="scroll" tabindex="0"><table class="worst">'
+        "<caption>The most frequent errors</caption>"
         "<thead><tr><th>times</th><th>true</th><th>predicted</th><th>share of the class</th></tr></thead>"
-        f'<tbody>{errors}</tbody></table></div><div class="scroll"><table class="worst">'
-        "<caption>The classes recognised least</caption><thead><tr><th>class</th><th>images</th><th>recall</th></tr>"
+        f"<tbody>{errors}</tbody></table></div>"
+        '<div class="scroll" tabindex="0"><table class="worst">'
+        "<caption>The classes recognised least</caption><thead><tr><th>class</th>"
+        f"<th>{noun}</th><th>recall</th></tr>"
         f"</thead><tbody>{worst}</tbody></table></div></div>"
     )
+
+
+def _whole_percent(share: float) -> str:
+    """Percent without the sign; what rounds to 0 is "·"."""
+    return f"{100 * share:.0f}" if share >= 0.005 else "·"
 
 
 def _bar(share: float, kind: str) -> str:

@@ -1,6 +1,6 @@
 """The contents of a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, NamedTuple
@@ -30,6 +30,25 @@ class Example(NamedTuple):
     def is_mistake(self) -> bool:
         """Whether the true class is known and another one was predicted."""
         return self.target is not None and self.target != self.predicted
+
+
+@dataclass(frozen=True)
+class Looker:
+    """What the section "where the network looks" needs. C channels.
+
+    Attributes:
+        model: A network in evaluation mode and on the CPU. If it contains an ATMNet, its offsets are shown.
+        preprocess: Maps an image to the model's input (C, h, w).
+        mean: Mean of the normalisation in ``preprocess``, per channel or one for all; undone to show the images.
+        std: Standard deviation of the normalisation, per channel or one for all.
+        images: Images, each with its caption as HTML.
+    """
+
+    model: nn.Module
+    preprocess: Callable[[Image.Image], Tensor]
+    mean: Sequence[float]
+    std: Sequence[float]
+    images: Sequence[tuple[Image.Image, str]]
 
 
 @dataclass
@@ -64,6 +83,12 @@ class Report:
     mistakes: list[Example]
     examples: list[Example]
     facts: dict[str, str]
+
+    @property
+    def looker(self) -> Looker:
+        """The model with the examples."""
+        images = [(example.image, caption(example, self.classes)) for example in self.examples]
+        return Looker(self.model, self.preprocess, self.mean, self.std, images)
 
     def __post_init__(self) -> None:
         k = len(self.classes)

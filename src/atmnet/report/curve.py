@@ -17,47 +17,68 @@ Point = tuple[float, float, str]
 
 
 @dataclass(frozen=True)
-class _Curve:
+class Score:
+    """The number that a kind of network is measured by.
+
+    Attributes:
+        key: Its name in metrics.jsonl.
+        name: Its name in a sentence.
+        title: Heading of its curve.
+    """
+
+    key: str
+    name: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Curve:
     """The contents of one panel.
 
     Attributes:
         title: Name of the quantity.
         unit: Unit, which is appended to a value.
-        raw: (epoch, value) pairs of the faint line behind.
-        line: (epoch, value) pairs of the line in front, whose values the pointer shows.
+        behind: (x, value) pairs of each faint line behind.
+        line: (x, value) pairs of the line in front, whose values the pointer shows.
         low: Lower end of the axis, before it is extended to a tick.
         high: Upper end of the axis, before it is extended to a tick.
+        axis: Name of x.
+        point: Text that the pointer shows, for ``value`` and ``x``.
+        shown: Text that is shown without a pointer. Default: that of the last point.
     """
 
     title: str
     unit: str
-    raw: list[tuple[float, float]]
+    behind: list[list[tuple[float, float]]]
     line: list[tuple[float, float]]
     low: float
     high: float
+    axis: str = "epochs"
+    point: str = "{value} at epoch {x:.4g}"
+    shown: str = ""
 
 
-def curve_section(metrics: Sequence[dict[str, Any]]) -> tuple[str, list[list[Point]]]:
+def curve_section(metrics: Sequence[dict[str, Any]], score: Score) -> tuple[str, list[list[Point]]]:
     """HTML of the section, and for each panel the points that the pointer shows; both empty if there are no metrics."""
     loss = _series(metrics, "train", "loss")
-    top1 = _series(metrics, "evaluate", "top1")
+    scores = _series(metrics, "evaluate", score.key)
     curves = []
     if loss:
         thinned = _thinned(loss)
         values = [value for _, value in thinned]
         low = min(0.0, *values)
-        curves.append(_Curve("Training loss", "", thinned, _smoothed(thinned), low, max(*values, low + 0.1)))
-    if top1:
-        values = [value for _, value in top1]
+        curves.append(Curve("Training loss", "", [thinned], _smoothed(thinned), low, max(*values, low + 0.1)))
+    if scores:
+        values = [value for _, value in scores]
         padding = 0.06 * max(max(values) - min(values), 2.0)
         low, high = max(min(values) - padding, 0.0), min(max(values) + padding, 100.0)
-        curves.append(_Curve("Evaluation accuracy", "\u202f%", [], top1, low, high))
+        curves.append(Curve(score.title, "\u202f%", [], scores, low, high))
     if not curves:
         return "", []
     end = max(curve.line[-1][0] for curve in curves)
-    panels = [_panel(i, curve, end) for i, curve in enumerate(curves)]
+    panels = [panel(i, curve, end) for i, curve in enumerate(curves)]
     html = (
-        f'<section id="curve"><h2>Learning curve</h2><p class="lead">{escape(_summary(loss, top1))}</p>'
+        f'<section id="curve"><h2>Learning curve</h2><p class="lead">{escape(_summary(loss, scores, score.name))}</p>'
         f'<div class="curves">{"".join(html for html, _ in panels)}</div></section>'
     )
     return html, [points for _, points in panels]
@@ -88,22 +109,22 @@ def _smoothed(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return smoothed
 
 
-def _summary(loss: list[tuple[float, float]], top1: list[tuple[float, float]]) -> str:
+def _summary(loss: list[tuple[float, float]], scores: list[tuple[float, float]], name: str) -> str:
     sentences = []
     if len(loss) > 1:
         sentences.append(f"The training loss went from {loss[0][1]:.2f} to {_smoothed(_thinned(loss))[-1][1]:.2f}.")
-    if top1:
-        epoch, best = max(top1, key=lambda pair: pair[1])
-        last = top1[-1][1]
-        text = f"Top\u20111 accuracy ended at {last:.1f}\u202f%"
+    if scores:
+        epoch, best = max(scores, key=lambda pair: pair[1])
+        last = scores[-1][1]
+        text = f"{name} ended at {last:.1f}\u202f%"
         sentences.append(
             f"{text}, its best." if last == best else f"{text}; its best was {best:.1f}\u202f% at epoch {epoch:g}."
         )
     return " ".join(sentences)
 
 
-def _panel(index: int, curve: _Curve, end: float) -> tuple[str, list[Point]]:
-    """HTML of a panel whose epochs go from 0 to ``end``, and the points that the pointer shows."""
+def panel(index: int, curve: Curve, end: float) -> tuple[str, list[Point]]:
+    """HTML of the panel of number ``index`` with x from 0 to ``end``, and the points that the pointer shows."""
     end = max(end, 1e-9)
     ticks = _ticks(curve.low, curve.high)
     low, high = min(curve.low, ticks[0]), max(curve.high, ticks[-1])
@@ -124,23 +145,24 @@ def _panel(index: int, curve: _Curve, end: float) -> tuple[str, list[Point]]:
     line = [position(pair) for pair in curve.line]
     marks = (
         "".join(f"M{100 * x:.2f} {100 * y:.2f}{DOT}" for x, y in line)
-        if len(line) <= _MAX_MARKED and not curve.raw
+        if len(line) <= _MAX_MARKED and not curve.behind
         else ""
     )
     digits = 1 if curve.unit else 3
     points = [
-        (round(x, 4), round(y, 4), f"{value:.{digits}f}{curve.unit} at epoch {epoch:.4g}")
+        (round(x, 4), round(y, 4), curve.point.format(value=f"{value:.{digits}f}{curve.unit}", x=epoch))
         for (epoch, value), (x, y) in zip(curve.line, line, strict=True)
     ]
     x, y = line[-1]
+    behind = "".join(f'<path class="raw" d="{_path([position(pair) for pair in pairs])}"/>' for pairs in curve.behind)
     html = (
         f'<figure class="curve" data-curve="{index}"><figcaption><b>{escape(curve.title)}</b>'
-        f'<output>{points[-1][2]}</output></figcaption><div class="area">'
+        f'<output>{escape(curve.shown or points[-1][2])}</output></figcaption><div class="area">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(curve.title)}">'
-        f'{"".join(rules)}<path class="raw" d="{_path([position(pair) for pair in curve.raw])}"/>'
+        f"{''.join(rules)}{behind}"
         f'<path class="line" d="{_path(line)}"/><path class="mark" d="{marks}"/>'
         f'<path class="cursor" d="M{100 * x:.2f} 0v100"/><path class="point" d="M{100 * x:.2f} {100 * y:.2f}{DOT}"/>'
-        f'</svg>{"".join(labels)}</div><p class="axis">epochs</p></figure>'
+        f'</svg>{"".join(labels)}</div><p class="axis">{escape(curve.axis)}</p></figure>'
     )
     return html, points
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from atmnet.predictions.canvas import TINY
 from atmnet.report.arcs import scene_svg
-from atmnet.report.content import Report, caption
+from atmnet.report.content import Looker
 from atmnet.report.field import Field
 from atmnet.report.pictures import data_uri
 from atmnet.report.survey import SurveyedExample, close_up_radius, survey
@@ -19,25 +19,31 @@ _EXPLANATION = (
     '<span class="hint">Point at any picture to move the token.</span>'
 )
 
+_MAX_SIDE = 640
+"""Longest side in pixels of a picture in the file; the network sees it in its own size."""
 
-def looks_section(report: Report) -> tuple[str, dict[str, Any]]:
+
+def looks_section(looker: Looker) -> tuple[str, dict[str, Any]]:
     """HTML of the section and the data for its script; both empty if :func:`survey` is."""
-    examples = survey(report)
+    examples = survey(looker)
     if not examples:
         return "", {}
     pictures = "".join(_picture(i, example.picture) for i, example in enumerate(examples))
     html = (
         f'<section id="looks"><h2>Where the network looks</h2><p class="lead">{_EXPLANATION}</p>'
         f'<svg class="store" aria-hidden="true"><defs>{pictures}</defs></svg>'
-        f"{viewer_html(examples, report.classes)}{_strips(examples, report.classes)}"
+        f"{viewer_html(examples)}{_strips(examples)}"
         f'<p class="note">{_notes(examples[0].fields)}</p></section>'
     )
-    return html, {"examples": [_data(example, report.classes) for example in examples]}
+    return html, {"examples": [_data(example) for example in examples]}
 
 
 def _picture(index: int, picture: Image.Image) -> str:
     """The image element that all panels of an example refer to."""
     tiny = ' class="tiny"' if max(picture.size) <= TINY else ""
+    if max(picture.size) > _MAX_SIDE:
+        picture = picture.copy()
+        picture.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
     return f'<image id="p{index}"{tiny} width="1" height="1" preserveAspectRatio="none" href="{data_uri(picture)}"/>'
 
 
@@ -56,23 +62,23 @@ def _notes(fields: list[Field]) -> str:
     return notes
 
 
-def _data(surveyed: SurveyedExample, classes: list[str]) -> dict[str, Any]:
+def _data(surveyed: SurveyedExample) -> dict[str, Any]:
     return {
-        "caption": caption(surveyed.example, classes),
+        "caption": surveyed.caption,
         "ratio": round(surveyed.ratio, 4),
         "at": [round(surveyed.x, 6), round(surveyed.y, 6)],
         "fields": [field.packed() | {"close": close_up_radius(field)} for field in surveyed.fields],
     }
 
 
-def _strips(examples: list[SurveyedExample], classes: list[str]) -> str:
+def _strips(examples: list[SurveyedExample]) -> str:
     """For each example a strip with a panel for each field. The field that the large image shows is marked."""
     panels = min(len(examples[0].fields), 6)
-    strips = "".join(_strip(i, surveyed, classes) for i, surveyed in enumerate(examples))
+    strips = "".join(_strip(i, surveyed) for i, surveyed in enumerate(examples))
     return f'<div class="strips n{panels}">{strips}</div>'
 
 
-def _strip(index: int, surveyed: SurveyedExample, classes: list[str]) -> str:
+def _strip(index: int, surveyed: SurveyedExample) -> str:
     panels = []
     for k, field in enumerate(surveyed.fields):
         row, column = field.nearest_query(surveyed.x, surveyed.y)
@@ -87,5 +93,5 @@ def _strip(index: int, surveyed: SurveyedExample, classes: list[str]) -> str:
         )
     return (
         f'<figure class="strip" style="--ratio:{surveyed.ratio:.4f}"><div>{"".join(panels)}</div>'
-        f"<figcaption>{caption(surveyed.example, classes)}</figcaption></figure>"
+        f"<figcaption>{surveyed.caption}</figcaption></figure>"
     )

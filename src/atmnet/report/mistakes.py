@@ -42,8 +42,8 @@ def _mistake(example: Example, classes: list[str]) -> str:
     name = escape(example.name)
     true = "" if example.target is None else f"<p><span>true</span> <b>{escape(classes[example.target])}</b></p>"
     return (
-        f'<figure title="{name}"><div><img{tiny} src="{data_uri(image)}" alt="{name}"></div><figcaption>'
+        f'<figure><div><img{tiny} src="{data_uri(image)}" alt="{name}"></div><figcaption>'
         f'{true}<p><span>predicted</span> <b class="wrong">{escape(classes[example.predicted])}</b></p>'
         f'<p class="sure" style="--v:{100 * example.confidence:.0f}%"><i></i>{percent(example.confidence)}</p>'
-        "</figcaption></figure>"
+        f'<p class="file">{name}</p></figcaption></figure>'
     )

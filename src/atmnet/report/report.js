@@ -176,6 +176,7 @@
       figure.querySelector(".point").setAttribute("d", `M${100 * x} ${100 * y}${drawing.dot}`);
       output.textContent = text;
     };
+    const initial = output.textContent;
     const follow = (event) => {
       const box = area.getBoundingClientRect();
       const x = (event.clientX - box.left) / box.width;
@@ -187,10 +188,26 @@
     area.addEventListener("pointerleave", () => {
       area.classList.remove("live");
       show(points[points.length - 1]);
+      output.textContent = initial;
     });
+  }
+
+  // Sorts the rows of a table by the column whose heading is chosen; missing values stay last.
+  function sortable(table) {
+    const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+    heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+      const descending = head.getAttribute("aria-sort") === "ascending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      const value = (row) => row.cells[column].dataset.value;
+      const missing = (row) => value(row) === "";
+      const order = (a, b) => missing(a) - missing(b) || (descending ? value(b) - value(a) : value(a) - value(b));
+      body.append(...[...body.rows].sort(order));
+    }));
   }
 
   document.documentElement.classList.add("js");
   if (looks.examples) viewer();
   document.querySelectorAll(".curve").forEach(curve);
+  document.querySelectorAll(".classes").forEach(sortable);
 })();

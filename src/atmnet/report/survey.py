@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from atmnet.report.content import Example, Report
+from atmnet.report.content import Looker
 from atmnet.report.field import Field, fields
 from atmnet.report.pictures import input_image
 
@@ -23,7 +23,7 @@ class SurveyedExample:
     """An example and the offsets of the network for it.
 
     Attributes:
-        example: The example.
+        caption: Text about it, as HTML.
         picture: The network's input as an image.
         fields: The offsets of all groups of blocks, in order.
         first_field: Index of the field that is shown first.
@@ -31,7 +31,7 @@ class SurveyedExample:
         y: The same, as a fraction of its height.
     """
 
-    example: Example
+    caption: str
     picture: Image.Image
     fields: list[Field]
     first_field: int
@@ -61,17 +61,17 @@ class Reach:
     outside: float
 
 
-def survey(report: Report) -> list[SurveyedExample]:
-    """Run the model on the examples. The result is empty if there are none or the model contains no ATMNet."""
+def survey(looker: Looker) -> list[SurveyedExample]:
+    """Run the model on the images. The result is empty if there are none or the model contains no ATMNet."""
     surveyed = []
-    for example in report.examples:
-        x = report.preprocess(example.image).cpu()
-        example_fields = fields(report.model, x)
-        if example_fields:
-            picture = input_image(x, report.mean, report.std)
-            first_field = index_of_longest_arcs(example_fields)
-            query = default_query(x, example_fields[first_field])
-            surveyed.append(SurveyedExample(example, picture, example_fields, first_field, *query))
+    for image, caption in looker.images:
+        x = looker.preprocess(image).cpu()
+        image_fields = fields(looker.model, x)
+        if image_fields:
+            picture = input_image(x, looker.mean, looker.std)
+            first_field = index_of_longest_arcs(image_fields)
+            query = default_query(x, image_fields[first_field])
+            surveyed.append(SurveyedExample(caption, picture, image_fields, first_field, *query))
     return surveyed
 
 

@@ -3,13 +3,13 @@
 from math import isfinite
 
 from atmnet.report.arcs import bars_svg, count_outside, read_shares, scene_svg
-from atmnet.report.content import caption, percent
+from atmnet.report.content import percent
 from atmnet.report.drawing import NONE_OUTSIDE, READOUT, SINGLE_TOKEN, SOME_OUTSIDE
 from atmnet.report.field import Field
 from atmnet.report.survey import SurveyedExample, close_up_radius, reach
 
 
-def viewer_html(examples: list[SurveyedExample], classes: list[str]) -> str:
+def viewer_html(examples: list[SurveyedExample]) -> str:
     """The viewer with the first example. report.js replaces it when the user chooses another one."""
     first = examples[0]
     field = first.fields[first.first_field]
@@ -30,7 +30,7 @@ def viewer_html(examples: list[SurveyedExample], classes: list[str]) -> str:
  viewBox="0 0 {w} 1" preserveAspectRatio="none">{bars_svg(across, True, longest)}</svg>
 </div>
 <figcaption>
-<p class="who" id="who">{caption(first.example, classes)}</p>
+<p class="who" id="who">{first.caption}</p>
 <p class="readout" id="readout">{_readout(field, row, column)}</p>
 {_stage_table(examples)}
 <div class="beside">{_close_up(field, row, column, scene)}{_LEGEND}</div>

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from atmnet.tasks.confusion import Confusion
 
+_TOP = 5
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -29,7 +31,9 @@ class ClassificationResult(NamedTuple):
 
     Attributes:
         loss: Mean cross-entropy.
-        top1, top5: Accuracy in percent.
+        top1: Accuracy in percent.
+        top5: Share of images in percent whose class is among the five most probable ones; None if there are at most
+            five classes, since it would be 100 %.
         images: Number of images.
         confusion: Confusion matrix (K, K) with true classes as rows, sparse.
         mistakes: The most confident mistakes, the most confident first.
@@ -37,7 +41,7 @@ class ClassificationResult(NamedTuple):
 
     loss: float
     top1: float
-    top5: float
+    top5: float | None
     images: int
     confusion: Tensor
     mistakes: list[Mistake]
@@ -45,7 +49,8 @@ class ClassificationResult(NamedTuple):
     @property
     def metrics(self) -> dict[str, float]:
         """All numbers, by their names in metrics.jsonl."""
-        return {"loss": self.loss, "top1": self.top1, "top5": self.top5, "images": self.images}
+        top5 = {} if self.top5 is None else {"top5": self.top5}
+        return {"loss": self.loss, "top1": self.top1, **top5, "images": self.images}
 
     @property
     def score(self) -> float:
@@ -55,7 +60,8 @@ class ClassificationResult(NamedTuple):
     @property
     def text(self) -> str:
         """The main metrics in one line."""
-        return f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %, loss {self.loss:.4f} on {self.images} images"
+        top5 = "" if self.top5 is None else f"top-5 {self.top5:.2f} %, "
+        return f"top-1 {self.top1:.2f} %, {top5}loss {self.loss:.4f} on {self.images} images"
 
 
 class ClassificationMeter:
@@ -64,7 +70,7 @@ class ClassificationMeter:
     def __init__(self, num_classes: int, device: torch.device, keep_mistakes: int = 0) -> None:
         self.num_classes = num_classes
         self.keep_mistakes = keep_mistakes
-        self._top = min(5, num_classes)
+        self._top = min(_TOP, num_classes)
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._sums = torch.zeros(4, dtype=dtype, device=device)  # loss, top-1, top-5, images
         self._confusion = Confusion(num_classes, device)
@@ -101,5 +107,10 @@ class ClassificationMeter:
         loss, top1, top5, images = self._sums.tolist()
         confusion = self._confusion.matrix()
         return ClassificationResult(
-            loss / images, 100 * top1 / images, 100 * top5 / images, round(images), confusion, self._mistakes
+            loss / images,
+            100 * top1 / images,
+            100 * top5 / images if self.num_classes > _TOP else None,
+            round(images),
+            confusion,
+            self._mistakes,
         )

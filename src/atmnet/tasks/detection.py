@@ -27,8 +27,9 @@ class DetectionTask:
 
     pairs = False
 
-    def __init__(self, network: DenseNetwork) -> None:
+    def __init__(self, network: DenseNetwork, keep_mistakes: int = 0) -> None:
         self.network = network
+        self._keep_mistakes = keep_mistakes
         head = find_head(network.options.head, "detection")
         self._masks, self._first_label = head.masks, head.first_label
         self.score_name = "mask AP" if self._masks else "box AP"
@@ -85,7 +86,7 @@ class DetectionTask:
 
     def meter(self, device: torch.device) -> DetectionMeter:
         """COCO's average precision and recall."""
-        return DetectionMeter(self.network.classes, device, masks=self._masks)
+        return DetectionMeter(self.network.classes, device, self._masks, self._keep_mistakes)
 
     def empty_target(self, image: Image.Image) -> DetectionTarget:
         """A target without objects."""

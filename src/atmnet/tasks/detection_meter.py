@@ -3,7 +3,7 @@
 Shapes: N objects of an image of H x W pixels, K classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from atmnet.data.targets import DetectionTarget
+from atmnet.tasks.matching import ObjectCounter, ObjectCounts
 from atmnet_cli.errors import UserError, install
 
 _NAMES = {
@@ -37,6 +38,10 @@ _STATES = tuple(
 )
 """torchmetrics' states: lists with one entry per image, masks run-length encoded; without masks, theirs are empty."""
 
+# COCO's own thresholds: torchmetrics rounds its defaults to float32, which changes ties.
+_IOUS = np.linspace(0.5, 0.95, 10).tolist()
+_RECALLS = np.linspace(0, 1, 101).tolist()
+
 
 @dataclass(frozen=True)
 class DetectionResult:
@@ -49,10 +54,15 @@ class DetectionResult:
             that cannot be measured, such as the precision of small objects if there are none, is left out.
         class_ap: By "box" and, if the head has masks, "mask": AP of each of the K classes, NaN for classes that do not
             occur.
+        precision: By "box" and "mask": precision (10, 101, K), 0 to 1, at the IoU thresholds 0.50, 0.55, ... 0.95 and
+            the recalls 0, 0.01, ... 1; NaN for classes that do not occur.
+        counts: Missed and invented objects, if the meter counts them.
     """
 
     metrics: dict[str, float]
     class_ap: dict[str, list[float]]
+    precision: dict[str, Tensor] = field(default_factory=dict)
+    counts: ObjectCounts | None = None
 
     @property
     def score(self) -> float:
@@ -80,12 +90,13 @@ class DetectionMeter:
         classes: Names of the K classes.
         device: Device of the network. Boxes and run-length encoded masks are collected in main memory.
         masks: Whether to compare masks, too.
+        keep_mistakes: Number of the images with the most missed and invented objects to keep; 0 does not count these.
 
     Raises:
         UserError: If torchmetrics or faster-coco-eval is not installed.
     """
 
-    def __init__(self, classes: list[str], device: torch.device, masks: bool = False) -> None:
+    def __init__(self, classes: list[str], device: torch.device, masks: bool = False, keep_mistakes: int = 0) -> None:
         try:
             import faster_coco_eval  # noqa: F401
             from torchmetrics.detection import MeanAveragePrecision
@@ -95,9 +106,8 @@ class DetectionMeter:
         self.masks = masks
         self._metric = MeanAveragePrecision(
             iou_type=("bbox", "segm") if masks else "bbox",
-            # COCO's own thresholds: torchmetrics rounds its defaults to float32, which changes ties.
-            iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
-            rec_thresholds=np.linspace(0, 1, 101).tolist(),
+            iou_thresholds=_IOUS,
+            rec_thresholds=_RECALLS,
             extended_summary=True,
             backend="faster_coco_eval",
             sync_on_compute=False,  # it assumes that all processes have equally many images
@@ -105,6 +115,7 @@ class DetectionMeter:
         self._metric.warn_on_many_detections = False
         self._metric.update([], [])  # a process may have no image at all
         self._indices: list[int] = []
+        self._counter = ObjectCounter(len(classes), keep_mistakes) if keep_mistakes else None
 
     def update(
         self, outputs: list[dict[str, Tensor]], targets: list[DetectionTarget], first: int, stride: int = 1
@@ -119,7 +130,11 @@ class DetectionMeter:
         self._metric.update(
             [self._prediction(output) for output in outputs], [self._label(target) for target in targets]
         )
-        self._indices += [first + i * stride for i in range(len(targets))]
+        indices = [first + i * stride for i in range(len(targets))]
+        self._indices += indices
+        if self._counter is not None:
+            for index, output, target in zip(indices, outputs, targets, strict=True):
+                self._counter.add(index, output, target)
 
     def _prediction(self, output: dict[str, Tensor]) -> dict[str, Tensor]:
         prediction = {
@@ -149,19 +164,23 @@ class DetectionMeter:
         occurring = values["classes"].flatten().tolist()
         metrics: dict[str, float] = {}
         class_ap: dict[str, list[float]] = {}
+        precisions: dict[str, Tensor] = {}
         for kind, prefix in {"box": "bbox_", "mask": "segm_"}.items() if self.masks else [("box", "")]:
             for theirs, ours in _NAMES.items():
                 value = values[prefix + theirs].item()
                 if value >= 0:
                     metrics[f"{kind}_{ours}"] = 100 * value
             class_ap[kind] = [torch.nan] * len(self.classes)
+            precisions[kind] = torch.full((len(_IOUS), len(_RECALLS), len(self.classes)), torch.nan)
             if self._indices:
                 precision = values[f"{prefix}precision"][:, :, :, 0, -1]  # IoU, recall, class; any area, 100 objects
                 for label, class_precision in zip(occurring, precision.unbind(2), strict=True):
                     if class_precision.max() >= 0:
                         class_ap[kind][label] = 100 * class_precision[class_precision >= 0].mean().item()
+                        precisions[kind][:, :, label] = class_precision
         metrics["images"] = len(self._indices)
-        return DetectionResult(metrics, class_ap)
+        counts = None if self._counter is None else self._counter.result()
+        return DetectionResult(metrics, class_ap, precisions, counts)
 
     def _gather(self) -> None:
         """Collect the images of all processes in the order of the data set, which decides between equal scores."""

@@ -29,8 +29,9 @@ class SegmentationTask:
     score_name = "mIoU"
     pairs = False
 
-    def __init__(self, network: DenseNetwork, windows: WindowOptions) -> None:
+    def __init__(self, network: DenseNetwork, windows: WindowOptions, keep_mistakes: int = 0) -> None:
         self.network = network
+        self._keep_mistakes = keep_mistakes
         self._scales = windows.scales or (1.0,)
         check_windows(windows.window, windows.stride, self._scales)
         self.windows = windows
@@ -89,7 +90,7 @@ class SegmentationTask:
 
     def meter(self, device: torch.device) -> SegmentationMeter:
         """mIoU, mean accuracy and pixel accuracy."""
-        return SegmentationMeter(self.network.classes, device)
+        return SegmentationMeter(self.network.classes, device, self._keep_mistakes)
 
     def empty_target(self, image: Image.Image) -> Tensor:
         """A label map of the picture's size in which every pixel is ignored."""

@@ -3,7 +3,7 @@
 Shapes: K classes, H x W pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from atmnet.data.targets import IGNORE
 from atmnet.tasks.confusion import Confusion, marginals
+from atmnet.tasks.worst import Worst
 from atmnet_cli.errors import UserError
 
 
@@ -25,12 +26,14 @@ class SegmentationResult:
         iou: IoU of each of the K classes, NaN for classes that do not occur.
         accuracy: Share of each class's pixels that is predicted correctly, NaN for classes without labelled pixels.
         confusion: Pixels (K, K), true classes as rows; sparse.
+        worst: Indices of the images with the largest share of wrong pixels, the worst first, if the meter keeps them.
     """
 
     metrics: dict[str, float]
     iou: list[float]
     accuracy: list[float]
     confusion: Tensor
+    worst: list[int] = field(default_factory=list)
 
     @property
     def score(self) -> float:
@@ -53,12 +56,14 @@ class SegmentationMeter:
     Args:
         classes: Names of the K classes.
         device: Device of the label maps.
+        keep_mistakes: Number of the images with the largest share of wrong pixels to keep.
     """
 
-    def __init__(self, classes: list[str], device: torch.device) -> None:
+    def __init__(self, classes: list[str], device: torch.device, keep_mistakes: int = 0) -> None:
         self.classes = classes
         self._confusion = Confusion(len(classes), device)
         self._images = torch.zeros((), dtype=torch.int64, device=device)
+        self._worst = Worst(keep_mistakes)
 
     def update(self, outputs: list[Tensor], targets: list[Tensor], first: int, stride: int = 1) -> None:
         """Add a batch; image i has the index ``first + i * stride`` in the data set.
@@ -80,6 +85,8 @@ class SegmentationMeter:
                     "(ignored); `atmnet check-data` lists all such images"
                 )
             self._confusion.add(true, predicted)
+            if self._worst.keep and len(true) > 0:
+                self._worst.add(first, (true != predicted).float().mean().item())
             self._images += 1
             first += stride
 
@@ -100,4 +107,4 @@ class SegmentationMeter:
                 "aacc": (100 * correct.sum() / pixels).item(),
             }
         metrics["images"] = int(self._images)
-        return SegmentationResult(metrics, iou.tolist(), accuracy.tolist(), confusion)
+        return SegmentationResult(metrics, iou.tolist(), accuracy.tolist(), confusion, self._worst.indices())

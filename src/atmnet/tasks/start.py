@@ -52,7 +52,8 @@ def load_task(model: str, weights: str = "", windows: WindowOptions | None = Non
         model: A run or checkpoint folder, a file that ``atmnet export`` wrote, or the name of a model.
         weights: Weights file, if ``model`` is a name.
         windows: Segmentation: sliding windows, scales and mirroring.
-        keep_mistakes: Classification: number of wrongly classified images to keep for the result of an evaluation.
+        keep_mistakes: Number of images to keep for the result of an evaluation: the most confident mistakes of a
+            classifier, or the images with the most errors.
 
     Raises:
         UserError: If there is no such network, it does not fit ``weights``, or it does not take ``windows``.
@@ -87,10 +88,10 @@ def make_task(
         return ClassificationTask(cast(Classifier, network), augment, keep_mistakes)
     dense = cast(DenseNetwork, network)
     if network.kind == "detection":
-        return DetectionTask(dense)
+        return DetectionTask(dense, keep_mistakes)
     windows = windows or WindowOptions()
     if network.exported and windows.window is None:
         file: Any = dense.model
         # An exported segmenter of a fixed size needs sliding windows for larger pictures.
         windows = replace(windows, window=file.file.shape[2])
-    return SegmentationTask(dense, windows)
+    return SegmentationTask(dense, windows, keep_mistakes)

@@ -49,7 +49,7 @@ class EvaluationData:
 
 @dataclass
 class EvaluateOptions:
-    """Evaluate a model, and write a report for a classifier."""
+    """Evaluate a model, and write a report."""
 
     model: str
     """Run or checkpoint folder, or the name of a model together with weights."""
@@ -65,7 +65,7 @@ class EvaluateOptions:
     threads: int | None = None
     """Number of CPU threads. Default: PyTorch's choice."""
     report: str = ""
-    """Classification: HTML file to write: learning curve, confusions, worst mistakes, and where the network looks."""
+    """HTML file to write: learning curve, results of each class, the worst mistakes, and where the network looks."""
     windows: WindowOptions = field(default_factory=WindowOptions)
 
 
