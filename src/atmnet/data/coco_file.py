@@ -53,13 +53,17 @@ class CocoCategory(TypedDict):
 
 @dataclass
 class CocoFile:
-    """The JSON file of a split, and the folder of its images. Ids are as in the file and may contradict each other."""
+    """The annotations of a split, and the folder of its images. Ids are as in the file and may contradict each other.
+
+    ``path`` names the split in errors; ``files`` are its annotation files, by default that path.
+    """
 
     path: Path
     folder: Path
     images: list[CocoImage]
     annotations: list[CocoAnnotation]
     categories: list[CocoCategory]
+    files: tuple[Path, ...] | None = None
 
 
 def choose_classes(file: CocoFile, options: DataOptions, classes: list[str] | None) -> list[str]:
@@ -101,7 +105,7 @@ def choose_classes(file: CocoFile, options: DataOptions, classes: list[str] | No
     return chosen
 
 
-def read_coco(options: DataOptions, split: str) -> CocoFile:
+def read_coco(options: DataOptions, split: str, classes: list[str] | None = None) -> CocoFile:
     """Read the JSON file of a split. Its items have the required keys, but may contradict each other.
 
     Args:
@@ -109,6 +113,7 @@ def read_coco(options: DataOptions, split: str) -> CocoFile:
             ``images/SPLIT``.
         split: Name of the split; or "IMAGES:ANNOTATIONS.json", a folder and a file relative to ``root``, for another
             layout.
+        classes: Not used, since the format declares its classes.
 
     Raises:
         UserError: If the file or the images are missing, or the file is not in COCO's format.

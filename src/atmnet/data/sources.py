@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 
 from atmnet.data.ade20k import open_ade20k
 from atmnet.data.check import SplitCheck, check_split
-from atmnet.data.coco import open_coco
+from atmnet.data.coco import ReadAnnotations, open_coco
+from atmnet.data.coco_file import read_coco
 from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
 from atmnet.data.labelled import open_labelled
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.voc import read_voc
+from atmnet.data.yolo import read_yolo
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import DataOptions, Kind
 
@@ -51,6 +54,18 @@ _LABELLED = DataSource(
     ("classification",), lambda data, split, kind, classes, masks: open_labelled(data, split, classes)
 )
 
+
+def _annotated(read: ReadAnnotations) -> DataSource:
+    """A source of boxes and masks whose annotations ``read`` reads."""
+    return DataSource(
+        ("detection",),
+        lambda data, split, kind, classes, masks: open_coco(data, split, classes, masks, read),
+        options=("root", "classes", "range", "crowd", "used_classes"),
+        check=lambda data, split, classes: check_coco(data, split, classes, read),
+        counts="objects per class",
+    )
+
+
 #: Name in ``data.source`` -> data source. 'wds' and 'hfds' may be followed by a slash and a path or name.
 SOURCES = {
     "folder": _LABELLED,
@@ -58,13 +73,9 @@ SOURCES = {
     "wds": _LABELLED,
     "hfds": _LABELLED,
     "digits": replace(_LABELLED, options=("classes",)),
-    "coco": DataSource(
-        ("detection",),
-        lambda data, split, kind, classes, masks: open_coco(data, split, classes, masks),
-        options=("root", "classes", "range", "crowd", "used_classes"),
-        check=check_coco,
-        counts="objects per class",
-    ),
+    "coco": _annotated(read_coco),
+    "yolo": _annotated(read_yolo),
+    "voc": _annotated(read_voc),
     "ade20k": DataSource(
         ("segmentation",),
         lambda data, split, kind, classes, masks: open_ade20k(data, split, classes),
