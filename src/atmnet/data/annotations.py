@@ -1,7 +1,7 @@
 """Annotated pictures of any format as the records of COCO's format, so that every format takes the same way.
 
-Readers of other formats collect pictures and objects in an :class:`Annotations`. Its :class:`~atmnet.data.coco_file.CocoFile`
-is checked, opened and evaluated as a file of COCO's own.
+Readers of other formats collect pictures and objects in an :class:`Annotations`. The file that it makes is checked,
+opened and evaluated as one of COCO's own.
 """
 
 import math

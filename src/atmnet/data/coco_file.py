@@ -153,16 +153,26 @@ def _problem(item: object, keys: dict[str, type]) -> str:
     return ""
 
 
-def _find_files(options: DataOptions, split: str) -> tuple[Path, Path]:
-    """The JSON file of a split and the folder of its images."""
+def locate_coco(options: DataOptions, split: str) -> tuple[Path, list[Path]]:
+    """Where the JSON file of a split should be, and the folders in which its images may be.
+
+    Roboflow writes ``SPLIT/_annotations.coco.json`` beside the images, and calls the validation split 'valid'.
+    """
     root = Path(options.root)
     folder, colon, name = split.rpartition(":")
     if colon and name.endswith(".json"):
-        path, folders = root / name, [root / folder]
-    elif not options.root:
+        return root / name, [root / folder]
+    for beside in (root / split, root / "valid") if split == "val" else (root / split,):
+        if (path := beside / "_annotations.coco.json").is_file():
+            return path, [beside]
+    return root / "annotations" / f"instances_{split}.json", [root / split, root / "images" / split]
+
+
+def _find_files(options: DataOptions, split: str) -> tuple[Path, Path]:
+    """The JSON file of a split and the folder of its images."""
+    if not options.root and not split.endswith(".json"):
         raise UserError("data.root: expected the folder that holds annotations and images; none given")
-    else:
-        path, folders = root / "annotations" / f"instances_{split}.json", [root / split, root / "images" / split]
+    path, folders = locate_coco(options, split)
     if not path.is_file():
         raise UserError(f"{path}: no such file (see data.root, data.train, data.val)")
     for candidate in folders:

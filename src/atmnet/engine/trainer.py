@@ -30,6 +30,7 @@ from atmnet.engine.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
+from atmnet.engine.chosen_data import choose_data
 from atmnet.engine.data_record import DataRecord
 from atmnet.engine.distributed import Group, any_process, barrier, data_parallel, process_group
 from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
@@ -73,12 +74,15 @@ def train(options: TrainOptions) -> Path:
     """
     check_numbers(options)
     folder = Path(options.output)
+    options, line = choose_data(options)
     with (
         durable_streams(stdout_may_fail=True),
         cpu_threads(options.threads),
         process_group(options.device) as group,
         run_folder(options) if group.is_main else nullcontext(),
     ):
+        if line and group.is_main:
+            print_line(line)
         barrier()
         Trainer(options, group, folder).run()
         barrier()

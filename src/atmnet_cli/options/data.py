@@ -8,9 +8,10 @@ from typing import Any, Literal
 class DataOptions:
     """Where images come from and how they are read."""
 
-    source: str = "folder"
-    """Kind of data. Classification: 'folder' (one folder per class), 'tar', 'wds' (shards), 'digits' (embedded) or
-    'hfds/NAME'; detection: 'coco'; segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md."""
+    source: str = "auto"
+    """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
+    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; detection: 'coco', 'yolo', 'voc'; segmentation: 'ade20k'; both of
+    these: 'scenes' (embedded). See docs/data.md and docs/formats.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
@@ -31,9 +32,10 @@ class DataOptions:
     ignore_zero: bool = True
     """'ade20k': ignore pixels of label 0, and count classes from label 1."""
     crowd: Literal["regions", "objects"] | None = None
-    """'coco': what `iscrowd: 1` means: 'regions' of uncounted objects, which are not trained on, or nothing: all
+    """'coco', 'voc': what `iscrowd: 1` means: 'regions' of uncounted objects, which are not trained on, or nothing: all
     annotations are 'objects'. Default: 'regions', but a file in which most annotations are so is refused."""
     used_classes: bool = False
-    """'coco': leave out classes without objects in the training split, such as LabelMe's `_background_`."""
+    """'coco', 'yolo', 'voc': leave out classes without objects in the training split, such as LabelMe's
+    `_background_`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """'scenes': its arguments, e.g. {"img_size": 128, "images": 2000}."""
