@@ -69,13 +69,14 @@ class CocoSplit:
     Attributes:
         classes: Class names; a label is an index into them.
         category_ids: The category id of each class in the file.
+        own_part: Whether the split was chosen by :mod:`atmnet.data.own_split`.
         notices: What to tell the user before training.
     """
 
     def __init__(self, file: CocoFile, classes: list[str], options: DataOptions, masks: bool = True) -> None:
         self.folder = file.folder
         self._files = (file.path,) if file.files is None else file.files
-        self.classes = classes
+        self.classes, self.own_part = classes, file.own_part
         self._masks = masks
         self._range, crowd = options.range, options.crowd
         ids = {normal_form(category["name"]): category["id"] for category in file.categories}

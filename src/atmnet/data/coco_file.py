@@ -55,7 +55,8 @@ class CocoCategory(TypedDict):
 class CocoFile:
     """The annotations of a split, and the folder of its images. Ids are as in the file and may contradict each other.
 
-    ``path`` names the split in errors; ``files`` are its annotation files, by default that path.
+    ``path`` names the split in errors; ``files`` are its annotation files, by default that path. ``own_part`` says
+    that the split was chosen by :mod:`atmnet.data.own_split`.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class CocoFile:
     annotations: list[CocoAnnotation]
     categories: list[CocoCategory]
     files: tuple[Path, ...] | None = None
+    own_part: bool = False
 
 
 def choose_classes(file: CocoFile, options: DataOptions, classes: list[str] | None) -> list[str]:

@@ -31,11 +31,21 @@ def class_folders(folder: Path) -> list[str]:
     ]
 
 
+def is_undivided(options: DataOptions) -> bool:
+    """Whether a folder has class folders in place of the folders or tar files of the splits."""
+    root = Path(options.root)
+    names = (options.train, f"{options.train}.tar", options.val, f"{options.val}.tar")
+    is_named = (options.train, options.val) != ("train", "val")
+    return not (is_named or any((root / name).exists() for name in names)) and bool(class_folders(root))
+
+
 def looks_like_folder(options: DataOptions) -> str:
     """One folder, or tar file, per split."""
     folder = Path(options.root) / options.train
     if folder.with_name(folder.name + ".tar").is_file() or (folder.is_file() and folder.suffix == ".tar"):
         return f"from {folder.name.removesuffix('.tar')}.tar"
+    if is_undivided(options):
+        return f"{len(class_folders(Path(options.root)))} class folders without splits, so that it is divided"
     names = class_folders(folder)
     return f"from {options.train}: {len(names)} class folders" if names else ""
 
@@ -66,7 +76,7 @@ def looks_like_yolo(options: DataOptions) -> str:
         return f"from {path.name}"
     if not any((root / name).is_file() for name in ("classes.txt", "labels/classes.txt")):
         return ""
-    folder = find_folder(root, options.train, LAYOUTS)
+    folder = find_folder(root, options.train, (*LAYOUTS, "images"))
     is_yolo = folder is not None and ((root / "labels").is_dir() or (folder.parent / "labels").is_dir())
     return f"from classes.txt and {_relative(folder, options)}" if is_yolo and folder is not None else ""
 
@@ -77,6 +87,8 @@ def looks_like_voc(options: DataOptions) -> str:
     path = root / "ImageSets" / "Main" / f"{options.train}.txt"
     if path.is_file():
         return f"from {_relative(path, options)}"
+    if not path.parent.exists() and (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir():
+        return "from Annotations and JPEGImages without splits, so that it is divided"
     names = _entries(root / options.train)
     has_both = any(name.lower().endswith(".xml") for name in names) and any(map(is_picture, names))
     return f"from XML files beside the images in {options.train}" if has_both else ""

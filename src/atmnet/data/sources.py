@@ -62,17 +62,21 @@ def _open_scenes(options: DataOptions, split: str, kind: Kind, classes: list[str
     return source
 
 
+#: Options of the sources that divide data without splits.
+_DIVISION = ("val_share", "split_seed", "split_file")
 _LABELLED = DataSource(
     ("classification",), lambda data, split, kind, classes, masks: open_labelled(data, split, classes)
 )
 
 
-def _annotated(read: ReadAnnotations, recognise: Callable[[DataOptions], str]) -> DataSource:
+def _annotated(
+    read: ReadAnnotations, recognise: Callable[[DataOptions], str], more: tuple[str, ...] = ()
+) -> DataSource:
     """A source of boxes and masks whose annotations ``read`` reads."""
     return DataSource(
         ("detection",),
         lambda data, split, kind, classes, masks: open_coco(data, split, classes, masks, read),
-        options=("root", "classes", "range", "crowd", "used_classes"),
+        options=("root", "classes", "range", "crowd", "used_classes", *more),
         check=lambda data, split, classes: check_coco(data, split, classes, read),
         counts="objects per class",
         recognise=recognise,
@@ -81,14 +85,14 @@ def _annotated(read: ReadAnnotations, recognise: Callable[[DataOptions], str]) -
 
 #: Name in ``data.source`` -> data source. 'wds' and 'hfds' may be followed by a slash and a path or name.
 SOURCES = {
-    "folder": replace(_LABELLED, recognise=looks_like_folder),
+    "folder": replace(_LABELLED, recognise=looks_like_folder, options=("root", "classes", "range", *_DIVISION)),
     "tar": replace(_LABELLED, recognise=looks_like_tar),
     "wds": replace(_LABELLED, recognise=looks_like_shards),
     "hfds": _LABELLED,
     "digits": replace(_LABELLED, options=("classes",)),
     "coco": _annotated(read_coco, looks_like_coco),
-    "yolo": _annotated(read_yolo, looks_like_yolo),
-    "voc": _annotated(read_voc, looks_like_voc),
+    "yolo": _annotated(read_yolo, looks_like_yolo, _DIVISION),
+    "voc": _annotated(read_voc, looks_like_voc, _DIVISION),
     "ade20k": DataSource(
         ("segmentation",),
         lambda data, split, kind, classes, masks: open_ade20k(data, split, classes),

@@ -16,6 +16,7 @@ from atmnet.data.annotations import (
 from atmnet.data.class_names import read_lines
 from atmnet.data.coco_file import CocoFile
 from atmnet.data.listing import natural_key
+from atmnet.data.own_split import own_part_of
 from atmnet.data.xml_file import numbers_of, read_xml, text_of
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
@@ -29,7 +30,8 @@ def read_voc(options: DataOptions, split: str, classes: list[str] | None = None)
 
     Args:
         options: ``root`` contains ``Annotations``, ``JPEGImages`` and ``ImageSets/Main/SPLIT.txt``; or a folder
-            ``SPLIT`` with pictures and XML files side by side.
+            ``SPLIT`` with pictures and XML files side by side. Without ``ImageSets``, the pictures are divided, see
+            :mod:`atmnet.data.own_split`.
         split: The name of the list or folder.
         classes: Class names of the training split. Default: the names of the objects, in natural order.
 
@@ -40,7 +42,11 @@ def read_voc(options: DataOptions, split: str, classes: list[str] | None = None)
     if not options.root or not root.is_dir():
         raise UserError(f"data.root: got {options.root!r}, expected the folder of data in Pascal VOC's format")
     image_set = root / "ImageSets" / "Main" / f"{split}.txt"
-    if image_set.is_file():
+    is_undivided = not image_set.parent.exists() and (root / "Annotations").is_dir()
+    if is_undivided:
+        folder, path = root / "JPEGImages", root / "Annotations"
+        files = sorted(path.rglob("*.xml"), key=lambda file: natural_key(file.name))
+    elif image_set.is_file():
         folder, path = root / "JPEGImages", image_set
         # Lists of one class have a second column; those of a split do not.
         files = [root / "Annotations" / f"{line.split()[0]}.xml" for line in read_lines(image_set)]
@@ -61,7 +67,8 @@ def read_voc(options: DataOptions, split: str, classes: list[str] | None = None)
     for file in files:
         beside = file.with_suffix("").relative_to(folder).as_posix() if file.is_relative_to(folder) else file.stem
         _add_file(result, file, pictures.get(beside) or names.get(file.stem), names)
-    return result.to_coco(classes)
+    coco = result.to_coco(classes)
+    return own_part_of(coco, options, split) if is_undivided else coco
 
 
 def _add_file(result: Annotations, file: Path, picture: str | None, names: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from atmnet.data.annotations import Annotations, find_folder, is_finite, picture_size, pictures_by_stem
 from atmnet.data.class_names import read_lines
 from atmnet.data.coco_file import CocoFile
+from atmnet.data.own_split import own_part_of
 from atmnet.records import Record, short
 from atmnet_cli.errors import UserError, first_line
 from atmnet_cli.options import DataOptions
@@ -31,7 +32,8 @@ def read_yolo(options: DataOptions, split: str, classes: list[str] | None = None
 
     Args:
         options: ``root`` contains data.yaml; or classes.txt, and the pictures in ``images/SPLIT`` or ``SPLIT/images``,
-            with a folder ``labels`` in place of ``images``.
+            with a folder ``labels`` in place of ``images``. Pictures directly in ``images`` are
+            divided, see :mod:`atmnet.data.own_split`.
         split: A key of data.yaml, or the name of the folders.
         classes: Not used, since the format declares its classes.
 
@@ -47,7 +49,7 @@ def read_yolo(options: DataOptions, split: str, classes: list[str] | None = None
         names, folder = class_list(record), _yaml_folder(record, yaml.parent, split)
     else:
         names = _class_file(root)
-        found = find_folder(root, split, LAYOUTS)
+        found = find_folder(root, split, (*LAYOUTS, "images"))
         if found is None:
             raise UserError(
                 f"{root}: no split {split!r}; expected data.yaml, or images in images/{split} or {split}/images "
@@ -62,7 +64,9 @@ def read_yolo(options: DataOptions, split: str, classes: list[str] | None = None
         image = result.add_image(name, size, path if has_labels else None)
         if has_labels and size is not None:
             _add_objects(result, image, path, size, names)
-    return result.to_coco(names, first_id=0)
+    file = result.to_coco(names, first_id=0)
+    is_undivided = yaml is None and folder == root / "images"
+    return own_part_of(file, options, split) if is_undivided else file
 
 
 def class_list(record: Record) -> list[str]:

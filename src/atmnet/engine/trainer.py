@@ -30,7 +30,7 @@ from atmnet.engine.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
-from atmnet.engine.chosen_data import choose_data
+from atmnet.engine.chosen_data import choose_data, write_division
 from atmnet.engine.data_record import DataRecord
 from atmnet.engine.distributed import Group, any_process, barrier, data_parallel, process_group
 from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
@@ -131,6 +131,8 @@ class Trainer:
             if self.step == 0:
                 rehearse_save(folder, self.network, self.trained, {"step": 0})
             record_options(folder, options)
+            if self.step == 0 and (line := write_division(folder, self.train_split, self.val_split)):
+                self._print_line(line)
             data.write()
 
         self.parallel = data_parallel(self.model) if group.world > 1 else None

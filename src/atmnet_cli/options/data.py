@@ -10,14 +10,20 @@ class DataOptions:
 
     source: str = "auto"
     """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
-    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; detection: 'coco', 'yolo', 'voc'; segmentation: 'ade20k'; both of
-    these: 'scenes' (embedded). See docs/data.md and docs/formats.md."""
+    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; detection: 'coco', 'yolo', 'voc'; segmentation: 'ade20k'; both
+    of these: 'scenes' (embedded). See docs/data.md and docs/formats.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
     """Training split: a sub-folder or tar file in root, a pattern of shards, or the name of a split."""
     val: str = "val"
     """Validation split, in the same form."""
+    val_share: float = 0.2
+    """'folder', 'yolo', 'voc' without splits: share of each class (0 to 1) that is for validation."""
+    split_seed: int = 0
+    """Seed of that division."""
+    split_file: str = ""
+    """File of that division, such as the split.json of another run. Default: that of the run, else a new one."""
     classes: str = ""
     """Text file with one class name per line. Default: the classes of the training split."""
     range: tuple[float, float] | None = None
