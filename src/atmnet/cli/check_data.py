@@ -1,7 +1,7 @@
 """``atmnet check-data``"""
 
 from atmnet.data import SplitCheck, same_images
-from atmnet.data.sources import find_source
+from atmnet.data.sources import choose_source, find_source
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import CheckDataOptions
 from atmnet_cli.printing import print_line
@@ -9,7 +9,9 @@ from atmnet_cli.printing import print_line
 
 def run(options: CheckDataOptions) -> int:
     """Print the contents and problems of each split. Returns 1 if there are errors."""
-    data = options.data
+    data, line = choose_source(options.data)
+    if line:
+        print_line(line)
     source = find_source(data)
     refuse_options(data, ["img_size", "max_unreadable", "workers"], "check-data", prefix="data.")
     if source.check is None:

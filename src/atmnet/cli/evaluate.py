@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from atmnet.cli.checkpoint_note import note_checkpoint
 from atmnet.data import Split, eval_transform, image_mode
+from atmnet.data.own_split import SPLIT_FILE
 from atmnet.engine import evaluate, find_run, read_metrics, read_options
 from atmnet.files import to_json
 from atmnet.models.create import data_config
@@ -33,6 +35,9 @@ def run(options: EvaluateOptions) -> int:
     _check_options(options, network)
     recorded = read_options(Path(options.model))
     data = _data_options(options.data, recorded)
+    run_path = find_run(Path(options.model))
+    if run_path is not None and options.data.root is None and (run_path / SPLIT_FILE).is_file():
+        data = replace(data, split_file=str(run_path / SPLIT_FILE))
     if options.data.img_size is not None:
         network.config = data_config(network.model, options.data.img_size)
     result = evaluate(options, task, data)

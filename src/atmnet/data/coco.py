@@ -3,12 +3,13 @@
 Shapes: N objects, H x W pixels.
 """
 
+import hashlib
 import importlib.util
 import json
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -30,6 +31,9 @@ from atmnet_cli.options import DataOptions
 
 #: Upper limits of the length of a mask's outline, in pixels: memory and time are spent in proportion to it.
 _MAX_OUTLINE, _MIN_OUTLINE = 4_000_000, 100_000
+
+#: Reads the annotations of a split: (options, split, class names of the training split or None).
+ReadAnnotations = Callable[[DataOptions, str, list[str] | None], CocoFile]
 
 
 class CocoObject(TypedDict):
@@ -65,12 +69,14 @@ class CocoSplit:
     Attributes:
         classes: Class names; a label is an index into them.
         category_ids: The category id of each class in the file.
+        own_part: Whether the split was chosen by :mod:`atmnet.data.own_split`.
         notices: What to tell the user before training.
     """
 
     def __init__(self, file: CocoFile, classes: list[str], options: DataOptions, masks: bool = True) -> None:
-        self.folder, self._path = file.folder, file.path
-        self.classes = classes
+        self.folder = file.folder
+        self._files = (file.path,) if file.files is None else file.files
+        self.classes, self.own_part = classes, file.own_part
         self._masks = masks
         self._range, crowd = options.range, options.crowd
         ids = {normal_form(category["name"]): category["id"] for category in file.categories}
@@ -111,10 +117,10 @@ class CocoSplit:
         return self._records[index]["file_name"]
 
     def inventory(self) -> Inventory:
-        """The images with their sizes, and the checksum of the annotation file."""
+        """The images with their sizes, and the checksum of the annotation files."""
         names = [self.name(index) for index in range(len(self))]
         sizes = file_sizes([self.folder / name for name in names])
-        return Inventory(self.classes, names, sizes, facts={"annotations": file_digest(self._path)})
+        return Inventory(self.classes, names, sizes, facts={"annotations": _digest(self._files)})
 
     def image_id(self, index: int) -> int:
         """The image's id in the file."""
@@ -158,7 +164,13 @@ class CocoSplit:
         return Image.new(mode, (32, 32)), no_objects(32, 32)
 
 
-def open_coco(options: DataOptions, split: str, classes: list[str] | None = None, masks: bool = True) -> CocoSplit:
+def open_coco(
+    options: DataOptions,
+    split: str,
+    classes: list[str] | None = None,
+    masks: bool = True,
+    read: ReadAnnotations = read_coco,
+) -> CocoSplit:
     """Open a split.
 
     Args:
@@ -169,23 +181,24 @@ def open_coco(options: DataOptions, split: str, classes: list[str] | None = None
         classes: Class names of the training split. Default: those in the file ``options.classes``, else the categories
             by ascending id.
         masks: Whether to load masks.
+        read: Reads the annotations of a format. The layout above is that of COCO's.
 
     Raises:
         UserError: If there is no such split, it contradicts itself, most objects are crowd regions, or its categories
             differ from ``classes``.
     """
-    require_masks()
-    file = read_coco(options, split)
+    require_masks(options)
+    file = read(options, split, classes)
     classes = choose_classes(file, options, classes)
     for kind, ids in {**contradictions(file, masks), **crowd_problems(file, options.crowd)}.items():
         raise UserError(f"{file.path}: {kind}: {len(ids)}, the first {ids[0]}; `atmnet check-data` lists all")
     return CocoSplit(file, classes, options, masks)
 
 
-def require_masks() -> None:
+def require_masks(options: DataOptions) -> None:
     """Raise a UserError if the library that decodes masks is missing."""
     if importlib.util.find_spec("faster_coco_eval") is None:
-        raise UserError(f"data.source: 'coco' needs faster-coco-eval: {install('dense')}")
+        raise UserError(f"data.source: {options.source!r} needs faster-coco-eval: {install('dense')}")
 
 
 def has_area(bbox: Iterable[float], height: int, width: int) -> bool:
@@ -250,6 +263,13 @@ def _mask(item: CocoObject, height: int, width: int) -> Tensor:
     mask = torch.zeros(height, width, dtype=torch.bool)
     mask[max(round(y), 0) : max(round(y + h), 0), max(round(x), 0) : max(round(x + w), 0)] = True
     return mask
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """The SHA-256 of a file, or of the names and checksums of several."""
+    if len(files) == 1:
+        return file_digest(files[0])
+    return hashlib.sha256("".join(f"{file.name} {file_digest(file)}\n" for file in files).encode()).hexdigest()
 
 
 def _notices(counts: Counter[int], crowds: Counter[int], classes: list[str]) -> list[str]:

@@ -53,13 +53,19 @@ class CocoCategory(TypedDict):
 
 @dataclass
 class CocoFile:
-    """The JSON file of a split, and the folder of its images. Ids are as in the file and may contradict each other."""
+    """The annotations of a split, and the folder of its images. Ids are as in the file and may contradict each other.
+
+    ``path`` names the split in errors; ``files`` are its annotation files, by default that path. ``own_part`` says
+    that the split was chosen by :mod:`atmnet.data.own_split`.
+    """
 
     path: Path
     folder: Path
     images: list[CocoImage]
     annotations: list[CocoAnnotation]
     categories: list[CocoCategory]
+    files: tuple[Path, ...] | None = None
+    own_part: bool = False
 
 
 def choose_classes(file: CocoFile, options: DataOptions, classes: list[str] | None) -> list[str]:
@@ -101,7 +107,7 @@ def choose_classes(file: CocoFile, options: DataOptions, classes: list[str] | No
     return chosen
 
 
-def read_coco(options: DataOptions, split: str) -> CocoFile:
+def read_coco(options: DataOptions, split: str, classes: list[str] | None = None) -> CocoFile:
     """Read the JSON file of a split. Its items have the required keys, but may contradict each other.
 
     Args:
@@ -109,6 +115,7 @@ def read_coco(options: DataOptions, split: str) -> CocoFile:
             ``images/SPLIT``.
         split: Name of the split; or "IMAGES:ANNOTATIONS.json", a folder and a file relative to ``root``, for another
             layout.
+        classes: Not used, since the format declares its classes.
 
     Raises:
         UserError: If the file or the images are missing, or the file is not in COCO's format.
@@ -148,16 +155,26 @@ def _problem(item: object, keys: dict[str, type]) -> str:
     return ""
 
 
-def _find_files(options: DataOptions, split: str) -> tuple[Path, Path]:
-    """The JSON file of a split and the folder of its images."""
+def locate_coco(options: DataOptions, split: str) -> tuple[Path, list[Path]]:
+    """Where the JSON file of a split should be, and the folders in which its images may be.
+
+    Roboflow writes ``SPLIT/_annotations.coco.json`` beside the images, and calls the validation split 'valid'.
+    """
     root = Path(options.root)
     folder, colon, name = split.rpartition(":")
     if colon and name.endswith(".json"):
-        path, folders = root / name, [root / folder]
-    elif not options.root:
+        return root / name, [root / folder]
+    for beside in (root / split, root / "valid") if split == "val" else (root / split,):
+        if (path := beside / "_annotations.coco.json").is_file():
+            return path, [beside]
+    return root / "annotations" / f"instances_{split}.json", [root / split, root / "images" / split]
+
+
+def _find_files(options: DataOptions, split: str) -> tuple[Path, Path]:
+    """The JSON file of a split and the folder of its images."""
+    if not options.root and not split.endswith(".json"):
         raise UserError("data.root: expected the folder that holds annotations and images; none given")
-    else:
-        path, folders = root / "annotations" / f"instances_{split}.json", [root / split, root / "images" / split]
+    path, folders = locate_coco(options, split)
     if not path.is_file():
         raise UserError(f"{path}: no such file (see data.root, data.train, data.val)")
     for candidate in folders:

@@ -16,7 +16,7 @@ from atmnet.data.ade20k import (
     to_classes,
 )
 from atmnet.data.check import SplitCheck, add_picture, note_names
-from atmnet.data.coco import CocoRecord, CocoSplit, decode_mask, has_area, require_masks
+from atmnet.data.coco import CocoRecord, CocoSplit, ReadAnnotations, decode_mask, has_area, require_masks
 from atmnet.data.coco_checks import contradictions, crowd_classes, crowd_problems
 from atmnet.data.coco_file import CocoFile, choose_classes, read_coco
 from atmnet.data.images import UnreadableImage, open_picture, read_image
@@ -29,19 +29,22 @@ from atmnet_cli.options import DataOptions
 _TOLERANCE = 1
 
 
-def check_coco(options: DataOptions, split: str, classes: list[str] | None = None) -> SplitCheck:
-    """Read all images and annotations of a split in COCO's format.
+def check_coco(
+    options: DataOptions, split: str, classes: list[str] | None = None, read: ReadAnnotations = read_coco
+) -> SplitCheck:
+    """Read all images and annotations of a split in COCO's format, or in one that ``read`` reads.
 
     Args:
         options: Where the data set is; see :func:`~atmnet.data.coco.open_coco`.
         split: The value of ``options.train`` or ``options.val``.
         classes: Class names of the training split, to check another split. Default: those of the split itself.
+        read: Reads the annotations.
 
     Raises:
         UserError: If the split is missing, is not in COCO's format, or has other classes.
     """
-    require_masks()
-    file = read_coco(options, split)
+    require_masks(options)
+    file = read(options, split, classes)
     classes = choose_classes(file, options, classes)
     problems = contradictions(file)
     consistent = _consistent(file, problems)

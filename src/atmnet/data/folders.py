@@ -50,6 +50,12 @@ class FolderReader:
         ]
         self._names = listing.pictures
 
+    def keep(self, names: set[str]) -> None:
+        """Keep only the pictures of these names; the classes stay."""
+        kept = [index for index, name in enumerate(self._names) if name in names]
+        self.samples = [self.samples[index] for index in kept]
+        self._names = [self._names[index] for index in kept]
+
     def __len__(self) -> int:
         return len(self.samples)
 

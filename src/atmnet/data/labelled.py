@@ -1,6 +1,7 @@
 """Labelled images from folders, tar files, shards, hub data sets and the embedded digits."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from atmnet.data.folders import FolderReader, TarReader
 from atmnet.data.images import UnreadableImage, read_image
 from atmnet.data.inventory import Inventory
 from atmnet.data.listing import summary
+from atmnet.data.own_split import Picture, own_part
+from atmnet.data.recognition import is_undivided
 from atmnet.data.shards import ShardReader
 from atmnet_cli.errors import UserError, first_line, install
 from atmnet_cli.options import DataOptions
@@ -46,12 +49,14 @@ class LabelledSplit:
         classes: Class names; a label is an index into them.
         labels: The reader's label -> index into ``classes``.
         range: See ``data.range``.
+        own_part: Whether the split was chosen by :mod:`atmnet.data.own_split`.
     """
 
     reader: Reader
     classes: list[str]
     labels: dict[int, int]
     range: tuple[float, float] | None = None
+    own_part: bool = False
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -133,7 +138,11 @@ def open_labelled(options: DataOptions, split: str, classes: list[str] | None = 
             + nearest(unknown[0], classes)
         )
     return LabelledSplit(
-        reader, classes, {label: indices[normal_form(name)] for name, label in labels.items()}, options.range
+        reader,
+        classes,
+        {label: indices[normal_form(name)] for name, label in labels.items()},
+        options.range,
+        own_part=options.source == "folder" and is_undivided(options),
     )
 
 
@@ -147,9 +156,21 @@ def _open_reader(options: DataOptions, split: str, names: list[str] | None) -> R
         raise UserError("data.root: expected the folder that holds the splits; none given")
     if kind == "wds":
         return ShardReader(Path(options.root) / options.source.partition("/")[2], split, names)
+    if kind == "folder" and is_undivided(options):
+        return _open_part(options, split)
     path = _find_split(Path(options.root), split)
     is_tar = kind == "tar" or (path.is_file() and path.suffix == ".tar")
     return TarReader(path) if is_tar else FolderReader(path)
+
+
+def _open_part(options: DataOptions, split: str) -> FolderReader:
+    reader = FolderReader(Path(options.root))
+    pictures = [
+        Picture(reader.filename(index), Path(path), os.path.dirname(reader.filename(index)))
+        for index, (path, _) in enumerate(reader.samples)
+    ]
+    reader.keep(own_part(options, split, pictures))
+    return reader
 
 
 def _open_hub(options: DataOptions, split: str) -> Reader:

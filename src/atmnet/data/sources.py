@@ -2,15 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from atmnet.data.ade20k import open_ade20k
 from atmnet.data.check import SplitCheck, check_split
-from atmnet.data.coco import open_coco
+from atmnet.data.coco import ReadAnnotations, open_coco
+from atmnet.data.coco_file import read_coco
 from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
 from atmnet.data.labelled import open_labelled
 from atmnet.data.own import OWN
+from atmnet.data.recognition import (
+    looks_like_ade20k,
+    looks_like_coco,
+    looks_like_folder,
+    looks_like_shards,
+    looks_like_tar,
+    looks_like_voc,
+    looks_like_yolo,
+)
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.voc import read_voc
+from atmnet.data.yolo import read_yolo
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import DataOptions, Kind
 
@@ -29,6 +42,7 @@ class DataSource:
             this source takes.
         check: (options, split, class names or None) -> the errors and notes of a split; None for generated data.
         counts: What ``atmnet check-data`` counts for each class.
+        recognise: options -> why a folder looks like such data, in words, or ""; None if no folder does.
     """
 
     kinds: tuple[Kind, ...]
@@ -36,6 +50,7 @@ class DataSource:
     options: tuple[str, ...] = ("root", "classes", "range")
     check: Callable[[DataOptions, str, list[str] | None], SplitCheck] | None = check_split
     counts: str = "images per class"
+    recognise: Callable[[DataOptions], str] | None = None
 
 
 def _open_scenes(options: DataOptions, split: str, kind: Kind, classes: list[str] | None, masks: bool) -> Split:
@@ -48,33 +63,86 @@ def _open_scenes(options: DataOptions, split: str, kind: Kind, classes: list[str
     return source
 
 
+#: Options of the sources that divide data without splits.
+_DIVISION = ("val_share", "split_seed", "split_file")
 _LABELLED = DataSource(
     ("classification",), lambda data, split, kind, classes, masks: open_labelled(data, split, classes)
 )
 
+
+def _annotated(
+    read: ReadAnnotations, recognise: Callable[[DataOptions], str], more: tuple[str, ...] = ()
+) -> DataSource:
+    """A source of boxes and masks whose annotations ``read`` reads."""
+    return DataSource(
+        ("detection",),
+        lambda data, split, kind, classes, masks: open_coco(data, split, classes, masks, read),
+        options=("root", "classes", "range", "crowd", "used_classes", *more),
+        check=lambda data, split, classes: check_coco(data, split, classes, read),
+        counts="objects per class",
+        recognise=recognise,
+    )
+
+
 #: Name in ``data.source`` -> data source. 'wds' and 'hfds' may be followed by a slash and a path or name.
 SOURCES = {
-    "folder": _LABELLED,
-    "tar": _LABELLED,
-    "wds": _LABELLED,
+    "folder": replace(_LABELLED, recognise=looks_like_folder, options=("root", "classes", "range", *_DIVISION)),
+    "tar": replace(_LABELLED, recognise=looks_like_tar),
+    "wds": replace(_LABELLED, recognise=looks_like_shards),
     "hfds": _LABELLED,
     "digits": replace(_LABELLED, options=("classes",)),
-    "coco": DataSource(
-        ("detection",),
-        lambda data, split, kind, classes, masks: open_coco(data, split, classes, masks),
-        options=("root", "classes", "range", "crowd", "used_classes"),
-        check=check_coco,
-        counts="objects per class",
-    ),
+    "coco": _annotated(read_coco, looks_like_coco),
+    "yolo": _annotated(read_yolo, looks_like_yolo, _DIVISION),
+    "voc": _annotated(read_voc, looks_like_voc, _DIVISION),
     "ade20k": DataSource(
         ("segmentation",),
         lambda data, split, kind, classes, masks: open_ade20k(data, split, classes),
         options=("root", "classes", "range", "ignore_zero"),
         check=check_ade20k,
         counts="images that show a class",
+        recognise=looks_like_ade20k,
     ),
     "scenes": DataSource(("detection", "segmentation"), _open_scenes, options=("kwargs",), check=None),
 }
+
+
+def choose_source(options: DataOptions, kind: Kind | None = None) -> tuple[DataOptions, str]:
+    """The options with the source that ``data.root`` looks like in place of 'auto', and a line that says why.
+
+    Args:
+        options: Where the data set is. A source other than 'auto' is kept, and the line is empty.
+        kind: The kind of task that needs the data; None for any.
+
+    Raises:
+        UserError: If the folder looks like data of no source, or of several.
+    """
+    if options.source != "auto":
+        return options, ""
+    root = Path(options.root)
+    if not options.root:
+        raise UserError("data.root: expected the folder that holds the splits; none given")
+    if root.is_file():
+        raise UserError(f"data.root: {root} is a file; expected a folder: unpack an archive first, e.g. `unzip -d DIR`")
+    if not root.is_dir():
+        raise UserError(f"data.root: {root}: no such folder")
+    possible = {
+        name: source.recognise
+        for name, source in SOURCES.items()
+        if source.recognise and (kind is None or kind in source.kinds)
+    }
+    reasons = {name: reason for name, recognise in possible.items() if (reason := recognise(options))}
+    if len(reasons) > 1:
+        fits = "; ".join(f"{name} ({reason})" for name, reason in reasons.items())
+        raise UserError(f"data.source: {root} may be one of several: {fits}; choose one with --data.source")
+    if not reasons and kind in (None, "classification"):
+        return replace(options, source="folder"), ""  # whose errors say what is missing
+    if not reasons:
+        raise UserError(
+            f"data.source: {root} does not look like one of {', '.join(possible)}; choose with --data.source, and see "
+            "docs/formats.md and data.train"
+        )
+    ((name, reason),) = reasons.items()
+    return replace(options, source=name), f"data.source: {name}, {reason}"
 
 
 def find_source(options: DataOptions, kind: Kind | None = None) -> DataSource:
@@ -88,6 +156,7 @@ def find_source(options: DataOptions, kind: Kind | None = None) -> DataSource:
         UserError: For an unknown source, a source without targets of that kind, or an option that the source does not
             take.
     """
+    options, _ = choose_source(options, kind)
     name = options.source.partition("/")[0]
     if name == OWN:
         raise UserError(
@@ -106,9 +175,9 @@ def find_source(options: DataOptions, kind: Kind | None = None) -> DataSource:
     return SOURCES[name]
 
 
-def read_as(options: DataOptions, value_range: tuple[float, float] | None) -> DataOptions:
+def read_as(options: DataOptions, value_range: tuple[float, float] | None, kind: Kind | None = None) -> DataOptions:
     """The options, with the range of values that a network takes if the source takes one; see ``data.range``."""
-    takes = "range" in find_source(options).options
+    takes = "range" in find_source(options, kind).options
     return replace(options, range=value_range) if takes else options
 
 
@@ -128,4 +197,5 @@ def open_split(
         UserError: If there is no such split, the source has no targets for ``kind``, or the classes are not among
             ``classes``.
     """
+    options, _ = choose_source(options, kind)
     return find_source(options, kind).open(options, split, kind, classes, masks)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from atmnet.data.own_split import SPLIT_FILE
 from atmnet.engine.checkpoint import latest_checkpoint
 from atmnet.engine.data_record import DATA_FILE
 from atmnet.engine.extension import LENGTH
@@ -22,13 +23,24 @@ except ImportError:  # Windows lacks it: there, two runs in one folder are not d
 #: The file whose lock keeps a second process out.
 _LOCK_FILE = ".lock"
 #: All that a run writes in its folder.
-_CONTENT = (_LOCK_FILE, OPTIONS_FILE, DATA_FILE, "metrics.jsonl", "tensorboard", "checkpoints", "last", "best")
+_CONTENT = (
+    _LOCK_FILE,
+    OPTIONS_FILE,
+    DATA_FILE,
+    SPLIT_FILE,
+    "metrics.jsonl",
+    "tensorboard",
+    "checkpoints",
+    "last",
+    "best",
+)
 #: Options that may change when a run is resumed, since they do not affect its steps.
 _MAY_CHANGE = {
     "patience",
     "min_delta",
     "output",
     "data.workers",
+    "data.split_file",
     "eval_batch_size",
     "device",
     "threads",

@@ -31,6 +31,7 @@ from atmnet.engine.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
+from atmnet.engine.chosen_data import choose_data, write_division
 from atmnet.engine.data_record import DataRecord
 from atmnet.engine.distributed import Group, any_process, barrier, data_parallel, process_group
 from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
@@ -80,12 +81,15 @@ def train(options: TrainOptions, splits: Splits | None = None) -> Path:
     """
     check_numbers(options)
     folder = Path(options.output)
+    options, line = choose_data(options)
     with (
         durable_streams(stdout_may_fail=True),
         cpu_threads(options.threads),
         process_group(options.device) as group,
         run_folder(options) if group.is_main else nullcontext(),
     ):
+        if line and group.is_main:
+            print_line(line)
         barrier()
         Trainer(options, group, folder, splits).run()
         barrier()
@@ -136,6 +140,8 @@ class Trainer:
             if self.step == 0:
                 rehearse_save(folder, self.network, self.trained, {"step": 0})
             record_options(folder, options)
+            if self.step == 0 and (line := write_division(folder, self.train_split, self.val_split)):
+                self._print_line(line)
             data.write()
 
         self.parallel = data_parallel(self.model) if group.world > 1 else None

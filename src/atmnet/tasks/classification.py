@@ -28,7 +28,9 @@ class ClassificationTask:
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_split(read_as(data, self.network.range), split, "classification", self.network.classes)
+        return open_split(
+            read_as(data, self.network.range, "classification"), split, "classification", self.network.classes
+        )
 
     def train_transform(self) -> OnImage:
         """timm's random transform of the picture."""

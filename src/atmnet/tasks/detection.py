@@ -36,7 +36,9 @@ class DetectionTask:
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_split(read_as(data, self.network.range), split, "detection", self.network.classes, self._masks)
+        return open_split(
+            read_as(data, self.network.range, "detection"), split, "detection", self.network.classes, self._masks
+        )
 
     def train_transform(self) -> Transform:
         """Random size, flip and colours."""

@@ -39,7 +39,9 @@ class SegmentationTask:
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
-        return open_split(read_as(data, self.network.range), split, "segmentation", self.network.classes)
+        return open_split(
+            read_as(data, self.network.range, "segmentation"), split, "segmentation", self.network.classes
+        )
 
     def train_transform(self) -> Transform:
         """Random size, crop, flip and colours; all crops have the same size."""

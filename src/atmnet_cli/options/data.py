@@ -8,15 +8,22 @@ from typing import Any, Literal
 class DataOptions:
     """Where images come from and how they are read."""
 
-    source: str = "folder"
-    """Kind of data. Classification: 'folder' (one folder per class), 'tar', 'wds' (shards), 'digits' (embedded) or
-    'hfds/NAME'; detection: 'coco'; segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md."""
+    source: str = "auto"
+    """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
+    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; detection: 'coco', 'yolo', 'voc'; segmentation: 'ade20k'; both
+    of these: 'scenes' (embedded). See docs/data.md and docs/formats.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
     """Training split: a sub-folder or tar file in root, a pattern of shards, or the name of a split."""
     val: str = "val"
     """Validation split, in the same form."""
+    val_share: float = 0.2
+    """'folder', 'yolo', 'voc' without splits: share of each class (0 to 1) that is for validation."""
+    split_seed: int = 0
+    """Seed of that division."""
+    split_file: str = ""
+    """File of that division, such as the split.json of another run. Default: that of the run, else a new one."""
     classes: str = ""
     """Text file with one class name per line. Default: the classes of the training split."""
     range: tuple[float, float] | None = None
@@ -31,9 +38,10 @@ class DataOptions:
     ignore_zero: bool = True
     """'ade20k': ignore pixels of label 0, and count classes from label 1."""
     crowd: Literal["regions", "objects"] | None = None
-    """'coco': what `iscrowd: 1` means: 'regions' of uncounted objects, which are not trained on, or nothing: all
+    """'coco', 'voc': what `iscrowd: 1` means: 'regions' of uncounted objects, which are not trained on, or nothing: all
     annotations are 'objects'. Default: 'regions', but a file in which most annotations are so is refused."""
     used_classes: bool = False
-    """'coco': leave out classes without objects in the training split, such as LabelMe's `_background_`."""
+    """'coco', 'yolo', 'voc': leave out classes without objects in the training split, such as LabelMe's
+    `_background_`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """'scenes': its arguments, e.g. {"img_size": 128, "images": 2000}."""

@@ -1,0 +1,151 @@
+"""Annotated pictures of any format as the records of COCO's format, so that every format takes the same way.
+
+Readers of other formats collect pictures and objects in an :class:`Annotations`. The file that it makes is checked,
+opened and evaluated as one of COCO's own.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from atmnet.data.class_names import normal_form
+from atmnet.data.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage
+from atmnet.data.images import EXTENSIONS, UnreadableImage, open_picture
+from atmnet.data.listing import list_pictures, natural_key
+from atmnet_cli.errors import UserError
+
+#: EXIF orientations that exchange width and height.
+_TURNED = (5, 6, 7, 8)
+
+
+class Annotations:
+    """Collects the pictures and objects of a split. Images are numbered from 1 in the order in which they are added.
+
+    Args:
+        path: What the split was read from, for errors: a file or folder.
+        folder: Folder of the pictures.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path, self.folder = path, folder
+        self._images: list[CocoImage] = []
+        self._objects: list[tuple[str, CocoAnnotation]] = []
+        self._files: list[Path] = []
+
+    def add_image(self, name: str, size: tuple[int, int] | None, file: Path | None) -> int:
+        """Add a picture and return its id.
+
+        Args:
+            name: Path of the picture within the folder.
+            size: Width and height in pixels; None if the picture cannot be read, which is then reported on loading.
+            file: Its annotation file, if it has one.
+        """
+        width, height = size or (1, 1)
+        number = len(self._images) + 1
+        self._images.append({"id": number, "file_name": name, "width": width, "height": height})
+        if file is not None:
+            self._files.append(file)
+        return number
+
+    def add_box(self, image: int, category: str, corners: Sequence[float], crowd: bool = False) -> None:
+        """Add an object by the corners x0, y0, x1, y1 of its box, in pixels."""
+        x0, y0, x1, y1 = corners
+        self._add(image, category, [x0, y0, x1 - x0, y1 - y0], (x1 - x0) * (y1 - y0), None, crowd)
+
+    def add_polygons(self, image: int, category: str, polygons: list[list[float]]) -> None:
+        """Add an object by its parts, each a list x, y, x, y, ... in pixels. Its box encloses all of them."""
+        xs = [x for points in polygons for x in points[::2]]
+        ys = [y for points in polygons for y in points[1::2]]
+        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+        self._add(image, category, box, sum(map(polygon_area, polygons)), polygons, False)
+
+    def _add(self, image: int, category: str, box: list[float], area: float, segmentation: object, crowd: bool) -> None:
+        annotation: CocoAnnotation = {
+            "id": len(self._objects) + 1, "image_id": image, "category_id": 0, "bbox": box,
+            "area": max(area, 0.0), "iscrowd": int(crowd), "segmentation": segmentation,
+        }  # fmt: skip
+        self._objects.append((normal_form(category), annotation))
+
+    def to_coco(self, classes: Sequence[str] | None = None, first_id: int = 1) -> CocoFile:
+        """The split in COCO's records.
+
+        Args:
+            classes: The class names that the format declares, in the order of their ids; or, where it declares none,
+                those of the training split. Names of objects that are not among them follow in natural order.
+            first_id: The id of the first class.
+
+        Raises:
+            UserError: If there are no pictures or no classes.
+        """
+        if not self._images:
+            raise UserError(f"{self.path}: no annotated images; expected at least one")
+        names = [normal_form(name) for name in classes or ()]
+        names += sorted({name for name, _ in self._objects} - set(names), key=natural_key)
+        if not names:
+            raise UserError(f"{self.path}: no image has an object; expected at least one, whose name is a class")
+        categories: list[CocoCategory] = [{"id": i, "name": name} for i, name in enumerate(names, first_id)]
+        ids = {category["name"]: category["id"] for category in categories}
+        for name, annotation in self._objects:
+            annotation["category_id"] = ids[name]
+        annotations = [annotation for _, annotation in self._objects]
+        return CocoFile(self.path, self.folder, self._images, annotations, categories, tuple(self._files))
+
+
+def polygon_area(points: list[float]) -> float:
+    """The area that a polygon x, y, x, y, ... encloses."""
+    xs, ys = points[::2], points[1::2]
+    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(len(xs)))) / 2
+
+
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of the upright picture, from its header; None if it cannot be read."""
+    try:
+        with open_picture(path) as image:
+            turned = image.getexif().get(0x0112, 1) in _TURNED
+            return (image.height, image.width) if turned else image.size
+    except (UnreadableImage, OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def pictures_by_stem(folder: Path) -> dict[str, str]:
+    """Path of each picture within a folder and the folders below, without its ending -> the path, in natural order.
+
+    Raises:
+        UserError: If two pictures differ only in their ending, so that one annotation file would belong to both.
+    """
+    names: dict[str, str] = {}
+    for name in list_pictures(folder).pictures:
+        portable = PurePosixPath(name.replace(os.sep, "/"))
+        stem = str(portable.with_suffix(""))
+        if stem in names:
+            raise UserError(f"{folder}: {names[stem]} and {name} would share one annotation file; rename one of them")
+        names[stem] = str(portable)
+    return names
+
+
+def find_folder(root: Path, split: str, patterns: Sequence[str]) -> Path | None:
+    """The first existing folder of ``patterns``, in which {} stands for the split; 'val' may also be called 'valid'."""
+    names = (split, "valid", "validation") if split == "val" else (split,)
+    for pattern in patterns:
+        for name in names:
+            if (folder := root / pattern.format(name)).is_dir():
+                return folder
+    return None
+
+
+def is_finite(values: Sequence[float], low: float, high: float) -> bool:
+    """Whether all values are finite and from ``low`` to ``high``."""
+    return all(math.isfinite(value) and low <= value <= high for value in values)
+
+
+def portable_name(text: str) -> str:
+    """The last part of a path of any system."""
+    return text.replace("\\", "/").rpartition("/")[2]
+
+
+def is_picture(name: str) -> bool:
+    """Whether a name ends as a picture's does."""
+    return name.lower().endswith(EXTENSIONS)

@@ -1,0 +1,113 @@
+"""What a folder looks like: one function for each source, which says why the folder is one of its data sets.
+
+Each function lists a few folders and opens no pictures. It returns what it has recognised, in words, or "".
+"""
+
+import os
+from itertools import islice
+from pathlib import Path
+
+from atmnet.data.annotations import find_folder, is_picture
+from atmnet.data.coco_file import locate_coco
+from atmnet.data.listing import is_hidden
+from atmnet.data.yolo import LAYOUTS, find_yaml
+from atmnet_cli.options import DataOptions
+
+#: Entries of a folder that are looked at.
+_ENTRIES = 2000
+#: Folders that hold parts of an annotated data set, and are no classes.
+_PARTS = {"images", "labels", "annotations", "jpegimages", "imagesets"}
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder that directly contain pictures."""
+    return [
+        name
+        for name in _entries(folder)
+        if name.lower() not in _PARTS
+        and not is_hidden(name)
+        and (folder / name).is_dir()
+        and any(map(is_picture, _entries(folder / name)))
+    ]
+
+
+def is_undivided(options: DataOptions) -> bool:
+    """Whether a folder has class folders in place of the folders or tar files of the splits."""
+    root = Path(options.root)
+    names = (options.train, f"{options.train}.tar", options.val, f"{options.val}.tar")
+    is_named = (options.train, options.val) != ("train", "val")
+    return not (is_named or any((root / name).exists() for name in names)) and bool(class_folders(root))
+
+
+def looks_like_folder(options: DataOptions) -> str:
+    """One folder, or tar file, per split."""
+    folder = Path(options.root) / options.train
+    if folder.with_name(folder.name + ".tar").is_file() or (folder.is_file() and folder.suffix == ".tar"):
+        return f"from {folder.name.removesuffix('.tar')}.tar"
+    if is_undivided(options):
+        return f"{len(class_folders(Path(options.root)))} class folders without splits, so that it is divided"
+    names = class_folders(folder)
+    return f"from {options.train}: {len(names)} class folders" if names else ""
+
+
+def looks_like_tar(options: DataOptions) -> str:
+    """A folder of tar files per split."""
+    count = sum(name.endswith(".tar") for name in _entries(Path(options.root) / options.train))
+    return f"from {options.train}: {count} tar files" if count else ""
+
+
+def looks_like_shards(options: DataOptions) -> str:
+    """Shards such as train-0000.tar."""
+    names = [name for name in _entries(Path(options.root)) if name.endswith(".tar")]
+    shards = [name for name in names if name.startswith(f"{options.train}-")]
+    return f"from {len(shards)} shards {options.train}-*.tar" if shards else ""
+
+
+def looks_like_coco(options: DataOptions) -> str:
+    """A JSON file per split."""
+    path, _ = locate_coco(options, options.train)
+    return f"from {_relative(path, options)}" if path.is_file() else ""
+
+
+def looks_like_yolo(options: DataOptions) -> str:
+    """data.yaml; or classes.txt with folders of images and of labels."""
+    root = Path(options.root)
+    if (path := find_yaml(root)) is not None:
+        return f"from {path.name}"
+    if not any((root / name).is_file() for name in ("classes.txt", "labels/classes.txt")):
+        return ""
+    folder = find_folder(root, options.train, (*LAYOUTS, "images"))
+    is_yolo = folder is not None and ((root / "labels").is_dir() or (folder.parent / "labels").is_dir())
+    return f"from classes.txt and {_relative(folder, options)}" if is_yolo and folder is not None else ""
+
+
+def looks_like_voc(options: DataOptions) -> str:
+    """A list of names per split, or XML files beside the pictures."""
+    root = Path(options.root)
+    path = root / "ImageSets" / "Main" / f"{options.train}.txt"
+    if path.is_file():
+        return f"from {_relative(path, options)}"
+    if not path.parent.exists() and (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir():
+        return "from Annotations and JPEGImages without splits, so that it is divided"
+    names = _entries(root / options.train)
+    has_both = any(name.lower().endswith(".xml") for name in names) and any(map(is_picture, names))
+    return f"from XML files beside the images in {options.train}" if has_both else ""
+
+
+def looks_like_ade20k(options: DataOptions) -> str:
+    """Label maps of the same names as the pictures."""
+    folders = [Path(options.root) / kind / options.train for kind in ("images", "annotations")]
+    return f"from {_relative(folders[1], options)}" if all(folder.is_dir() for folder in folders) else ""
+
+
+def _entries(folder: Path) -> list[str]:
+    """Names of the first entries of a folder; empty if it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in islice(entries, _ENTRIES))
+    except (OSError, ValueError):
+        return []
+
+
+def _relative(path: Path, options: DataOptions) -> str:
+    return path.relative_to(options.root).as_posix() if path.is_relative_to(options.root) else str(path)

@@ -1,0 +1,188 @@
+"""Boxes and polygons in YOLO's format: one text file for each picture, in coordinates from 0 to 1.
+
+A line is ``CLASS x y w h``, the centre and size of a box, or ``CLASS x y x y x y ...``, the points of a polygon.
+"""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from atmnet.data.annotations import Annotations, find_folder, is_finite, picture_size, pictures_by_stem
+from atmnet.data.class_names import read_lines
+from atmnet.data.coco_file import CocoFile
+from atmnet.data.own_split import own_part_of
+from atmnet.records import Record, short
+from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.options import DataOptions
+
+#: Folders of pictures in which {} stands for the split, where there is no data.yaml.
+LAYOUTS = ("images/{}", "{}/images")
+_YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
+_MAX_YAML, _MAX_LABELS, _MAX_CLASSES = 2**20, 64 * 2**20, 100_000
+#: Coordinates may exceed the picture by its own size; pixels in place of shares of the picture are far beyond.
+_LOW, _HIGH = -1.0, 2.0
+
+
+def find_yaml(root: Path) -> Path | None:
+    """The file that describes a data set in YOLO's format; None if ``root`` has none."""
+    return next((root / name for name in _YAMLS if (root / name).is_file()), None)
+
+
+def read_yolo(options: DataOptions, split: str, classes: list[str] | None = None) -> CocoFile:
+    """Read a split.
+
+    Args:
+        options: ``root`` contains data.yaml; or classes.txt, and the pictures in ``images/SPLIT`` or ``SPLIT/images``,
+            with a folder ``labels`` in place of ``images``. Pictures directly in ``images`` are
+            divided, see :mod:`atmnet.data.own_split`.
+        split: A key of data.yaml, or the name of the folders.
+        classes: Not used, since the format declares its classes.
+
+    Raises:
+        UserError: If the split is missing, or a file is not in YOLO's format.
+    """
+    root = Path(options.root)
+    if not options.root or not root.is_dir():
+        raise UserError(f"data.root: got {options.root!r}, expected the folder of data in YOLO's format")
+    yaml = find_yaml(root)
+    if yaml is not None:
+        record = _read_yaml(yaml)
+        names, folder = class_list(record), _yaml_folder(record, yaml.parent, split)
+    else:
+        names = _class_file(root)
+        found = find_folder(root, split, (*LAYOUTS, "images"))
+        if found is None:
+            raise UserError(
+                f"{root}: no split {split!r}; expected data.yaml, or images in images/{split} or {split}/images "
+                "(see data.train, data.val)"
+            )
+        folder = found
+    labels = _labels_folder(folder)
+    result = Annotations(folder, folder)
+    for stem, name in pictures_by_stem(folder).items():
+        size, path = picture_size(folder / name), labels / f"{stem}.txt"
+        has_labels = path.is_file()
+        image = result.add_image(name, size, path if has_labels else None)
+        if has_labels and size is not None:
+            _add_objects(result, image, path, size, names)
+    file = result.to_coco(names, first_id=0)
+    is_undivided = yaml is None and folder == root / "images"
+    return own_part_of(file, options, split) if is_undivided else file
+
+
+def class_list(record: Record) -> list[str]:
+    """The class names in data.yaml: a list, or an object of names by number, which may have gaps.
+
+    Raises:
+        UserError: If they are neither, or ``nc`` is another number.
+    """
+    value = record.value.get("names")
+    if isinstance(value, dict):
+        if not all(type(key) is int and 0 <= key < _MAX_CLASSES for key in value):
+            raise UserError(f"{record.where}: names: expected class numbers from 0 to {_MAX_CLASSES - 1} as keys")
+        value = [value.get(number, f"class{number}") for number in range(max(value, default=-1) + 1)]
+    count = record.value.get("nc")
+    if value is None and type(count) is int and 0 < count <= _MAX_CLASSES:
+        value = [f"class{number}" for number in range(count)]
+    if not isinstance(value, list) or not value or not all(isinstance(name, str | int) for name in value):
+        raise UserError(f"{record.where}: names: got {short(value)}, expected a list of class names")
+    if count is not None and count != len(value):
+        raise UserError(f"{record.where}: nc is {short(count)}, but there are {len(value)} names")
+    return [str(name) for name in value]
+
+
+def _read_yaml(path: Path) -> Record:
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        if (size := path.stat().st_size) > _MAX_YAML:
+            raise UserError(f"{path}: got {size:,} bytes, expected at most {_MAX_YAML:,}")
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not readable as YAML in UTF-8: {first_line(error)}") from error
+    record = Record(content, str(path))
+    if "kpt_shape" in record:
+        raise UserError(f"{path}: it has key points (kpt_shape), which are not read; expected boxes or polygons")
+    return record
+
+
+def _yaml_folder(record: Record, root: Path, split: str) -> Path:
+    """The folder of a split's pictures.
+
+    ``path`` often names another machine, and Roboflow writes ``../train/images`` for ``train/images``. So a path counts
+    from the folder of data.yaml, and leading parts that do not exist are left out.
+    """
+    keys = ("val", "valid", "validation") if split == "val" else (split,)
+    value = next((record.value[key] for key in keys if key in record), None)
+    if not isinstance(value, str):
+        expected = f"a folder of images for {split!r} (see data.train, data.val)"
+        raise UserError(f"{record.where}: {split}: got {short(value)}, expected {expected}")
+    if value.endswith(".txt"):
+        raise UserError(f"{record.where}: {split}: got {short(value)}, a list of files; expected a folder of images")
+    base = record.value.get("path")
+    parts = PurePosixPath(value.replace("\\", "/")).parts
+    candidates = [root / base / value] if isinstance(base, str) and "\\" not in base else []
+    candidates += [*(root.joinpath(*parts[start:]) for start in range(len(parts)))]
+    for candidate in candidates:
+        try:
+            if candidate.is_dir():
+                return _pictures_folder(candidate.resolve())
+        except (OSError, ValueError):  # a name that is too long, or has a null character
+            continue
+    raise UserError(f"{record.where}: {split}: no such folder as {short(value)} in {root}")
+
+
+def _pictures_folder(folder: Path) -> Path:
+    return folder / "images" if (folder / "images").is_dir() else folder
+
+
+def _labels_folder(images: Path) -> Path:
+    """The folder of the labels: as that of the pictures, with 'labels' in place of the last 'images' of its path."""
+    parts = images.parts
+    places = [place for place, part in enumerate(parts) if part == "images"]
+    if not places:
+        return images
+    labels = Path(*parts[: places[-1]], "labels", *parts[places[-1] + 1 :])
+    return labels if labels.is_dir() else images
+
+
+def _class_file(root: Path) -> list[str]:
+    for path in (root / "classes.txt", root / "labels" / "classes.txt"):
+        if path.is_file():
+            if names := read_lines(path):
+                return names
+            raise UserError(f"{path}: it is empty; expected one class name per line")
+    raise UserError(f"{root}: neither data.yaml nor classes.txt; one of them must name the classes")
+
+
+def _add_objects(result: Annotations, image: int, path: Path, size: tuple[int, int], names: list[str]) -> None:
+    if path.stat().st_size > _MAX_LABELS:
+        raise UserError(f"{path}: larger than {_MAX_LABELS:,} bytes; expected the labels of one image")
+    width, height = size
+    seen: set[tuple[float, ...]] = set()
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            values = [float(word) for word in line.split()]
+        except ValueError as error:
+            raise UserError(f"{path}: line {number}: {first_line(error)}; expected CLASS x y w h") from error
+        label, points = values[0], values[1:]
+        if not (0 <= label < len(names)) or label != int(label):
+            last = len(names) - 1
+            raise UserError(f"{path}: line {number}: class {label:g}, expected an integer from 0 to {last}")
+        if len(points) != 4 and (len(points) < 6 or len(points) % 2):
+            raise UserError(
+                f"{path}: line {number}: {len(values)} numbers, expected CLASS x y w h, or CLASS and at least three "
+                "points x y"
+            )
+        if not is_finite(points, _LOW, _HIGH):
+            raise UserError(f"{path}: line {number}: expected coordinates from 0 to 1, as shares of the image")
+        if tuple(values) in seen:
+            continue  # exports repeat lines, and YOLO's own reader drops them
+        seen.add(tuple(values))
+        name = names[int(label)]
+        if len(points) == 4:
+            x, y, w, h = points
+            corners = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+            result.add_box(image, name, corners)
+        else:
+            scaled = [value * side for value, side in zip(points, (width, height) * (len(points) // 2), strict=True)]
+            result.add_polygons(image, name, [scaled])

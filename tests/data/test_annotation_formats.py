@@ -1,0 +1,180 @@
+"""Every format of annotations gives the same boxes, masks and classes, and wrong files are refused in one line."""
+
+import numpy as np
+import pytest
+import torch
+
+from atmnet.data.sources import SOURCES, open_split
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import DataOptions
+from tests.data.tiny_dense import SIZE
+from tests.data.tiny_formats import CLASSES, FORMATS, OBJECTS, write_voc, write_yolo
+
+pytestmark = pytest.mark.dense
+pytest.importorskip("faster_coco_eval")
+
+
+def box_mask(x0, y0, x1, y1):
+    mask = np.zeros(SIZE, bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+@pytest.mark.parametrize("case", FORMATS)
+def test_boxes_masks_and_classes_are_the_same_in_every_format(case, tmp_path):
+    source, write = FORMATS[case]
+    options = DataOptions(source=source, root=str(write(tmp_path)))
+    train = open_split(options, "train", "detection")
+    assert sorted(train.classes) == sorted(CLASSES)
+    val = open_split(options, "val", "detection", train.classes)
+    for split in (train, val):
+        assert [split.name(index).replace("_", " ") for index in range(len(split))] == (
+            ["b.png", "a 1.png", "c.png"] if case == "voc, devkit" else ["a 1.png", "b.png", "c.png"]
+        )
+        for index in range(len(split)):
+            image, target = split.load(index, "RGB")
+            objects = OBJECTS[split.name(index).replace("_", " ")[: -len(".png")]]
+            assert image.size == SIZE[::-1]
+            assert [split.classes[label] for label in target.labels] == [name for name, _, _ in objects]
+            boxes = torch.tensor([box for _, box, _ in objects]).reshape(-1, 4).float()
+            torch.testing.assert_close(target.boxes, boxes, atol=1e-4, rtol=0)
+            masks = np.array([box_mask(*box) for _, box, _ in objects]).reshape(-1, *SIZE)
+            assert np.array_equal(target.masks.numpy(), masks)
+            assert not target.crowd.any()
+
+
+@pytest.mark.parametrize("case", FORMATS)
+def test_check_data_reads_every_format(case, tmp_path):
+    source, write = FORMATS[case]
+    options = DataOptions(source=source, root=str(write(tmp_path)))
+    check = SOURCES[source].check(options, "train", None)
+    assert not check.errors
+    assert check.notes["image without objects"] == ["c.png"]
+    assert sum(check.labels.values()) == 3
+
+
+@pytest.mark.parametrize("case", FORMATS)
+def test_an_inventory_notices_a_changed_annotation(case, tmp_path):
+    source, write = FORMATS[case]
+    options = DataOptions(source=source, root=str(write(tmp_path)))
+    before = open_split(options, "train", "detection").inventory()
+    files = [path for path in tmp_path.rglob("*") if path.suffix in (".txt", ".xml") and path.stem == "b"]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("1.0", "0.9").replace("<ymax>20", "<ymax>19"), encoding="utf-8")
+    after = open_split(options, "train", "detection").inventory()
+    assert before.names == after.names
+    assert before.facts != after.facts
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("3 .5 .5 .1 .1", "class 3, expected an integer from 0 to 2"),
+        ("0.5 .5 .5 .1 .1", "class 0.5, expected an integer"),
+        ("nan .5 .5 .1 .1", "class nan, expected an integer"),
+        ("0 nan .5 .1 .1", "expected coordinates from 0 to 1"),
+        ("0 15 10 8 6", "expected coordinates from 0 to 1"),
+        ("0 .5 .5 .1", "4 numbers, expected CLASS x y w h"),
+        ("0 .5 .5 .1 .1 .9", "6 numbers, expected CLASS x y w h"),
+        ("cat .5 .5 .1 .1", "could not convert"),
+    ],
+)
+def test_a_wrong_line_of_yolo_is_named(line, message, tmp_path):
+    write_yolo(tmp_path)
+    (tmp_path / "train" / "labels" / "b.txt").write_text(f"\n0 .5 .5 .1 .1\n{line}\n")
+    with pytest.raises(UserError, match=rf"b\.txt: line 2: .*{message}"):
+        open_split(DataOptions(source="yolo", root=str(tmp_path)), "train", "detection")
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("train: train/images\nval: x\nnc: 2\nnames: [a, b, c]", "nc is 2, but there are 3 names"),
+        ("train: train/images\nnames: {a: 1}", "expected class numbers"),
+        ("train: nowhere/images\nnames: [a, b, c]", "no such folder as 'nowhere/images'"),
+        ("train: [a, b]\nnames: [a, b, c]", "got \\['a', 'b'\\]|a list of 2 items"),
+        ("train: train/images\nnames: [a, b, c]\nkpt_shape: [17, 3]", "key points"),
+        ("train: !!python/object/apply:os.system [ls]", "not readable as YAML"),
+        ("- 1", "expected an object"),
+        ("train: train.txt\nnames: [a, b, c]", "a list of files"),
+    ],
+)
+def test_a_wrong_data_yaml_is_refused(yaml, message, tmp_path):
+    write_yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text(yaml)
+    with pytest.raises(UserError, match=message):
+        open_split(DataOptions(source="yolo", root=str(tmp_path)), "train", "detection")
+
+
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        "path: C:\\data\\mine\ntrain: train\\images\nval: valid\\images\nnames: {0: cat, 2: bird, 1: dog}",
+        "path: /home/of/another\ntrain: train/images\nval: valid/images\nnames: [cat, dog, bird]",
+        "path: .\ntrain: train\nval: valid\nnc: 3\nnames: [cat, dog, bird]",
+    ],
+)
+def test_paths_of_another_machine_are_found(yaml, tmp_path):
+    write_yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text(yaml, encoding="utf-8-sig")
+    options = DataOptions(source="yolo", root=str(tmp_path))
+    train = open_split(options, "train", "detection")
+    assert train.classes == CLASSES
+    assert train.category_ids == [0, 1, 2]
+    assert len(open_split(options, "val", "detection", train.classes)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "document type or entities"),
+        ("<annotation>", "not valid XML"),
+        ("<root/>", "expected <annotation>"),
+        ("<annotation><object><name>a</name></object></annotation>", "lacks <name> or <bndbox>"),
+        (
+            "<annotation><object><name>a</name><bndbox><xmin>nan</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax>"
+            "</bndbox></object></annotation>",
+            "expected coordinates in pixels",
+        ),
+        (
+            "<annotation><object><name>a</name><bndbox><xmin>1</xmin></bndbox></object></annotation>",
+            "ymin: got '', expected a number",
+        ),
+    ],
+)
+def test_wrong_xml_is_refused(text, message, tmp_path):
+    write_voc(tmp_path)
+    (tmp_path / "Annotations" / "b.xml").write_text(text)
+    with pytest.raises(UserError, match=rf"b\.xml: .*{message}"):
+        open_split(DataOptions(source="voc", root=str(tmp_path)), "train", "detection")
+
+
+def test_difficult_objects_of_voc_are_crowd_regions(tmp_path):
+    path = write_voc(tmp_path) / "Annotations" / "b.xml"
+    path.write_text(path.read_text().replace("<difficult>0", "<difficult>1"))
+    split = open_split(DataOptions(source="voc", root=str(tmp_path)), "train", "detection")
+    assert [split.load(index, "RGB")[1].crowd.tolist() for index in range(3)] == [[True], [False, False], []]
+
+
+def test_pictures_turned_by_exif_keep_their_boxes(tmp_path):
+    """YOLO's shares are of the upright picture."""
+    from PIL import Image
+
+    write_yolo(tmp_path)
+    path = tmp_path / "train" / "images" / "b.png"
+    with Image.open(path) as image:
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(path, exif=exif)
+    split = open_split(DataOptions(source="yolo", root=str(tmp_path)), "train", "detection")
+    image, target = split.load(1, "RGB")
+    assert image.size == SIZE
+    torch.testing.assert_close(target.boxes, torch.tensor([[0.0, 0.0, *SIZE]]))
+
+
+def test_unreadable_pictures_are_named_by_check_data(tmp_path):
+    write_yolo(tmp_path)
+    (tmp_path / "train" / "images" / "b.png").write_bytes(b"no picture")
+    check = SOURCES["yolo"].check(DataOptions(source="yolo", root=str(tmp_path)), "train", None)
+    assert [name.split(" ")[0] for name in check.errors["unreadable"]] == ["b.png"]

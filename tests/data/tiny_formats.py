@@ -1,0 +1,85 @@
+"""One tiny data set in every format of annotations, with oddities of the tools that write them.
+
+The pictures are `a 1.png` (a box and a polygon), `b.png` (a box of class `dog`), and `c.png` without objects.
+"""
+
+from pathlib import Path
+
+from tests.data.tiny_dense import SIZE, write_picture
+
+#: Classes, and for each picture its objects: class, x0 y0 x1 y1, and a polygon or None.
+CLASSES = ["cat", "dog", "bird"]
+OBJECTS = {
+    "a 1": [("cat", (3, 2, 12, 10), None), ("bird", (10, 4, 22, 16), [10, 4, 22, 4, 22, 16, 10, 16])],
+    "b": [("dog", (0, 0, 30, 20), None)],
+    "c": [],
+}
+
+
+def write_pictures(folder: Path) -> None:
+    for number, stem in enumerate(OBJECTS):
+        write_picture(folder / f"{stem}.png", seed=number)
+
+
+def write_yolo(root: Path, layout: str = "roboflow") -> Path:
+    """'roboflow' writes data.yaml with paths of its own; 'folders' has classes.txt in place of data.yaml."""
+    height, width = SIZE
+    for split in ("train", "valid") if layout == "roboflow" else ("train", "val"):
+        parts = (split, "{}") if layout == "roboflow" else ("{}", split)
+        images, labels = (root.joinpath(*(part.format(name) for part in parts)) for name in ("images", "labels"))
+        write_pictures(images)
+        labels.mkdir(parents=True)
+        for stem, objects in OBJECTS.items():
+            lines = []
+            for name, (x0, y0, x1, y1), polygon in objects:
+                if polygon:
+                    values = [v / (height if i % 2 else width) for i, v in enumerate(polygon)]
+                else:
+                    values = [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height]
+                lines.append(f"{CLASSES.index(name)} {' '.join(map(repr, values))}")
+            if stem != "c":  # a picture without objects may have no file
+                (labels / f"{stem}.txt").write_text("\ufeff" + "\r\n".join([*lines, lines[-1], ""]), encoding="utf-8")
+    if layout == "roboflow":
+        (root / "data.yaml").write_text(
+            "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 3\n"
+            "names: ['cat', 'dog', 'bird']\nroboflow:\n  workspace: w\n"
+        )
+    else:
+        (root / "classes.txt").write_text("\n".join(CLASSES))
+    return root
+
+
+def write_voc(root: Path, layout: str = "devkit") -> Path:
+    """'devkit' is Pascal VOC's own layout; 'beside' has XML files beside the pictures. Neither has polygons."""
+    for split in ("train", "val") if layout == "devkit" else ("train", "valid"):
+        images = root / "JPEGImages" if layout == "devkit" else root / split
+        notes = root / "Annotations" if layout == "devkit" else images
+        write_pictures(images)
+        notes.mkdir(parents=True, exist_ok=True)
+        for stem, objects in OBJECTS.items():
+            text = "".join(
+                f"<object><name>{name}</name><pose>Left</pose><truncated>0</truncated><difficult>0</difficult><bndbox>"
+                f"<xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
+                for name, (x0, y0, x1, y1), _ in objects
+            )
+            (notes / f"{stem}.xml").write_text(
+                '<?xml version="1.0" encoding="utf-8"?>\n<annotation verified="yes"><folder>x</folder>'
+                f"<filename>C:\\photos\\{stem}.png</filename><path>C:\\photos\\{stem}.png</path>"
+                f"<size><width>0</width><height>0</height><depth>3</depth></size>{text}</annotation>",
+                encoding="utf-8",
+            )
+        if layout == "devkit":
+            (root / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
+            (root / "ImageSets" / "Main" / f"{split}.txt").write_text("b\na 1.png\nc\n".replace("a 1.png", "a_1"))
+            for folder, ending in ((images, "png"), (notes, "xml")):
+                (folder / f"a 1.{ending}").replace(folder / f"a_1.{ending}")
+    return root
+
+
+#: Name of a case -> its source, and what writes it.
+FORMATS = {
+    "yolo, data.yaml": ("yolo", write_yolo),
+    "yolo, folders": ("yolo", lambda root: write_yolo(root, "folders")),
+    "voc, devkit": ("voc", write_voc),
+    "voc, beside": ("voc", lambda root: write_voc(root, "beside")),
+}
