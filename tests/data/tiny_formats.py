@@ -9,7 +9,7 @@ from tests.data.tiny_dense import SIZE, write_picture
 
 #: Classes, and for each picture its objects: class, x0 y0 x1 y1, and a polygon or None.
 CLASSES = ["cat", "dog", "bird"]
-OBJECTS = {
+OBJECTS: dict[str, list[tuple[str, tuple[int, int, int, int], list[int] | None]]] = {
     "a 1": [("cat", (3, 2, 12, 10), None), ("bird", (10, 4, 22, 16), [10, 4, 22, 4, 22, 16, 10, 16])],
     "b": [("dog", (0, 0, 30, 20), None)],
     "c": [],

@@ -91,7 +91,7 @@ def class_list(record: Record) -> list[str]:
 
 
 def _read_yaml(path: Path) -> Record:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         if (size := path.stat().st_size) > _MAX_YAML:
