@@ -1,5 +1,7 @@
 """Every format of annotations gives the same boxes, masks and classes, and wrong files are refused in one line."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from atmnet.data.sources import SOURCES, open_split
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 from tests.data.tiny_dense import SIZE
-from tests.data.tiny_formats import CLASSES, FORMATS, OBJECTS, write_voc, write_yolo
+from tests.data.tiny_formats import CLASSES, FORMATS, OBJECTS, write_labelme, write_voc, write_yolo
 
 pytestmark = pytest.mark.dense
 pytest.importorskip("faster_coco_eval")
@@ -58,13 +60,61 @@ def test_an_inventory_notices_a_changed_annotation(case, tmp_path):
     source, write = FORMATS[case]
     options = DataOptions(source=source, root=str(write(tmp_path)))
     before = open_split(options, "train", "detection").inventory()
-    files = [path for path in tmp_path.rglob("*") if path.suffix in (".txt", ".xml") and path.stem == "b"]
+    files = [path for path in tmp_path.rglob("*") if path.suffix in (".txt", ".xml", ".json") and path.stem == "b"]
     for path in files:
         text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace("1.0", "0.9").replace("<ymax>20", "<ymax>19"), encoding="utf-8")
+        path.write_text(
+            text.replace("1.0", "0.9").replace("<ymax>20", "<ymax>19").replace("[30, 20]", "[30, 19]"), encoding="utf-8"
+        )
     after = open_split(options, "train", "detection").inventory()
     assert before.names == after.names
     assert before.facts != after.facts
+
+
+def test_a_polygon_is_more_than_its_box(tmp_path):
+    """A triangle, in YOLO's and LabelMe's formats: half of its box, with the area that it has."""
+    write_yolo(tmp_path / "yolo")
+    (tmp_path / "yolo" / "train" / "labels" / "b.txt").write_text("1 0 0 1 0 0 1")
+    write_labelme(tmp_path / "labelme")
+    height, width = SIZE
+    shape = {"label": "dog", "points": [[0, 0], [width, 0], [0, height]]}
+    (tmp_path / "labelme" / "train" / "b.json").write_text(json.dumps({"shapes": [shape], "imagePath": "b.png"}))
+    for source in ("yolo", "labelme"):
+        split = open_split(DataOptions(source=source, root=str(tmp_path / source)), "train", "detection")
+        _, target = split.load(1, "RGB")
+        assert target.boxes.tolist() == [[0, 0, width, height]]
+        assert target.area.tolist() == [width * height / 2]
+        assert 0.45 < target.masks.float().mean() < 0.55
+        assert target.masks[0, 0, 0]
+        assert not target.masks[0, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ({"label": "a"}, "shapes: expected a list"),
+        ([5], "got 5, expected an object"),
+        ([{"points": []}], "label is missing"),
+        ([{"label": "a", "points": [[0, 1], [2, 3]]}], "a 'polygon' of 2 points, expected a polygon of at least 3"),
+        ([{"label": "a", "points": [[0, 1], [2, float("nan")], [1, 1]]}], "not valid JSON: NaN"),
+        ([{"label": "a", "points": [[0, 1], [2, 1e300], [1, 1]]}], "expected a list of pairs of numbers in pixels"),
+        ([{"label": "a", "shape_type": "mask", "points": [[0, 1], [2, 3]]}], "a 'mask' of 2 points"),
+    ],
+)
+def test_a_wrong_shape_of_labelme_is_named(shapes, message, tmp_path):
+    write_labelme(tmp_path)
+    (tmp_path / "train" / "b.json").write_text(json.dumps({"shapes": shapes, "imagePath": "b.png"}))
+    with pytest.raises(UserError, match=rf"b\.json: .*{message}"):
+        open_split(DataOptions(source="labelme", root=str(tmp_path)), "train", "detection")
+
+
+@pytest.mark.parametrize("yaml", ["train: ../outside", "path: /\ntrain: tmp", "path: ..\ntrain: outside"])
+def test_a_path_that_leads_out_of_the_folder_is_refused(yaml, tmp_path):
+    (tmp_path / "outside").mkdir()
+    write_yolo(tmp_path / "inside")
+    (tmp_path / "inside" / "data.yaml").write_text(f"{yaml}\nnames: [a, b, c]")
+    with pytest.raises(UserError, match=r"data\.root must contain all images and labels"):
+        open_split(DataOptions(source="yolo", root=str(tmp_path / "inside")), "train", "detection")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +142,7 @@ def test_a_wrong_line_of_yolo_is_named(line, message, tmp_path):
     [
         ("train: train/images\nval: x\nnc: 2\nnames: [a, b, c]", "nc is 2, but there are 3 names"),
         ("train: train/images\nnames: {a: 1}", "expected class numbers"),
-        ("train: nowhere/images\nnames: [a, b, c]", "no such folder as 'nowhere/images'"),
+        ("train: nowhere/images\nnames: [a, b, c]", "no folder 'nowhere/images' in"),
         ("train: [a, b]\nnames: [a, b, c]", "got \\['a', 'b'\\]|a list of 2 items"),
         ("train: train/images\nnames: [a, b, c]\nkpt_shape: [17, 3]", "key points"),
         ("train: !!python/object/apply:os.system [ls]", "not readable as YAML"),

@@ -3,6 +3,7 @@
 The pictures are `a 1.png` (a box and a polygon), `b.png` (a box of class `dog`), and `c.png` without objects.
 """
 
+import json
 from pathlib import Path
 
 from tests.data.tiny_dense import SIZE, write_picture
@@ -76,10 +77,38 @@ def write_voc(root: Path, layout: str = "devkit") -> Path:
     return root
 
 
+def write_labelme(root: Path, layout: str = "splits") -> Path:
+    """JSON files beside the pictures, with a BOM, paths of Windows, a line, and an object in two parts of one group."""
+    for split in ("train", "valid") if layout == "splits" else ("",):
+        write_pictures(root / split)
+        for stem, objects in OBJECTS.items():
+            shapes: list[dict[str, object]] = [{"label": "edge", "shape_type": "line", "points": [[0, 0], [3, 3]]}]
+            for number, (name, (x0, y0, x1, y1), polygon) in enumerate(objects):
+                middle = (x0 + x1) // 2
+                if polygon:
+                    pairs = list(zip(polygon[::2], polygon[1::2], strict=True))
+                    shapes.append({"label": name, "shape_type": "polygon", "points": pairs, "group_id": None})
+                else:
+                    shapes += [
+                        {"label": name, "shape_type": "rectangle", "points": points, "group_id": number}
+                        for points in ([[x0, y0], [middle, y1]], [[x1, y1], [middle, y0]])
+                    ]
+            content = {
+                "version": "5.5",
+                "flags": {},
+                "shapes": shapes,
+                "imagePath": f"..\\x\\{stem}.png",
+                "imageData": None,
+            }
+            (root / split / f"{stem}.json").write_text(json.dumps(content), encoding="utf-8-sig")
+    return root
+
+
 #: Name of a case -> its source, and what writes it.
 FORMATS = {
     "yolo, data.yaml": ("yolo", write_yolo),
     "yolo, folders": ("yolo", lambda root: write_yolo(root, "folders")),
     "voc, devkit": ("voc", write_voc),
+    "labelme": ("labelme", write_labelme),
     "voc, beside": ("voc", lambda root: write_voc(root, "beside")),
 }

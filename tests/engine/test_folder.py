@@ -7,7 +7,7 @@ import pytest
 
 from atmnet.engine import read_options, train
 from atmnet_cli.errors import UserError
-from tests.engine.runs import metrics, tiny
+from tests.engine.runs import litter, metrics, tiny
 from tests.processes import start
 
 
@@ -48,6 +48,20 @@ def test_other_options_are_refused(root, done, changes, told):
     with pytest.raises(UserError, match=told):
         train(tiny(root, done, {"epochs": 2, **changes}))
     assert _content(done) == before
+
+
+def test_a_run_killed_while_it_tried_to_save_starts_again(root, tmp_path):
+    """Nothing is recorded then but an unfinished checkpoint; one of others is still refused."""
+    unfinished = tmp_path / "checkpoints" / ".step-00000000.tmp"
+    unfinished.mkdir(parents=True)
+    (unfinished / "model.safetensors").write_bytes(b"half")
+    (tmp_path / ".lock").touch()
+    train(tiny(root, tmp_path, {"epochs": 1}))
+    assert litter(tmp_path) == []
+    (tmp_path / "other" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "other" / "checkpoints" / "epoch1.ckpt").touch()
+    with pytest.raises(UserError, match="holds files that are not a run's"):
+        train(tiny(root, tmp_path / "other"))
 
 
 def test_foreign_files_are_refused(root, tmp_path):

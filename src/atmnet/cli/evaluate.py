@@ -16,6 +16,7 @@ from atmnet.data.own_split import SPLIT_FILE
 from atmnet.engine import evaluate, find_run, read_metrics, read_options
 from atmnet.files import to_json
 from atmnet.models.create import data_config
+from atmnet.predictions.evaluation_files import RecordedTask, check_folder, write_evaluation
 from atmnet.report import Example, Report, write_detection_report, write_report, write_segmentation_report
 from atmnet.tasks import ClassificationResult, Classifier, Kind, Mistake, Network, Result, Task, load_task
 from atmnet.tasks.detection_meter import DetectionResult
@@ -29,7 +30,9 @@ _WORST, _EXAMPLES = 24, 10
 
 def run(options: EvaluateOptions) -> int:
     """Print the metrics as one JSON line, and write the report if one is asked for."""
-    task = load_task(options.model, options.weights, options.windows, keep_mistakes=_WORST if options.report else 0)
+    task = load_task(
+        options.model, options.weights, options.windows, keep_mistakes=_WORST if options.report or options.output else 0
+    )
     note_checkpoint(options.model)
     network = task.network
     _check_options(options, network)
@@ -40,10 +43,17 @@ def run(options: EvaluateOptions) -> int:
         data = replace(data, split_file=str(run_path / SPLIT_FILE))
     if options.data.img_size is not None:
         network.config = data_config(network.model, options.data.img_size)
-    result = evaluate(options, task, data)
+    if options.output:
+        check_folder(Path(options.output))
+    recorder = RecordedTask(task)
+    result = evaluate(options, cast(Task, recorder) if options.output else task, data)
     if os.environ.get("RANK", "0") != "0":
         return 0
     print_line(to_json(result.metrics))
+    if options.output:
+        source = task.open(data, data.val)
+        write_evaluation(Path(options.output), network.kind, network.classes, result, recorder.rows, source)
+        print_line(f"tables in {options.output}", error=True)
     if options.report:
         network.model.cpu().eval()
         _REPORTS[network.kind](options, task, result, task.open(data, data.val), recorded)

@@ -15,6 +15,8 @@ from atmnet_cli.options import DataOptions
 
 #: Entries of a folder that are looked at.
 _ENTRIES = 2000
+#: Bytes of a file that are looked at.
+_HEAD = 65_536
 #: Folders that hold parts of an annotated data set, and are no classes.
 _PARTS = {"images", "labels", "annotations", "jpegimages", "imagesets"}
 
@@ -92,6 +94,28 @@ def looks_like_voc(options: DataOptions) -> str:
     names = _entries(root / options.train)
     has_both = any(name.lower().endswith(".xml") for name in names) and any(map(is_picture, names))
     return f"from XML files beside the images in {options.train}" if has_both else ""
+
+
+def looks_like_labelme(options: DataOptions) -> str:
+    """JSON files with shapes beside the pictures, in the folders of the splits or directly in the root."""
+    root = Path(options.root)
+    for folder, where in (
+        (root / options.train, f"in {options.train}"),
+        (root, "without splits, so that it is divided"),
+    ):
+        names = _entries(folder)
+        files = [name for name in names if name.lower().endswith(".json")]
+        if files and any(map(is_picture, names)) and _has_shapes(folder / files[0]):
+            return f"from JSON files beside the images {where}"
+    return ""
+
+
+def _has_shapes(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return b'"shapes"' in file.read(_HEAD)
+    except OSError:
+        return False
 
 
 def looks_like_ade20k(options: DataOptions) -> str:

@@ -11,11 +11,13 @@ from atmnet.data.coco_file import read_coco
 from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
 from atmnet.data.labelled import open_labelled
+from atmnet.data.labelme import read_labelme
 from atmnet.data.own import OWN
 from atmnet.data.recognition import (
     looks_like_ade20k,
     looks_like_coco,
     looks_like_folder,
+    looks_like_labelme,
     looks_like_shards,
     looks_like_tar,
     looks_like_voc,
@@ -94,6 +96,7 @@ SOURCES = {
     "coco": _annotated(read_coco, looks_like_coco),
     "yolo": _annotated(read_yolo, looks_like_yolo, _DIVISION),
     "voc": _annotated(read_voc, looks_like_voc, _DIVISION),
+    "labelme": _annotated(read_labelme, looks_like_labelme, _DIVISION),
     "ade20k": DataSource(
         ("segmentation",),
         lambda data, split, kind, classes, masks: open_ade20k(data, split, classes),

@@ -3,6 +3,7 @@
 A line is ``CLASS x y w h``, the centre and size of a box, or ``CLASS x y x y x y ...``, the points of a polygon.
 """
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -122,13 +123,12 @@ def _yaml_folder(record: Record, root: Path, split: str) -> Path:
     parts = PurePosixPath(value.replace("\\", "/")).parts
     candidates = [root / base / value] if isinstance(base, str) and "\\" not in base else []
     candidates += [*(root.joinpath(*parts[start:]) for start in range(len(parts)))]
-    for candidate in candidates:
-        try:
-            if candidate.is_dir():
-                return _pictures_folder(candidate.resolve())
-        except (OSError, ValueError):  # a name that is too long, or has a null character
-            continue
-    raise UserError(f"{record.where}: {split}: no such folder as {short(value)} in {root}")
+    for candidate in map(os.path.normpath, candidates):  # os.path.isdir is false for a name that no folder can have
+        if os.path.isdir(candidate) and Path(candidate).is_relative_to(os.path.normpath(root)):
+            return _pictures_folder(Path(candidate))
+    raise UserError(
+        f"{record.where}: {split}: no folder {short(value)} in {root}; data.root must contain all images and labels"
+    )
 
 
 def _pictures_folder(folder: Path) -> Path:

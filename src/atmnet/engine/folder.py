@@ -72,7 +72,7 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
                 f"output: {folder} holds another run: {'; '.join(differences[:4])}"
                 f"{' ...' if len(differences) > 4 else ''}. Choose another folder, or use the same options to resume"
             )
-    elif not record.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+    elif not record.exists() and any(map(_is_of_others, folder.iterdir())):
         raise UserError(f"output: {folder} holds files that are not a run's; choose another folder")
     with open_to_append(folder / _LOCK_FILE) as lock:
         if fcntl is not None:
@@ -90,6 +90,13 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
             if is_new and not record.exists():  # the run failed before its first step
                 (folder / _LOCK_FILE).unlink()
                 folder.rmdir()
+
+
+def _is_of_others(path: Path) -> bool:
+    """Whether a file or folder is not what a run leaves that was killed while it tried to save, before its first step."""
+    if path.name == "checkpoints" and path.is_dir():
+        return any(not each.name.startswith(".") for each in path.iterdir())
+    return not path.name.startswith(".")
 
 
 def record_options(folder: Path, options: TrainOptions) -> None:

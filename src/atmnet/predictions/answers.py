@@ -46,7 +46,7 @@ class Answer:
     def _repr_png_(self) -> bytes:
         """The drawing, for notebooks."""
         buffer = io.BytesIO()
-        self.draw().save(buffer, "PNG")
+        self.draw(None).save(buffer, "PNG")
         return buffer.getvalue()
 
 

@@ -65,6 +65,8 @@ class EvaluateOptions:
     """Precision to compute in; 'bf16' and 'fp16' use automatic mixed precision."""
     threads: int | None = None
     """Number of CPU threads. Default: PyTorch's choice."""
+    output: str = ""
+    """Folder for tables in CSV and JSON: scores of each class, the confusion matrix, and each image's answer."""
     report: str = ""
     """HTML file to write: learning curve, results of each class, the worst mistakes, and where the network looks."""
     windows: WindowOptions = field(default_factory=WindowOptions)
