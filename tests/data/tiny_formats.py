@@ -93,7 +93,7 @@ def write_labelme(root: Path, layout: str = "splits") -> Path:
                         {"label": name, "shape_type": "rectangle", "points": points, "group_id": number}
                         for points in ([[x0, y0], [middle, y1]], [[x1, y1], [middle, y0]])
                     ]
-            content = {
+            content: dict[str, object] = {
                 "version": "5.5",
                 "flags": {},
                 "shapes": shapes,

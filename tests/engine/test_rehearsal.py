@@ -24,7 +24,7 @@ def test_optimizers_that_can_be_resumed(name):
 
 
 def test_an_optimizer_that_needs_more_than_gradients_is_refused_before_data_are_read(tmp_path):
-    options = tiny(tmp_path / "no such data", tmp_path / "run", {"optim.opt": "adahessian"})
+    options = tiny(tmp_path / "no such data", tmp_path / "run", {"optim.opt": "adahessian", "data.source": "folder"})
     with pytest.raises(UserError, match=r"optim\.opt: 'adahessian' cannot take a step from gradients alone"):
         train(options)
     assert not (tmp_path / "run").exists()

@@ -93,7 +93,7 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
 
 
 def _is_of_others(path: Path) -> bool:
-    """Whether a file or folder is not what a run leaves that was killed while it tried to save, before its first step."""
+    """Whether a file or folder is none that a run leaves which was killed as it tried to save before its first step."""
     if path.name == "checkpoints" and path.is_dir():
         return any(not each.name.startswith(".") for each in path.iterdir())
     return not path.name.startswith(".")

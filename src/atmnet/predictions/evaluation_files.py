@@ -5,7 +5,7 @@ Shapes: B images of a batch, K classes.
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -218,8 +218,12 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-_IMAGES = {"classification": _classified, "detection": _detected, "segmentation": _segmented}
-_CLASSES = {
+_IMAGES: dict[Kind, Callable[[Any, Any, list[str]], Row]] = {
+    "classification": _classified,
+    "detection": _detected,
+    "segmentation": _segmented,
+}
+_CLASSES: dict[Kind, Callable[[list[str], Result], list[Row]]] = {
     "classification": _classes_of_classifier,
     "detection": _classes_of_detector,
     "segmentation": _classes_of_segmenter,
