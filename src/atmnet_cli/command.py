@@ -53,11 +53,11 @@ _POSITIONAL = {
     "export": {"model": "Run or checkpoint folder, or the name of a model together with --weights."},
     "predict": {
         "model": "Run or checkpoint folder, exported file, or the name of a model together with --weights.",
-        "images": "Image files and folders of images.",
+        "images": "Image files, folders and patterns; - for names on stdin, @FILE for those in a file.",
     },
     "embed": {
         "model": "Run or checkpoint folder, or the name of a model, with --weights or pretrained.",
-        "images": "Image files and folders of images.",
+        "images": "Image files, folders and patterns; - for names on stdin, @FILE for those in a file.",
     },
     "weights": {
         "action": "'import FILE ...', 'list', 'export NAME FOLDER' or 'push OWNER [NAME ...]'.",

@@ -1,10 +1,14 @@
 """`atmnet predict`: every picture gets a line, broken ones too."""
 
+import csv
+import io
 import json
+import re
 
 import pytest
 from PIL import Image
 
+from atmnet.predictions.csv_table import CsvTable
 from atmnet.tasks import load_classifier
 
 
@@ -107,3 +111,57 @@ def test_only_a_broken_picture(atmnet, run, tmp_path):
     assert "unreadable" in result.out
     assert result.err.startswith(f"atmnet: {tmp_path}/a.png: ")
     assert not (tmp_path / "sheet.png").exists()
+
+
+@pytest.mark.parametrize("form", ["pattern", "recursive", "stdin", "list"])
+def test_images_are_named_in_several_ways(atmnet, run, root, tmp_path, monkeypatch, form):
+    paths = sorted((root / "val" / "two").glob("*.png"))
+    names = "\ufeff" * (form == "list") + "\r\n".join(map(str, paths)) + "\n\n"
+    (tmp_path / "names.txt").write_text(names, encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO(names))
+    argument = {
+        "pattern": root / "val" / "two" / "*.png",
+        "recursive": root / "**" / "val" / "two" / "*.png",
+        "stdin": "-",
+        "list": f"@{tmp_path / 'names.txt'}",
+    }[form]
+    lines = atmnet("predict", run, argument, "--format=jsonl").out.splitlines()
+    assert [json.loads(line)["image"] for line in lines] == list(map(str, paths))
+
+
+def test_names_that_lead_nowhere_are_refused(atmnet, run, tmp_path, monkeypatch):
+    (tmp_path / "odd [1].png").write_bytes(b"no picture")
+    assert "odd [1].png: " in atmnet("predict", run, tmp_path / "odd [1].png").err  # a file of this name is no pattern
+    for argument, message in {
+        str(tmp_path / "*.jpg"): r"images: .*\*\.jpg: no file matches this pattern",
+        "@nowhere.txt": r"images: @nowhere.txt: the list of images cannot be read",
+    }.items():
+        assert re.search(message, atmnet("predict", run, argument).error)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert "images: no images" in atmnet("predict", run, "-").error
+
+
+def test_csv_reads_back(atmnet, run, pictures):
+    """A row for each class of each picture, and one for the broken picture, which comes first here."""
+    records = [json.loads(line) for line in atmnet("predict", run, pictures, "--format=jsonl").out.splitlines()]
+    rows = list(csv.DictReader(io.StringIO(atmnet("predict", run, pictures, "--format=csv").out)))
+    assert list(rows[0]) == ["image", "class", "probability", "error"]
+    expected = [
+        {"image": record["image"], "class": each["class"], "probability": str(each["probability"]), "error": ""}
+        for record in records
+        for each in record.get("predictions", [])
+    ]
+    assert [row for row in rows if not row["error"]] == expected
+    assert [row["image"] for row in rows if row["error"]] == [r["image"] for r in records if "error" in r]
+
+
+def test_csv_of_objects_and_of_nothing():
+    table = CsvTable()
+    assert list(table.lines("a,b.png", {"objects": []})) == []
+    assert list(table.lines("c.png", {"objects": [{"class": "x", "score": 0.5, "box": [1, 2, 3, 4]}]})) == [
+        "image,class,score,x0,y0,x1,y1,error", '"a,b.png",,,,,,,', "c.png,x,0.5,1,2,3,4,",
+    ]  # fmt: skip
+    assert list(table.rest()) == []
+    empty = CsvTable()
+    list(empty.lines("a.png", {"error": "broken"}))
+    assert list(empty.rest()) == ["image,error", "a.png,broken"]

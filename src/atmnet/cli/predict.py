@@ -8,6 +8,7 @@ from atmnet.cli.checkpoint_note import note_checkpoint
 from atmnet.data import dark_note
 from atmnet.files import replacing, to_json
 from atmnet.predictions import Answer, Predictor, Results, contact_sheet, find_images
+from atmnet.predictions.csv_table import CsvTable
 from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS
 from atmnet.tasks import load_task
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
@@ -34,6 +35,7 @@ def run(options: PredictOptions) -> int:
     predictor = Predictor(task, options.device, options.batch_size)
     results = Results(Path(options.output), network.classes, network.category_ids) if options.output else None
     unreadable, tiles, dark = 0, [], False
+    table = CsvTable()
     width = min(max(len(printable(str(path))) for path in paths), _PATH_WIDTH)
     for prediction in predictor.stream(paths):
         if prediction.image is None:
@@ -52,10 +54,15 @@ def run(options: PredictOptions) -> int:
                 results.add(prediction.path, prediction.output, answer)
         if options.format == "jsonl":
             print_line(to_json({"image": str(prediction.path), **record}, ensure_ascii=False))
+        elif options.format == "csv":
+            for line in table.lines(str(prediction.path), record):
+                print_line(line)
         else:
             path = printable(str(prediction.path))
             path = path if len(path) <= width else "…" + path[1 - width :]
             print_line(f"{path:{width}}  {text}")
+    for line in table.rest():
+        print_line(line)
     if results is not None:
         results.close()
         print_line(f"pictures and results in {options.output}", error=True)

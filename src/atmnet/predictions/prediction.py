@@ -1,5 +1,8 @@
 """Runs a network on image files."""
 
+import glob
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,10 +12,13 @@ import torch
 from PIL import Image
 
 from atmnet.data import EXTENSIONS, Sample, UnreadableImage, image_mode, to_device
-from atmnet.data.listing import list_pictures, summary
+from atmnet.data.listing import list_pictures, natural_key, summary
 from atmnet.data.own import to_picture
 from atmnet.tasks import Task
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, first_line
+
+#: Characters of patterns.
+_WILDCARDS = set("*?[")
 
 
 class Prediction(NamedTuple):
@@ -31,14 +37,15 @@ def find_images(paths: Sequence[str], notes: list[str] | None = None) -> list[Pa
     """The files among ``paths`` and all images in the folders among them and their subfolders, in natural order.
 
     Args:
-        paths: Files and folders.
+        paths: Files and folders; patterns such as 'shots/**/*.jpg', if no file has that name; '-' for names on standard
+            input, and '@FILE' for those in a text file, one in a line.
         notes: Gets a line for each kind of picture in a folder that is not used.
 
     Raises:
         UserError: If a path does not exist, or there are no images.
     """
     files: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(Path, _named(paths)):
         if path.is_dir():
             listing = list_pictures(path)
             files += [path / name for name in listing.pictures]
@@ -51,6 +58,29 @@ def find_images(paths: Sequence[str], notes: list[str] | None = None) -> list[Pa
     if not files:
         raise UserError(f"images: no images ({' '.join(EXTENSIONS)}) in {', '.join(paths)}")
     return files
+
+
+def _named(paths: Sequence[str]) -> Iterator[str]:
+    """The paths, with those that '-', '@FILE' and patterns stand for in their place."""
+    for path in paths:
+        if path == "-":
+            yield from _lines(sys.stdin.read())
+        elif path.startswith("@") and not os.path.exists(path):
+            try:
+                yield from _lines(Path(path[1:]).read_text(encoding="utf-8-sig"))
+            except (OSError, ValueError) as error:
+                raise UserError(f"images: {path}: the list of images cannot be read: {first_line(error)}") from error
+        elif _WILDCARDS & set(path) and not os.path.exists(path):
+            matches = sorted(glob.glob(path, recursive=True), key=natural_key)
+            if not matches:
+                raise UserError(f"images: {path}: no file matches this pattern")
+            yield from matches
+        else:
+            yield path
+
+
+def _lines(text: str) -> Iterator[str]:
+    yield from (line for line in text.splitlines() if line.strip())
 
 
 @torch.inference_mode()

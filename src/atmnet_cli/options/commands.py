@@ -79,13 +79,14 @@ class PredictOptions:
     model: str
     """Run or checkpoint folder, a file that `atmnet export` wrote, or the name of a model together with weights."""
     images: list[str]
-    """Image files and folders of images."""
+    """Image files, folders of images, and patterns; '-' for names on standard input, '@FILE' for those in a file."""
     weights: str = ""
     """File or folder of the weights, if model is the name of a model."""
     top: int | None = None
     """Classification: number of classes to print for each image. Default: 3."""
-    format: Literal["table", "jsonl"] = "table"
-    """Output format: 'table' for people, 'jsonl' (one JSON object per line) for programs."""
+    format: Literal["table", "jsonl", "csv"] = "table"
+    """Output format: 'table' for people; for programs 'jsonl', one JSON object per line, or 'csv', one row per class,
+    object or region."""
     sheet: str = ""
     """Picture file to write that shows every image with its prediction."""
     output: str = ""
@@ -223,7 +224,7 @@ class EmbedOptions:
     model: str
     """Run or checkpoint folder, or the name of a model, with weights or pretrained."""
     images: list[str]
-    """Image files and folders of images."""
+    """Image files, folders of images, and patterns; '-' for names on standard input, '@FILE' for those in a file."""
     output: str
     """File to write: .npz with the arrays names and features, or .parquet with a row for each picture (pyarrow)."""
     weights: str = ""
