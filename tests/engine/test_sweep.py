@@ -59,9 +59,8 @@ def test_optimizers(name, root, tmp_path, die_after):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # it recommends a package
-def test_kron_with_what_it_needs(root, tmp_path, die_after, monkeypatch):
+def test_kron_with_what_it_needs(root, tmp_path, die_after):
     """It compiles its step for each shape, which takes minutes."""
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     changes = {"optim.opt": "kron", "optim.kwargs": {"flatten": True, "deterministic": True}, "model.kwargs": NARROW}
     _check(root, tmp_path, die_after, changes)
 
