@@ -9,7 +9,8 @@ import torch
 from pycocotools import mask as pycoco
 
 from atmnet.data import UnreadableImage
-from atmnet.data.coco import decode_mask, open_coco
+from atmnet.data.coco import open_coco
+from atmnet.data.masks import decode_mask
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 from tests.data.tiny_dense import coco_content, write_coco, write_picture

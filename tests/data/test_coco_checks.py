@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from atmnet.data.coco import decode_mask, open_coco
+from atmnet.data.coco import open_coco
 from atmnet.data.dense_check import check_coco
+from atmnet.data.masks import decode_mask
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 from tests.data.tiny_dense import coco_content, write_coco

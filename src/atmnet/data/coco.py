@@ -15,7 +15,6 @@ from typing import TypedDict
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -24,13 +23,10 @@ from atmnet.data.coco_checks import contradictions, crowd_classes, crowd_problem
 from atmnet.data.coco_file import CocoAnnotation, CocoFile, CocoImage, choose_classes, read_coco
 from atmnet.data.images import UnreadableImage, read_image
 from atmnet.data.inventory import Inventory, file_digest, file_sizes
+from atmnet.data.masks import decode_mask
 from atmnet.data.targets import DetectionTarget, no_objects
-from atmnet.records import short
 from atmnet_cli.errors import UserError, install
 from atmnet_cli.options import DataOptions
-
-#: Upper limits of the length of a mask's outline, in pixels: memory and time are spent in proportion to it.
-_MAX_OUTLINE, _MIN_OUTLINE = 4_000_000, 100_000
 
 #: Reads the annotations of a split: (options, split, class names of the training split or None).
 ReadAnnotations = Callable[[DataOptions, str, list[str] | None], CocoFile]
@@ -205,55 +201,6 @@ def has_area(bbox: Iterable[float], height: int, width: int) -> bool:
     """Whether a box x, y, width, height has any area within the image."""
     x, y, w, h = bbox
     return min(x + w, width) > max(x, 0) and min(y + h, height) > max(y, 0)
-
-
-def decode_mask(segmentation: object, height: int, width: int) -> NDArray[np.uint8]:
-    """Decode polygons or run lengths (a list of numbers, or compressed) to a mask (H, W) of 0 and 1.
-
-    Raises:
-        ValueError: If the segmentation is neither, has another size, or numbers that no mask of that size has.
-    """
-    from faster_coco_eval.core import mask
-
-    if isinstance(segmentation, list):
-        if any(not isinstance(points, list) or len(points) % 2 for points in segmentation):
-            raise ValueError("expected polygons of at least three points x, y")
-        polygons = [points for points in segmentation if len(points) >= 6]
-        if not polygons:
-            raise ValueError("expected polygons of at least three points x, y")
-        longest = min(max(4 * height * width, _MIN_OUTLINE), _MAX_OUTLINE)
-        if not sum(map(_outline, polygons)) <= longest:  # also if it is not a number
-            raise ValueError(f"expected polygons of finite numbers whose outline is at most {longest} pixels long")
-        runs = mask.merge(mask.frPyObjects(polygons, height, width))
-    elif isinstance(segmentation, dict) and {"size", "counts"} <= set(segmentation):
-        size, counts = segmentation["size"], segmentation["counts"]
-        if size != [height, width]:
-            raise ValueError(f"its (height, width) is {short(size)}, but that of the image is {[height, width]}")
-        if isinstance(counts, list):
-            if any(type(count) is not int or not 0 <= count <= height * width for count in counts):
-                raise ValueError("expected runs that are whole numbers of pixels of the image")
-            if sum(counts) != height * width:
-                raise ValueError(f"its runs sum to {sum(counts)} pixels; the image has {height * width}")
-            runs = mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-        elif isinstance(counts, str | bytes):
-            runs = {"size": [height, width], "counts": counts}
-        else:
-            raise ValueError(f"its counts are {short(counts)}, expected a list or a string")
-    else:
-        raise ValueError("expected polygons or run lengths {size, counts}")
-    return np.asarray(mask.decode(runs))
-
-
-def _outline(points: list[float]) -> float:
-    """The steps along a polygon's outline from pixel to pixel and point to point; NaN if its points are not numbers."""
-    if not set(map(type, points)) <= {int, float}:
-        return float("nan")
-    try:
-        corners = np.array(points, dtype=np.float64).reshape(-1, 2)
-    except OverflowError:
-        return float("inf")
-    with np.errstate(invalid="ignore", over="ignore"):
-        return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(1).sum()) + len(corners)
 
 
 def _mask(item: CocoObject, height: int, width: int) -> Tensor:

@@ -16,11 +16,12 @@ from atmnet.data.ade20k import (
     to_classes,
 )
 from atmnet.data.check import SplitCheck, add_picture, note_names
-from atmnet.data.coco import CocoRecord, CocoSplit, ReadAnnotations, decode_mask, has_area, require_masks
+from atmnet.data.coco import CocoRecord, CocoSplit, ReadAnnotations, has_area, require_masks
 from atmnet.data.coco_checks import contradictions, crowd_classes, crowd_problems
 from atmnet.data.coco_file import CocoFile, choose_classes, read_coco
 from atmnet.data.images import UnreadableImage, open_picture, read_image
 from atmnet.data.label_maps import read_label_map
+from atmnet.data.masks import decode_mask
 from atmnet.data.targets import IGNORE
 from atmnet.records import short
 from atmnet_cli.options import DataOptions
