@@ -1,5 +1,6 @@
 """Detection and segmentation from the command line, on scenes as files."""
 
+import csv
 import json
 import shutil
 
@@ -111,6 +112,15 @@ def test_predict_draws_and_writes(atmnet, name, request, scenes, tmp_path):
         assert all(sum(region["share"] for region in line["regions"]) == pytest.approx(1) for line in lines)
         assert _size(output / "000000_labels.png") == (64, 64)
         return
+    with (output / "predictions.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["class"]]
+    shown = [(line["image"], each["class"], each["score"], each["box"]) for line in lines for each in line["objects"]]
+    assert [
+        (row["image"], row["class"], float(row["score"]), [float(row[corner]) for corner in ("x0", "y0", "x1", "y1")])
+        for row in rows
+    ] == shown
+    labels = [path.read_text().splitlines() for path in sorted((output / "labels").iterdir())]
+    assert [len(of_image) for of_image in labels] == [len(line["objects"]) for line in lines]
     found = json.loads((output / "results.json").read_text())
     assert len(found) == sum(len(line["objects"]) for line in lines)
     assert {"image_id", "category_id", "bbox", "score", "segmentation"} <= found[0].keys()

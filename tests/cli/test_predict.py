@@ -165,3 +165,12 @@ def test_csv_of_objects_and_of_nothing():
     empty = CsvTable()
     list(empty.lines("a.png", {"error": "broken"}))
     assert list(empty.rest()) == ["image,error", "a.png,broken"]
+
+
+def test_output_of_a_classifier_is_what_csv_prints(atmnet, run, pictures, tmp_path):
+    output = tmp_path / "out"
+    result = atmnet("predict", run, pictures, "--format=csv", "--output", output)
+    assert result.status == 1  # one is broken
+    assert [path.name for path in output.iterdir()] == ["predictions.csv"]
+    assert (output / "predictions.csv").read_text() == result.out
+    assert result.err.splitlines()[-1] == f"results in {output}"

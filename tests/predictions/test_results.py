@@ -38,7 +38,9 @@ def test_coco_tools_read_the_results(tmp_path, capsys):
     results.close()
     truth = coco.COCO(str(tmp_path / "out" / "images.json"))
     read = truth.loadRes(str(tmp_path / "out" / "results.json"))
-    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "b.png", "images.json", "results.json"]
+    assert sorted(os.listdir(tmp_path / "out")) == [
+        "a.png", "b.png", "classes.txt", "images.json", "labels", "predictions.csv", "results.json",
+    ]  # fmt: skip
     assert {k: v["name"] for k, v in truth.cats.items()} == {1: "cup", 44: "spoon", 90: "plate"}
     assert [(i["file_name"], i["width"], i["height"]) for i in truth.imgs.values()] == [
         (str(tmp_path / "a.png"), 80, 64), (str(tmp_path / "b.png"), 30, 50),
@@ -80,7 +82,7 @@ def test_names_do_not_collide(tmp_path):
         results.add(tmp_path / path, label_map, regions(grey(80, 64), label_map, CLASSES))
     results.close()
     written = sorted(os.listdir(tmp_path / "out"))
-    assert len(written) == len({name.casefold() for name in written}) == 14
+    assert len(written) == len({name.casefold() for name in written}) == 15
     assert {"x.png", "x_labels.png", "x_2.png", "y.png", "y_labels.png"} <= set(written)
 
 
@@ -97,7 +99,7 @@ def test_label_maps_are_read_back(tmp_path):
     results = Results(tmp_path / "out", CLASSES, IDS)
     results.add(tmp_path / "a.jpg", label_map, regions(grey(80, 64), label_map, CLASSES))
     results.close()
-    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_labels.png"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_labels.png", "predictions.csv"]
     read = _read(tmp_path / "out" / "a_labels.png")
     assert read.mode == "P"
     assert (np.asarray(read) == label_map.numpy()).all()

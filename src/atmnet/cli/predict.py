@@ -9,7 +9,7 @@ from atmnet.data import dark_note
 from atmnet.files import replacing, to_json
 from atmnet.predictions import Answer, Predictor, Results, contact_sheet, find_images
 from atmnet.predictions.csv_table import CsvTable
-from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS
+from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS, min_score
 from atmnet.tasks import load_task
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import PredictOptions
@@ -33,7 +33,9 @@ def run(options: PredictOptions) -> int:
     kind = KINDS[network.kind]
     refuse_options(options, [name for name in LIMITED_OPTIONS if name not in kind.options], network.kind)
     predictor = Predictor(task, options.device, options.batch_size)
-    results = Results(Path(options.output), network.classes, network.category_ids) if options.output else None
+    results = None
+    if options.output:
+        results = Results(Path(options.output), network.classes, network.category_ids, min_score(options))
     unreadable, tiles, dark = 0, [], False
     table = CsvTable()
     width = min(max(len(printable(str(path))) for path in paths), _PATH_WIDTH)
@@ -50,22 +52,28 @@ def run(options: PredictOptions) -> int:
                 print_line(f"atmnet: {darkness}", error=True)
             if options.sheet:
                 tiles.append(_tile(answer, prediction.path.name, kind.tile))
-            if results is not None:
+            if results is not None and kind.is_drawn:
                 results.add(prediction.path, prediction.output, answer)
+        lines = list(table.lines(str(prediction.path), record))
+        if results is not None:
+            results.lines += lines
         if options.format == "jsonl":
             print_line(to_json({"image": str(prediction.path), **record}, ensure_ascii=False))
         elif options.format == "csv":
-            for line in table.lines(str(prediction.path), record):
+            for line in lines:
                 print_line(line)
         else:
             path = printable(str(prediction.path))
             path = path if len(path) <= width else "…" + path[1 - width :]
             print_line(f"{path:{width}}  {text}")
-    for line in table.rest():
-        print_line(line)
+    rest = list(table.rest())
+    if options.format == "csv":
+        for line in rest:
+            print_line(line)
     if results is not None:
+        results.lines += rest
         results.close()
-        print_line(f"pictures and results in {options.output}", error=True)
+        print_line(f"results in {options.output}", error=True)
     if tiles:
         with replacing(Path(options.sheet)) as beside:
             contact_sheet(tiles, tile=kind.tile).save(beside, sheet_format)

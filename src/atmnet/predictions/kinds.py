@@ -21,11 +21,18 @@ class PredictionKind:
         answer: (picture, the task's output for it, class names, options) -> the answer.
         options: The options that only some kinds take and this one does.
         tile: Side in pixels of a picture on the contact sheet; names that are drawn on pictures need more room.
+        is_drawn: Whether ``output`` gets a drawing of each picture, and files of the network's kind.
     """
 
     answer: Callable[[Image.Image, Any, list[str], PredictOptions], Answer]
     options: tuple[str, ...]
     tile: int
+    is_drawn: bool
+
+
+def min_score(options: PredictOptions) -> float:
+    """Minimum score of an object to be shown."""
+    return MIN_SCORE if options.threshold is None else options.threshold
 
 
 def _ranking(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
@@ -33,7 +40,7 @@ def _ranking(image: Image.Image, output: Any, classes: list[str], options: Predi
 
 
 def _objects(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
-    return objects(image, output, classes, MIN_SCORE if options.threshold is None else options.threshold)
+    return objects(image, output, classes, min_score(options))
 
 
 def _regions(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
@@ -41,9 +48,9 @@ def _regions(image: Image.Image, output: Any, classes: list[str], options: Predi
 
 
 KINDS: dict[Kind, PredictionKind] = {
-    "classification": PredictionKind(_ranking, ("top",), tile=160),
-    "detection": PredictionKind(_objects, ("threshold", "output"), tile=360),
-    "segmentation": PredictionKind(_regions, ("output",), tile=360),
+    "classification": PredictionKind(_ranking, ("top",), tile=160, is_drawn=False),
+    "detection": PredictionKind(_objects, ("threshold",), tile=360, is_drawn=True),
+    "segmentation": PredictionKind(_regions, (), tile=360, is_drawn=True),
 }
 #: Every option that only some kinds take.
 LIMITED_OPTIONS = sorted({option for kind in KINDS.values() for option in kind.options})

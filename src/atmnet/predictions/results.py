@@ -1,4 +1,4 @@
-"""Writes the predictions of a detector or segmenter to files: drawings, COCO results, label maps.
+"""Writes predictions to files: a table; drawings, COCO results and YOLO labels, or label maps.
 
 Shapes: N objects in an image of H x W pixels, K classes.
 """
@@ -11,32 +11,42 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from atmnet.files import replacing, write_json
+from atmnet.files import replacing, write_flushed, write_json
 from atmnet.predictions.answers import Answer
 from atmnet.predictions.colours import class_colours
+from atmnet.predictions.yolo_labels import yolo_labels
+from atmnet.tasks.matching import MIN_SCORE
 from atmnet_cli.errors import UserError, install
+from atmnet_cli.printing import printable
 
 _PALETTE_SIZE = 256
 
 
 class Results:
-    """A folder of drawings, with the label maps of a segmenter or the COCO results of a detector.
+    """A folder of predictions.csv and drawings, with the label maps of a segmenter or the objects of a detector.
 
     For an image NAME.jpg the drawing is NAME.png and the label map NAME_labels.png. Images of the same name in several
     folders become NAME, NAME_2, ... The objects of all images are in results.json, and the images and classes that it
     refers to are in images.json, so that ``COCO("images.json").loadRes("results.json")`` reads both. If all names are
-    numbers, as in COCO, these are the image ids; else images are numbered from 1.
+    numbers, as in COCO, these are the image ids; else images are numbered from 1. The objects that are drawn are also
+    in labels/NAME.txt in YOLO's format, whose classes are the lines of classes.txt.
 
     Args:
         folder: Folder to write to; created if it does not exist. Existing files of the same names are replaced.
         classes: Names of the K classes.
         category_ids: COCO's ids of the classes, for a detector.
+        min_score: Minimum score of an object in YOLO's labels, that of the drawings.
+
+    Attributes:
+        lines: The lines of predictions.csv, which are added to; see :class:`~atmnet.predictions.csv_table.CsvTable`.
 
     Raises:
         UserError: If ``folder`` is a file.
     """
 
-    def __init__(self, folder: Path, classes: list[str], category_ids: Sequence[int]) -> None:
+    def __init__(
+        self, folder: Path, classes: list[str], category_ids: Sequence[int], min_score: float = MIN_SCORE
+    ) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
@@ -44,11 +54,13 @@ class Results:
         self.folder = folder
         self.classes = classes
         self.category_ids = list(category_ids)
+        self.min_score = min_score
+        self.lines: list[str] = []
         self._names: set[str] = set()
         self._images: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
 
     def add(self, path: Path, output: Any, answer: Answer) -> None:
-        """Write the drawing of one image and, for a segmenter, its label map; keep the objects for :meth:`close`.
+        """Write the drawing of one image, and its label map or its YOLO labels; keep the objects for :meth:`close`.
 
         Args:
             path: Path of the image.
@@ -65,10 +77,14 @@ class Results:
         if isinstance(output, Tensor):
             save_png(label_map_image(output, len(self.classes)), self.folder / f"{name}_labels.png")
         else:
+            labels = self.folder / "labels"
+            labels.mkdir(exist_ok=True)
+            _write_text(labels / f"{name}.txt", yolo_labels(output, answer.size, self.min_score))
             self._images.append((path, answer.size, coco_results(output, self.category_ids)))
 
     def close(self) -> None:
-        """Write results.json and images.json of a detector; do nothing for a segmenter."""
+        """Write predictions.csv, and for a detector results.json, images.json and classes.txt."""
+        _write_text(self.folder / "predictions.csv", "".join(f"{line}\n" for line in self.lines))
         if not self._images:
             return
         stems = [path.stem for path, _, _ in self._images]
@@ -90,6 +106,7 @@ class Results:
         write_json(
             self.folder / "images.json", {"info": {}, "images": images, "categories": categories, "annotations": []}
         )
+        _write_text(self.folder / "classes.txt", "".join(f"{printable(name)}\n" for name in self.classes))
 
     def _free_name(self, stem: str) -> str:
         """``stem``, with a number appended if another image's files have this name, ignoring case."""
@@ -142,6 +159,11 @@ def label_map_image(label_map: Tensor, count: int) -> Image.Image:
         [value for colour in class_colours(count) for value in colour] + [255] * 3 * (_PALETTE_SIZE - count)
     )
     return image
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        write_flushed(temporary, text.encode("utf-8", "backslashreplace"))
 
 
 def save_png(image: Image.Image, path: Path) -> None:

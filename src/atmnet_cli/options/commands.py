@@ -90,9 +90,10 @@ class PredictOptions:
     sheet: str = ""
     """Picture file to write that shows every image with its prediction."""
     output: str = ""
-    """Detection and segmentation: folder to write pictures and results to (COCO JSON, PNG label maps)."""
+    """Folder to write results to: predictions.csv; for detection and segmentation also pictures, COCO JSON and YOLO
+    labels, PNG label maps."""
     threshold: float | None = None
-    """Detection: minimum score of objects to show; the COCO JSON has all objects. Default: 0.5."""
+    """Detection: minimum score of objects to show and for YOLO labels; the COCO JSON has all objects. Default: 0.5."""
     windows: WindowOptions = field(default_factory=WindowOptions)
     batch_size: int = 32
     """Images per forward pass."""
