@@ -49,7 +49,8 @@ def rates(name: str) -> list[float]:
 @pytest.mark.parametrize("name", IMAGES)
 def test_data_fit_the_head(name):
     options = recipe(name)
-    assert options.data.source == {"detection": "coco", "segmentation": "ade20k"}[HEADS[options.model.head].kind]
+    expected = {"detection": "coco", "segmentation": "ade20k"}[HEADS[options.model.head].kind]
+    assert options.data.source == ("auto" if name == "own_detection" else expected)
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -96,7 +96,7 @@ def test_a_default_that_is_named_counts_as_given(name):
 
 def test_every_option_of_the_data_can_be_left_out():
     assert {name for name, value in asdict(EvaluationData()).items() if value is not None} == set()
-    of_training = {"train", "max_unreadable", "range", "used_classes"}
+    of_training = {"train", "max_unreadable", "range", "used_classes", "val_share", "split_seed", "split_file"}
     assert set(asdict(EvaluationData())) == set(asdict(DataOptions())) - of_training
 
 

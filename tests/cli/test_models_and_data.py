@@ -29,6 +29,7 @@ def test_nothing_wrong(atmnet, root):
     result = atmnet("check-data", "--data.root", root)
     assert (result.status, result.err) == (0, "")
     assert result.out.splitlines() == [
+        "data.source: folder, from train: 3 class folders",
         "train: 24 images, 3 classes",
         "  shorter side 32 to 32 pixels, median 32",
         "  images per class 8 to 8, median 8",

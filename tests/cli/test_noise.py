@@ -28,7 +28,8 @@ def test_train(quick, tmp_path):
     done = subprocess.run(line, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0
     assert _epochs(done.stderr) == ["epoch 1", "epoch 2"]
-    told = done.stdout.splitlines()
+    source, *told = done.stdout.splitlines()
+    assert source == "data.source: folder, from train: 3 class folders"
     length, weights = told[0].split(", from ")
     assert length == "training atmnet_nano on 24 images of 3 classes: 2 epochs of 3 steps of 8"
     assert weights == "random weights; so few usually need pretrained ones: --model.weights"

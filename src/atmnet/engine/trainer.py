@@ -88,10 +88,11 @@ def train(options: TrainOptions, splits: Splits | None = None) -> Path:
         process_group(options.device) as group,
         run_folder(options) if group.is_main else nullcontext(),
     ):
+        barrier()
+        trainer = Trainer(options, group, folder, splits)
         if line and group.is_main:
             print_line(line)
-        barrier()
-        Trainer(options, group, folder, splits).run()
+        trainer.run()
         barrier()
     return folder
 
