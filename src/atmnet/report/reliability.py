@@ -29,7 +29,8 @@ def reliability_section(bins: Tensor | None, first: int) -> tuple[str, list[list
     html, points = panel(first, curve, 100.0)
     text = (
         "How often answers of a probability are correct; calibrated probabilities lie on the faint diagonal, and above "
-        f"it they are too low. The mean distance, the expected calibration error, is {error}."
+        "it they are too low. Points of few images scatter. The mean distance, the expected calibration error, is "
+        f"{error}."
     )
     return (
         f'<section id="calibration"><h2>Calibration</h2><p class="lead">{escape(text)}</p>'
