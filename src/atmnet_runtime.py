@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 _COMMON = ("classes", "input_size", "mean", "std", "pixels", "range")
 #: The metadata of the files of each kind, as strings of JSON; see docs/deploy.md.
 KEYS = {
-    "classification": (*_COMMON, "interpolation", "crop_pct", "crop_mode"),
+    "classification": (*_COMMON, "interpolation", "crop_pct", "crop_mode", "calibration_temperature"),
     "segmentation": (*_COMMON, "shorter", "longest", "head"),
     "detection": (*_COMMON, "shorter", "longest", "head", "raw", "category_ids"),
 }
@@ -64,7 +64,8 @@ class ExportedFile:
         kind: 'classification', 'segmentation' or 'detection'. ``task`` is the same.
         classes: Names of the K classes.
         config: Preprocessing: input_size (C, H, W), mean, std, pixels and range (see :func:`read_picture`). Classifiers
-            also have interpolation, crop_pct and crop_mode, the others shorter, longest and head, and detectors raw and
+            also have interpolation, crop_pct, crop_mode and calibration_temperature, by which logits are divided for
+            calibrated probabilities, the others shorter, longest and head, and detectors raw and
             category_ids, COCO's numbers of the classes.
         shape: The shape that the file takes, (N, C, H, W); None where any size will do.
 
@@ -154,6 +155,7 @@ class ExportedClassifier(ExportedFile):
     def __call__(self, images: Sequence[Picture]) -> Array:
         """Pictures, or files of pictures -> probabilities (N, K). It raises :class:`UnreadableImage`."""
         logits = self.logits(np.stack([preprocess(image, self.config) for image in images])).astype(np.float64)
+        logits /= self.config["calibration_temperature"]
         powers = np.exp(logits - logits.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)
 
@@ -230,6 +232,7 @@ def _read_metadata(path: str | Path, metadata: Mapping[str, str]) -> tuple[str, 
     if kind not in list(KEYS):
         raise FileError(f"{path}: got a file for {kind!r:.40}, expected {', '.join(KEYS)}; update atmnet_runtime")
     values.setdefault("range", None)  # files of earlier versions
+    values.setdefault("calibration_temperature", 1)
     missing = [key for key in KEYS[kind] if key not in values]
     if missing:
         raise FileError(f"{path}: not written by `atmnet export`: its metadata lack {', '.join(missing)}")
@@ -292,6 +295,7 @@ _FIELDS: dict[str, tuple[str, _Check]] = {
     ),
     "crop_pct": ("a number from 0.05 to 20", lambda value, _: _is_number(value, 0.05, 20)),
     "crop_mode": ("center, squash or border", lambda value, _: value in ["center", "squash", "border"]),
+    "calibration_temperature": ("a number from 0.01 to 100", lambda value, _: _is_number(value, 0.01, 100)),
     "shorter": (f"an integer from 1 to {_MAX_SIDE}", lambda value, _: _is_number(value, 1, _MAX_SIDE, int)),
     "longest": (f"an integer from 1 to {8 * _MAX_SIDE}", lambda value, _: _is_number(value, 1, 8 * _MAX_SIDE, int)),
     "head": ("a name", lambda value, _: isinstance(value, str) and len(value) <= 100),

@@ -14,11 +14,13 @@ from atmnet.cli.checkpoint_note import note_checkpoint
 from atmnet.data import Split, eval_transform, image_mode
 from atmnet.data.own_split import SPLIT_FILE
 from atmnet.engine import evaluate, find_run, read_metrics, read_options
+from atmnet.engine.calibration import Calibration, calibrate
 from atmnet.files import to_json
 from atmnet.models.create import data_config
 from atmnet.predictions.evaluation_files import RecordedTask, check_folder, write_evaluation
 from atmnet.report import Example, Report, write_detection_report, write_report, write_segmentation_report
 from atmnet.tasks import ClassificationResult, Classifier, Kind, Mistake, Network, Result, Task, load_task
+from atmnet.tasks.calibration import calibration_error
 from atmnet.tasks.detection_meter import DetectionResult
 from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet_cli.errors import UserError
@@ -45,11 +47,12 @@ def run(options: EvaluateOptions) -> int:
         network.config = data_config(network.model, options.data.img_size)
     if options.output:
         check_folder(Path(options.output))
+    calibration = calibrate(options, cast(Classifier, network), data) if options.calibrate else None
     recorder = RecordedTask(task)
     result = evaluate(options, cast(Task, recorder) if options.output else task, data)
     if os.environ.get("RANK", "0") != "0":
         return 0
-    print_line(to_json(result.metrics))
+    print_line(to_json({**result.metrics, **_calibration(network, result, calibration)}))
     if options.output:
         source = task.open(data, data.val)
         write_evaluation(Path(options.output), network.kind, network.classes, result, recorder.rows, source)
@@ -59,6 +62,15 @@ def run(options: EvaluateOptions) -> int:
         _REPORTS[network.kind](options, task, result, task.open(data, data.val), recorded)
         print_line(f"report in {options.report}", error=True)
     return 0
+
+
+def _calibration(network: Network, result: Result, calibration: Calibration | None) -> dict[str, float]:
+    """The temperature of a calibrated classifier and its calibration error, and that before if it was fitted now."""
+    if not isinstance(network, Classifier) or network.temperature == 1:
+        return {}
+    before = {} if calibration is None else {"ece_uncalibrated": calibration.error_before}
+    error = calibration_error(cast(ClassificationResult, result).calibration)
+    return {"temperature": network.temperature, **before, "ece": error}
 
 
 def _check_options(options: EvaluateOptions, network: Network) -> None:
@@ -72,6 +84,10 @@ def _check_options(options: EvaluateOptions, network: Network) -> None:
         )
     if options.data.img_size is not None and network.exported:
         raise UserError("data.img_size: an exported file keeps the size that it was exported with; leave it out")
+    if options.calibrate and network.kind != "classification":
+        raise UserError(f"calibrate: only classifiers take it, and {options.model} is for {network.kind}; leave it out")
+    if options.calibrate and options.data.img_size is not None:
+        raise UserError("calibrate: a temperature is for the checkpoint's own image size; leave data.img_size out")
     if options.precision != "fp32" and network.exported:
         raise UserError("precision: an exported file computes in the precision that it was exported with; leave it out")
 
@@ -117,6 +133,7 @@ def _report_classifier(
         mistakes=[_example(source, mode, mistake) for mistake in result.mistakes],
         examples=_examples(classifier, source, mode),
         facts=_facts(classifier, facts, metrics, recorded),
+        calibration=result.calibration,
     )
     write_report(report, Path(options.report))
 
@@ -207,7 +224,8 @@ def _examples(classifier: Classifier, source: Split, mode: str) -> list[Example]
     transform = eval_transform(classifier.config)
     examples = []
     for target, (name, image) in sorted(chosen.items()):
-        scores = classifier.model(transform(image)[None]).detach().softmax(1)[0]
+        logits = classifier.model(transform(image)[None]).detach()
+        scores = (logits / classifier.temperature).softmax(1)[0]
         predicted = int(scores.argmax())
         examples.append(Example(printable(name), image, target, predicted, float(scores[predicted])))
     return examples

@@ -13,7 +13,8 @@ from atmnet.export.settings import Pixels
 from atmnet.export.subject import DenseConfig
 from atmnet.files import to_json
 from atmnet.models.create import DataConfig
-from atmnet.tasks import Network
+from atmnet.tasks import Classifier, Network
+from atmnet.tasks.configuration import TEMPERATURE
 from atmnet_cli.printing import printable
 from atmnet_runtime import KEYS
 
@@ -59,6 +60,7 @@ def metadata(network: Network, config: DataConfig | DenseConfig, pixels: Pixels)
     values = {
         **{key: value for key, value in config.items() if key in KEYS[network.kind]},
         "task": network.kind, "classes": network.classes, "pixels": pixels, "range": network.range,
+        **({TEMPERATURE: network.temperature} if isinstance(network, Classifier) else {}),
         "architecture": network.name, "atmnet": atmnet.__version__,
     }  # fmt: skip
     return {key: printable(to_json(value, ensure_ascii=False)) for key, value in values.items()}

@@ -67,6 +67,7 @@ class Report:
         mistakes: Mistakes, the most confident first.
         examples: Images for the section "where the network looks"; six to ten, for example one per class.
         facts: Label -> value, shown below the title.
+        calibration: Counts (3, 15); see :func:`~atmnet.tasks.calibration.count_in_bins`. None leaves the section out.
 
     Raises:
         ValueError: If the model is in training mode, or a class index, ``confusion`` or ``std`` does not fit.
@@ -83,6 +84,7 @@ class Report:
     mistakes: list[Example]
     examples: list[Example]
     facts: dict[str, str]
+    calibration: Tensor | None = None
 
     @property
     def looker(self) -> Looker:

@@ -16,6 +16,7 @@ from atmnet.report.curve import Point, Score, curve_section
 from atmnet.report.drawing import DRAWING
 from atmnet.report.looks import looks_section
 from atmnet.report.mistakes import mistakes_section
+from atmnet.report.reliability import reliability_section
 
 _LONG = 26
 """Facts of more characters get a line of their own."""
@@ -52,10 +53,12 @@ def write_report(report: Report, path: Path) -> None:
     wrong = sum(count for (true, predicted), count in counts.items() if true != predicted)
     looks, looks_data = looks_section(report.looker)
     curves, points = curve_section(report.metrics, _TOP1)
+    reliability, reliability_points = reliability_section(report.calibration, len(points))
     sections = [
         Section(looks, looks=looks_data),
         Section(curves, curves=points),
         Section(confusion_section(counts, report.classes)),
+        Section(reliability, curves=reliability_points),
         Section(mistakes_section(report.mistakes, report.classes, wrong, total)),
     ]
     write_page(report.title, report.facts, sections, path)

@@ -59,9 +59,9 @@ class ClassificationTask:
         return classification_loss(model(images), targets)
 
     def outputs(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        """Logits (B, K)."""
+        """Logits (B, K), divided by the network's temperature."""
         logits: Tensor = model(images)
-        return logits
+        return logits if self.network.temperature == 1 else logits / self.network.temperature
 
     def meter(self, device: torch.device) -> ClassificationMeter:
         """Accuracy, confusions and mistakes."""

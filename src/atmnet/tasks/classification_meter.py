@@ -11,6 +11,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from atmnet.tasks.calibration import BINS, count_in_bins
 from atmnet.tasks.confusion import Confusion
 
 _TOP = 5
@@ -37,6 +38,8 @@ class ClassificationResult(NamedTuple):
         images: Number of images.
         confusion: Confusion matrix (K, K) with true classes as rows, sparse.
         mistakes: The most confident mistakes, the most confident first.
+        calibration: Images, sum of confidences and correct images (3, 15) in bins of confidence; see
+            :func:`~atmnet.tasks.calibration.count_in_bins`.
     """
 
     loss: float
@@ -45,6 +48,7 @@ class ClassificationResult(NamedTuple):
     images: int
     confusion: Tensor
     mistakes: list[Mistake]
+    calibration: Tensor
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -74,6 +78,7 @@ class ClassificationMeter:
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._sums = torch.zeros(4, dtype=dtype, device=device)  # loss, top-1, top-5, images
         self._confusion = Confusion(num_classes, device)
+        self._bins = torch.zeros(3, BINS, dtype=torch.float64)
         self._mistakes: list[Mistake] = []
 
     def update(self, logits: Tensor, targets: Tensor, first: int, stride: int = 1) -> None:
@@ -85,8 +90,10 @@ class ClassificationMeter:
         self._sums[:3] += torch.stack([losses.to(self._sums).sum(), hits[:, 0].sum(), hits.sum()])
         self._sums[3] += len(targets)
         self._confusion.add(targets, top_classes[:, 0])
+        probabilities = logits.softmax(1)
+        confidences = probabilities.gather(1, top_classes[:, :1])[:, 0]
+        self._bins += count_in_bins(confidences.cpu(), hits[:, 0].cpu())
         if self.keep_mistakes:
-            probabilities = logits.softmax(1)
             for i in (~hits[:, 0]).nonzero().flatten().tolist():
                 predicted = int(top_classes[i, 0])
                 mistake = Mistake(first + i * stride, int(targets[i]), predicted, float(probabilities[i, predicted]))
@@ -100,6 +107,9 @@ class ClassificationMeter:
         """The metrics over all processes. Every process must call this, and only once."""
         if dist.is_initialized():
             dist.all_reduce(self._sums)
+            bins: list[Tensor] = [self._bins] * dist.get_world_size()
+            dist.all_gather_object(bins, self._bins)
+            self._bins = torch.stack(bins).sum(0)
             mistakes: list[list[Mistake]] = [[] for _ in range(dist.get_world_size())]
             dist.all_gather_object(mistakes, self._mistakes)
             self._mistakes = [mistake for of_process in mistakes for mistake in of_process]
@@ -113,4 +123,5 @@ class ClassificationMeter:
             round(images),
             confusion,
             self._mistakes,
+            self._bins,
         )

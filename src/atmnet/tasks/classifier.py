@@ -17,7 +17,15 @@ from atmnet.models.create import DataConfig, check_model_name, create_model, dat
 from atmnet.models.store import find_weights, full_name, how_to_get
 from atmnet.records import read_json
 from atmnet.tasks.allocation import building, check_tensors
-from atmnet.tasks.configuration import check_preprocessing, class_names, classifier_arguments, read_config, value_range
+from atmnet.tasks.configuration import (
+    TEMPERATURE,
+    check_preprocessing,
+    class_names,
+    classifier_arguments,
+    read_config,
+    temperature_of,
+    value_range,
+)
 from atmnet.tasks.task import Kind
 from atmnet.tasks.weights import find_checkpoint, read_weights
 from atmnet_cli.errors import UserError, first_line
@@ -34,6 +42,8 @@ class Classifier:
         config: timm's data configuration.
         exported: Whether the model runs an exported file.
         range: The values that become black and white in grey pictures of more than 8 bits; see ``data.range``.
+        temperature: What the logits are divided by for calibrated probabilities; 1 changes nothing. The model's own
+            outputs are not divided.
     """
 
     model: nn.Module
@@ -41,6 +51,7 @@ class Classifier:
     config: DataConfig
     exported: bool = False
     range: tuple[float, float] | None = None
+    temperature: float = 1.0
 
     kind: Kind = "classification"
 
@@ -60,6 +71,8 @@ class Classifier:
         record: dict[str, Any] = {"label_names": self.classes, "kind": self.kind}
         if self.range is not None:
             record["range"] = list(self.range)
+        if self.temperature != 1:
+            record[TEMPERATURE] = self.temperature
         save_config_for_hf(self.model, str(path), model_config=record, data_config=dict(self.config))
         config: Any = read_json(path)
         # timm reads the number of classes beside the arguments; transformers fails if it is among them, too.
@@ -137,7 +150,9 @@ def _load_folder(folder: Path) -> Classifier:
     if len(classes) not in (0, num_classes):
         raise UserError(f"{config}: label_names: got {len(classes)} names, the network has {num_classes} classes")
     names = classes or [str(k) for k in range(num_classes)]
-    return Classifier(network.eval(), names, preprocessing, range=value_range(record))
+    return Classifier(
+        network.eval(), names, preprocessing, range=value_range(record), temperature=temperature_of(record)
+    )
 
 
 def _create_with_weights(

@@ -21,6 +21,8 @@ from atmnet_cli.renamed import translate
 
 #: Upper limits: sides of images in pixels, integers and lengths among arguments, depth of lists within lists.
 MAX_SIDE, _MAX_INTEGER, _MAX_LENGTH, _MAX_DEPTH = 8192, 10**6, 4096, 4
+#: Key of a classifier's temperature, and its limits. Plain "temperature" is an option of generation in transformers.
+TEMPERATURE, MIN_TEMPERATURE, MAX_TEMPERATURE = "calibration_temperature", 0.01, 100.0
 #: Arguments of timm that tell where weights lie and how they are read. Recorded by runs that started from such weights.
 _PLACES = {
     "pretrained", "pretrained_filter_fn", "pretrained_model_args", "pretrained_strict", "checkpoint_path", "cache_dir",
@@ -66,6 +68,15 @@ def value_range(record: Record) -> tuple[float, float] | None:
     if low >= high:
         raise UserError(f"{record.where}: range: got {low:g} and {high:g}, expected the lower number first")
     return low, high
+
+
+def temperature_of(record: Record) -> float:
+    """The number that a classifier's logits are divided by, see :mod:`atmnet.tasks.calibration`; 1 if there is none.
+
+    Raises:
+        UserError: If it is not a number from 0.01 to 100.
+    """
+    return record.number(TEMPERATURE, MIN_TEMPERATURE, MAX_TEMPERATURE, default=1.0)
 
 
 def classifier_arguments(record: Record) -> tuple[str, dict[str, Any], dict[str, Any]]:

@@ -69,6 +69,9 @@ class EvaluateOptions:
     """Folder for tables in CSV and JSON: scores of each class, the confusion matrix, and each image's answer."""
     report: str = ""
     """HTML file to write: learning curve, results of each class, the worst mistakes, and where the network looks."""
+    calibrate: bool = False
+    """Classification: first fit the temperature that makes probabilities fit the data best, and record it in the
+    checkpoint; all commands then use it."""
     windows: WindowOptions = field(default_factory=WindowOptions)
 
 
