@@ -93,7 +93,9 @@ def train(
     return Run(engine.train(_train_options(_RECIPES[kind] if recipe is None else recipe, values), splits))
 
 
-def load(model: str | Path, weights: str | Path = "", *, device: str = "auto", batch_size: int = 32) -> Predictor:
+def load(
+    model: str | Path, weights: str | Path = "", *, device: str = "auto", batch_size: int = 32, flip: bool = False
+) -> Predictor:
     """Load a trained network to use it on pictures.
 
     Args:
@@ -101,6 +103,7 @@ def load(model: str | Path, weights: str | Path = "", *, device: str = "auto", b
         weights: Weights file, if ``model`` is the name of a model.
         device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ...
         batch_size: Images per forward pass.
+        flip: Test-time mirroring: merge the answers for the image and the mirrored image.
 
     Raises:
         UserError: If there is no such network, or it does not fit ``weights``.
@@ -110,7 +113,7 @@ def load(model: str | Path, weights: str | Path = "", *, device: str = "auto", b
         >>> predictor.kind, len(predictor.classes)
         ('classification', 10)
     """
-    return Predictor(load_task(str(model), str(weights)), device, batch_size)
+    return Predictor(load_task(str(model), str(weights), flip=flip), device, batch_size)
 
 
 def _own_splits(data: tuple[Any, Any], classes: Sequence[str] | None, kind: Kind) -> Splits:

@@ -14,6 +14,7 @@ RENAMED = {
     "dense.sides": "dense.img_sizes",
     "dense.longest": "dense.max_img_size",
     "dense.crop": "dense.crop_size",
+    "windows.flip": "flip",
     "data.kwargs.side": "data.kwargs.img_size",
     "data.kwargs.sizes": "data.kwargs.digit_sizes",
 }

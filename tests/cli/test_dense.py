@@ -79,7 +79,7 @@ def test_evaluation_says_what_training_said(atmnet, name, request):
 
 
 def test_windows_scales_and_flips(atmnet, segmenter):
-    windows = ["--windows.window=48", "--windows.stride=32", "--windows.scales=[0.75,1.25]", "--windows.flip=true"]
+    windows = ["--windows.window=48", "--windows.stride=32", "--windows.scales=[0.75,1.25]", "--flip=true"]
     result = atmnet("evaluate", segmenter, *windows)
     assert result.status == 0
     assert "miou" in json.loads(result.out)
@@ -215,9 +215,18 @@ def test_evaluation_takes_what_is_named_even_if_it_is_the_default(atmnet, segmen
 
 
 def test_options_of_others_are_refused(atmnet, detector, scenes):
-    assert "windows: only segmenters take windows" in atmnet("evaluate", detector, "--windows.flip=true").error
+    assert "windows: only segmenters take windows" in atmnet("evaluate", detector, "--windows.stride=48").error
     assert "data.img_size: only classifiers take it" in atmnet("evaluate", detector, "--data.img_size=96").error
-    assert "windows: only segmenters take windows" in atmnet("evaluate", detector, "--windows.flip=false").error
+    assert "windows: only segmenters take windows" in atmnet("evaluate", detector, "--windows.window=48").error
     assert "windows: only segmenters take windows" in atmnet("predict", detector, scenes, "--windows.scales=[1]").error
     assert "top: detection does not take it; leave it out" in atmnet("predict", detector, scenes, "--top=3").error
     assert "contains its own weights" in atmnet("evaluate", detector, "--weights=w.safetensors").error
+
+
+def test_mirrored_images_count(atmnet, detector, scenes, tmp_path):
+    picture = sorted((scenes / "images" / "val").iterdir())[0]
+    for folder, arguments in {"one": [], "both": ["--flip=true"]}.items():
+        assert atmnet("predict", detector, picture, "--output", tmp_path / folder, *arguments).status == 0
+    one, both = (json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("one", "both"))
+    assert one != both
+    assert json.loads(atmnet("evaluate", detector, "--flip=true").out)["images"] == 4

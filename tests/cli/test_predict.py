@@ -174,3 +174,22 @@ def test_output_of_a_classifier_is_what_csv_prints(atmnet, run, pictures, tmp_pa
     assert [path.name for path in output.iterdir()] == ["predictions.csv"]
     assert (output / "predictions.csv").read_text() == result.out
     assert result.err.splitlines()[-1] == f"results in {output}"
+
+
+def test_mirrored_images_count(atmnet, run, root, tmp_path):
+    """An image and its mirror image have the same probabilities with --flip, and others without."""
+    path = sorted((root / "val").rglob("*.png"))[0]
+    with Image.open(path) as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
+
+    def probabilities(*arguments):
+        lines = atmnet("predict", run, path, tmp_path / "mirrored.png", "--format=jsonl", *arguments).out.splitlines()
+        return [{p["class"]: p["probability"] for p in json.loads(line)["predictions"]} for line in lines]
+
+    one, other = probabilities()
+    assert one != other
+    assert len({tuple(sorted(each.items())) for each in probabilities("--flip=true")}) == 1
+
+
+def test_mirroring_is_not_for_calibration(atmnet, run):
+    assert "leave flip out" in atmnet("evaluate", run, "--flip=true", "--calibrate=true").error

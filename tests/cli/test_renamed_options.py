@@ -22,6 +22,7 @@ from tests.engine.runs import SEGMENTER, tiny
         (["train", "--dense.longest=1333"], "dense.longest", "dense.max_img_size"),
         (["evaluate", "run", "--amp=bf16"], "amp", "precision"),
         (["benchmark", "--dtype=float16"], "dtype", "precision"),
+        (["evaluate", "run", "--windows.flip=true"], "windows.flip", "flip"),
         (["models", "--size=224"], "size", "img_size"),
         (["make-scenes", "folder", "--side=64"], "side", "img_size"),
     ],

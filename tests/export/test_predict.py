@@ -87,7 +87,7 @@ def test_pixels_of_classifiers(predict, photographs, tmp_path, pixels):
     ("fixture", "arguments"),
     [
         ("segmenter_file", []),
-        ("segmenter_file", ["--windows.scales=[1.0, 1.5]", "--windows.flip=true"]),
+        ("segmenter_file", ["--windows.scales=[1.0, 1.5]", "--flip=true"]),
         ("openvino_segmenter", []),
     ],
     ids=str,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from atmnet.data.targets import IGNORE
 from atmnet.tasks.segmentation import SegmentationTask
@@ -47,3 +48,13 @@ def test_no_pixel_that_counts(weights):
 def test_bad_weights(weights):
     with pytest.raises(UserError, match=r"dense\.class_weights: got .*, expected a number for each of the 3 classes"):
         loss_of(torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4).long(), weights)
+
+
+def test_mirroring_reaches_the_label_maps():
+    torch.manual_seed(0)
+    model, image, empty = nn.Conv2d(3, 4, 3, padding=1), torch.randn(3, 16, 24), torch.zeros(16, 24)
+    network: Any = SimpleNamespace(dense=DenseOptions(), classes=list("abcd"), model=model)
+    for flip in (False, True):
+        (labels,) = SegmentationTask(network, WindowOptions(), flip=flip).outputs(model, [image], [empty])
+        (of_mirrored,) = SegmentationTask(network, WindowOptions(), flip=flip).outputs(model, [image.flip(-1)], [empty])
+        assert torch.equal(labels, of_mirrored.flip(-1)) == flip

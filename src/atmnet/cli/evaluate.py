@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from PIL import Image
 
 from atmnet.cli.checkpoint_note import note_checkpoint
-from atmnet.data import Split, eval_transform, image_mode
+from atmnet.data import Sample, Split, eval_transform, image_mode
 from atmnet.data.own_split import SPLIT_FILE
 from atmnet.engine import evaluate, find_run, read_metrics, read_options
 from atmnet.engine.calibration import Calibration, calibrate
@@ -32,9 +33,8 @@ _WORST, _EXAMPLES = 24, 10
 
 def run(options: EvaluateOptions) -> int:
     """Print the metrics as one JSON line, and write the report if one is asked for."""
-    task = load_task(
-        options.model, options.weights, options.windows, keep_mistakes=_WORST if options.report or options.output else 0
-    )
+    keep_mistakes = _WORST if options.report or options.output else 0
+    task = load_task(options.model, options.weights, options.windows, keep_mistakes, options.flip)
     note_checkpoint(options.model)
     network = task.network
     _check_options(options, network)
@@ -131,7 +131,7 @@ def _report_classifier(
         metrics=metrics,
         confusion=result.confusion,
         mistakes=[_example(source, mode, mistake) for mistake in result.mistakes],
-        examples=_examples(classifier, source, mode),
+        examples=_examples(task, source, mode),
         facts=_facts(classifier, facts, metrics, recorded),
         calibration=result.calibration,
     )
@@ -212,20 +212,21 @@ def _example(source: Split, mode: str, mistake: Mistake) -> Example:
     return Example(printable(source.name(mistake.index)), image, mistake.target, mistake.predicted, mistake.confidence)
 
 
-def _examples(classifier: Classifier, source: Split, mode: str) -> list[Example]:
+@torch.inference_mode()
+def _examples(task: Task, source: Split, mode: str) -> list[Example]:
     """The first image of each class, for at most ``_EXAMPLES`` classes, with the model's prediction."""
     chosen: dict[int, tuple[str, Image.Image]] = {}
-    num_classes = min(_EXAMPLES, len(classifier.classes))
+    num_classes = min(_EXAMPLES, len(task.network.classes))
     for index in range(len(source)):
         image, target = source.load(index, mode)
         chosen.setdefault(target, (source.name(index), image))
         if len(chosen) == num_classes:
             break
-    transform = eval_transform(classifier.config)
+    transform, model = task.eval_transform(), task.network.model
     examples = []
     for target, (name, image) in sorted(chosen.items()):
-        logits = classifier.model(transform(image)[None]).detach()
-        scores = (logits / classifier.temperature).softmax(1)[0]
+        batch = task.eval_collate([Sample(*transform(image, target), [])])
+        scores = task.outputs(model, batch.images, batch.targets).softmax(1)[0]
         predicted = int(scores.argmax())
         examples.append(Example(printable(name), image, target, predicted, float(scores[predicted])))
     return examples

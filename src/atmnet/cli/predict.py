@@ -27,7 +27,7 @@ def run(options: PredictOptions) -> int:
     paths = find_images(options.images, notes)
     for note in notes:
         print_line(f"atmnet: {note}", error=True)
-    task = load_task(options.model, options.weights, options.windows)
+    task = load_task(options.model, options.weights, options.windows, flip=options.flip)
     note_checkpoint(options.model)
     network = task.network
     kind = KINDS[network.kind]

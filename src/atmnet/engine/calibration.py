@@ -38,9 +38,11 @@ def calibrate(options: EvaluateOptions, classifier: Classifier, data: DataOption
         data: The data; their validation split is used.
 
     Raises:
-        UserError: If there is no checkpoint to record it in, the logits of all images are larger than 4 GiB, or no
-            temperature fits.
+        UserError: With mirroring, or if there is no checkpoint to record it in, the logits of all images are larger
+            than 4 GiB, or no temperature fits.
     """
+    if options.flip:
+        raise UserError("calibrate: the temperature is fitted to the logits of single images; leave flip out")
     folder = find_checkpoint(Path(options.model))
     if folder is None:
         raise UserError(

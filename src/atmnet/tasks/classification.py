@@ -10,6 +10,7 @@ from atmnet.data import Collate, OnImage, Split, eval_transform, stack_samples, 
 from atmnet.data.sources import open_split, read_as
 from atmnet.tasks.classification_meter import ClassificationMeter
 from atmnet.tasks.classifier import Classifier
+from atmnet.tasks.flips import mean_log_probabilities
 from atmnet.tasks.mixing import Mixer, classification_loss
 from atmnet_cli.options import AugmentOptions, DataOptions
 
@@ -19,12 +20,14 @@ class ClassificationTask:
 
     score_name = "top-1"
 
-    def __init__(self, network: Classifier, augment: AugmentOptions | None = None, keep_mistakes: int = 0) -> None:
+    def __init__(
+        self, network: Classifier, augment: AugmentOptions | None = None, keep_mistakes: int = 0, flip: bool = False
+    ) -> None:
         self.network = network
         self._augment = augment or AugmentOptions()
         self._mixer = Mixer(self._augment, len(network.classes))
         self.pairs = self._mixer.pairs
-        self._keep_mistakes = keep_mistakes
+        self._keep_mistakes, self._flip = keep_mistakes, flip
 
     def open(self, data: DataOptions, split: str) -> Split:
         """A split of a data set whose classes are the network's."""
@@ -59,7 +62,9 @@ class ClassificationTask:
         return classification_loss(model(images), targets)
 
     def outputs(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        """Logits (B, K), divided by the network's temperature."""
+        """Logits (B, K), divided by the network's temperature; with mirroring, logarithms of mean probabilities."""
+        if self._flip:
+            return mean_log_probabilities(model, images, self.network.temperature)
         logits: Tensor = model(images)
         return logits if self.network.temperature == 1 else logits / self.network.temperature
 

@@ -18,6 +18,7 @@ from atmnet.tasks.counts import loss_scales
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.detection_meter import DetectionMeter
 from atmnet.tasks.detector import counters_of
+from atmnet.tasks.flips import merged_objects
 from atmnet.tasks.heads import find_head
 from atmnet_cli.options import DataOptions
 
@@ -27,9 +28,9 @@ class DetectionTask:
 
     pairs = False
 
-    def __init__(self, network: DenseNetwork, keep_mistakes: int = 0) -> None:
+    def __init__(self, network: DenseNetwork, keep_mistakes: int = 0, flip: bool = False) -> None:
         self.network = network
-        self._keep_mistakes = keep_mistakes
+        self._keep_mistakes, self._flip = keep_mistakes, flip
         head = find_head(network.options.head, "detection")
         self._masks, self._first_label = head.masks, head.first_label
         self.score_name = "mask AP" if self._masks else "box AP"
@@ -84,7 +85,8 @@ class DetectionTask:
         self, model: nn.Module, images: list[Tensor], targets: list[DetectionTarget]
     ) -> list[dict[str, Tensor]]:
         """For each image boxes (N, 4), labels (N,), scores (N,), and masks (N, 1, H, W) in 0..1 if there are masks."""
-        return [{**objects, "labels": objects["labels"] - self._first_label} for objects in model(images)]
+        detected = merged_objects(model, images) if self._flip else model(images)
+        return [{**objects, "labels": objects["labels"] - self._first_label} for objects in detected]
 
     def meter(self, device: torch.device) -> DetectionMeter:
         """COCO's average precision and recall."""

@@ -29,9 +29,11 @@ class SegmentationTask:
     score_name = "mIoU"
     pairs = False
 
-    def __init__(self, network: DenseNetwork, windows: WindowOptions, keep_mistakes: int = 0) -> None:
+    def __init__(
+        self, network: DenseNetwork, windows: WindowOptions, keep_mistakes: int = 0, flip: bool = False
+    ) -> None:
         self.network = network
-        self._keep_mistakes = keep_mistakes
+        self._keep_mistakes, self._flip = keep_mistakes, flip
         self._scales = windows.scales or (1.0,)
         check_windows(windows.window, windows.stride, self._scales)
         self.windows = windows
@@ -85,7 +87,7 @@ class SegmentationTask:
         return [
             label_map(
                 model, image, size=(target.shape[-2], target.shape[-1]), window=windows.window, stride=windows.stride,
-                scales=self._scales, flip=bool(windows.flip),
+                scales=self._scales, flip=self._flip,
             )
             for image, target in zip(images, targets, strict=True)
         ]  # fmt: skip

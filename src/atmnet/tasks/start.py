@@ -45,15 +45,22 @@ def start_task(options: TrainOptions, source: Split) -> Task:
     return make_task(network, augment=options.augment)
 
 
-def load_task(model: str, weights: str = "", windows: WindowOptions | None = None, keep_mistakes: int = 0) -> Task:
+def load_task(
+    model: str,
+    weights: str = "",
+    windows: WindowOptions | None = None,
+    keep_mistakes: int = 0,
+    flip: bool = False,
+) -> Task:
     """Make a task with a trained network.
 
     Args:
         model: A run or checkpoint folder, a file that ``atmnet export`` wrote, or the name of a model.
         weights: Weights file, if ``model`` is a name.
-        windows: Segmentation: sliding windows, scales and mirroring.
+        windows: Segmentation: sliding windows and scales.
         keep_mistakes: Number of images to keep for the result of an evaluation: the most confident mistakes of a
             classifier, or the images with the most errors.
+        flip: Whether outputs are those of the image and the mirrored image together.
 
     Raises:
         UserError: If there is no such network, it does not fit ``weights``, or it does not take ``windows``.
@@ -61,7 +68,7 @@ def load_task(model: str, weights: str = "", windows: WindowOptions | None = Non
     network = load_network(model, weights)
     if network.kind != "segmentation" and windows not in (None, WindowOptions()):
         raise UserError(f"windows: only segmenters take windows, and {model} is for {network.kind}; leave it out")
-    return make_task(network, windows=windows, keep_mistakes=keep_mistakes)
+    return make_task(network, windows=windows, keep_mistakes=keep_mistakes, flip=flip)
 
 
 def load_network(model: str, weights: str = "") -> Network:
@@ -82,16 +89,17 @@ def make_task(
     augment: AugmentOptions | None = None,
     windows: WindowOptions | None = None,
     keep_mistakes: int = 0,
+    flip: bool = False,
 ) -> Task:
     """Make the task of a network. Each kind uses only its own options; see :func:`load_task`."""
     if network.kind == "classification":
-        return ClassificationTask(cast(Classifier, network), augment, keep_mistakes)
+        return ClassificationTask(cast(Classifier, network), augment, keep_mistakes, flip)
     dense = cast(DenseNetwork, network)
     if network.kind == "detection":
-        return DetectionTask(dense, keep_mistakes)
+        return DetectionTask(dense, keep_mistakes, flip)
     windows = windows or WindowOptions()
     if network.exported and windows.window is None:
         file: Any = dense.model
         # An exported segmenter of a fixed size needs sliding windows for larger pictures.
         windows = replace(windows, window=file.file.shape[2])
-    return SegmentationTask(dense, windows, keep_mistakes)
+    return SegmentationTask(dense, windows, keep_mistakes, flip)

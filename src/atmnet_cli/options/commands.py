@@ -8,7 +8,7 @@ from atmnet_cli.options.data import DataOptions
 
 @dataclass
 class WindowOptions:
-    """Segmentation: sliding windows, and averages over scales and mirrored images."""
+    """Segmentation: sliding windows, and averages over scales."""
 
     window: int | None = None
     """Side of the sliding windows, in pixels. Default: the whole image in one forward pass."""
@@ -16,8 +16,6 @@ class WindowOptions:
     """Distance between sliding windows, in pixels. Default: two thirds of a window."""
     scales: tuple[float, ...] | None = None
     """Sizes of the image to average over, relative to its own, e.g. [0.75, 1, 1.25]. Default: [1]."""
-    flip: bool | None = None
-    """Average also over the mirrored image. Default: false."""
 
 
 @dataclass
@@ -72,6 +70,8 @@ class EvaluateOptions:
     calibrate: bool = False
     """Classification: first fit the temperature that makes probabilities fit the data best, and record it in the
     checkpoint; all commands then use it."""
+    flip: bool = False
+    """Test-time mirroring: merge the answers for the image and the mirrored image; takes twice as long."""
     windows: WindowOptions = field(default_factory=WindowOptions)
 
 
@@ -97,6 +97,8 @@ class PredictOptions:
     labels, PNG label maps."""
     threshold: float | None = None
     """Detection: minimum score of objects to show and for YOLO labels; the COCO JSON has all objects. Default: 0.5."""
+    flip: bool = False
+    """Test-time mirroring: merge the answers for the image and the mirrored image; takes twice as long."""
     windows: WindowOptions = field(default_factory=WindowOptions)
     batch_size: int = 32
     """Images per forward pass."""
