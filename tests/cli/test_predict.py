@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from atmnet.predictions.csv_table import CsvTable
+from atmnet.predictions.video import Frame, frame_path
 from atmnet.tasks import load_classifier
+from tests.predictions.videos import write_video
 
 
 @pytest.fixture
@@ -193,3 +195,34 @@ def test_mirrored_images_count(atmnet, run, root, tmp_path):
 
 def test_mirroring_is_not_for_calibration(atmnet, run):
     assert "leave flip out" in atmnet("evaluate", run, "--flip=true", "--calibrate=true").error
+
+
+def test_a_video(atmnet, run, tmp_path):
+    pytest.importorskip("av")
+    video = write_video(tmp_path / "clip.mp4", 12)
+    result = atmnet(
+        "predict", run, video, "--every=4", "--format=jsonl", "--batch_size=2", "--output", tmp_path / "out"
+    )
+    assert result.status == 0
+    images = [json.loads(line)["image"] for line in result.out.splitlines()]
+    assert images == [str(tmp_path / f"clip#{number:06d}.mp4") for number in (0, 4, 8)]
+    assert len((tmp_path / "out" / "predictions.csv").read_text().splitlines()) == 1 + 3 * 3
+    video.write_bytes(b"broken")
+    result = atmnet("predict", run, video)
+    assert result.status == 1
+    assert "the video cannot be read: " in result.err
+
+
+def test_a_camera_that_is_stopped_leaves_its_tables(atmnet, run, tmp_path, monkeypatch):
+    def frames(path, every, limit):
+        yield Frame(frame_path(path, 0), Image.new("RGB", (32, 32)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("atmnet.predictions.video._frames", frames)
+    monkeypatch.setattr("atmnet.cli.predict.check_video_reader", lambda: None)
+    assert atmnet("predict", run, "camera:0", "--top=1", "--output", tmp_path / "out").status == 0
+    assert len((tmp_path / "out" / "predictions.csv").read_text().splitlines()) == 2
+
+
+def test_frames_of_pictures_are_refused(atmnet, run, root):
+    assert "only videos and cameras take these" in atmnet("predict", run, root / "val", "--every=2").error

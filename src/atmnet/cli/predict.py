@@ -1,5 +1,6 @@
 """``atmnet predict``"""
 
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from PIL import Image
@@ -10,6 +11,7 @@ from atmnet.files import replacing, to_json
 from atmnet.predictions import Answer, Predictor, Results, contact_sheet, find_images
 from atmnet.predictions.csv_table import CsvTable
 from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS, min_score
+from atmnet.predictions.video import check_video_reader, frame_path, is_camera, is_video, with_frames
 from atmnet.tasks import load_task
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import PredictOptions
@@ -21,51 +23,60 @@ _PATH_WIDTH = 60
 
 def run(options: PredictOptions) -> int:
     """Print the prediction for each picture. Returns 1 if a picture could not be read."""
-    check_minimums(options, {"top": 1, "threshold": 0, "batch_size": 1})
+    check_minimums(options, {"top": 1, "threshold": 0, "batch_size": 1, "every": 1, "frames": 1})
     sheet_format = _picture_format(options.sheet)
     notes: list[str] = []
     paths = find_images(options.images, notes)
     for note in notes:
         print_line(f"atmnet: {note}", error=True)
+    if any(is_video(str(path)) for path in paths):
+        check_video_reader()
+    elif (options.every, options.frames) != (1, None):
+        raise UserError(
+            "every, frames: only videos and cameras take these, and none of the images is one; leave them out"
+        )
     task = load_task(options.model, options.weights, options.windows, flip=options.flip)
     note_checkpoint(options.model)
     network = task.network
     kind = KINDS[network.kind]
     refuse_options(options, [name for name in LIMITED_OPTIONS if name not in kind.options], network.kind)
-    predictor = Predictor(task, options.device, options.batch_size)
+    is_live = any(is_camera(str(path)) for path in paths)
+    predictor = Predictor(task, options.device, 1 if is_live else options.batch_size)
     results = None
     if options.output:
         results = Results(Path(options.output), network.classes, network.category_ids, min_score(options))
     unreadable, tiles, dark = 0, [], False
     table = CsvTable()
-    width = min(max(len(printable(str(path))) for path in paths), _PATH_WIDTH)
-    for prediction in predictor.stream(paths):
-        if prediction.image is None:
-            unreadable += 1
-            print_line(f"atmnet: {prediction.path}: {prediction.error}", error=True)
-            record, text = {"error": prediction.error}, "unreadable"
-        else:
-            answer = predictor.answer(prediction, options)
-            record, text = answer.record, answer.text
-            if not dark and (darkness := dark_note(str(prediction.path), prediction.image)):
-                dark = True
-                print_line(f"atmnet: {darkness}", error=True)
-            if options.sheet:
-                tiles.append(_tile(answer, prediction.path.name, kind.tile))
-            if results is not None and kind.is_drawn:
-                results.add(prediction.path, prediction.output, answer)
-        lines = list(table.lines(str(prediction.path), record))
-        if results is not None:
-            results.lines += lines
-        if options.format == "jsonl":
-            print_line(to_json({"image": str(prediction.path), **record}, ensure_ascii=False))
-        elif options.format == "csv":
-            for line in lines:
-                print_line(line)
-        else:
-            path = printable(str(prediction.path))
-            path = path if len(path) <= width else "…" + path[1 - width :]
-            print_line(f"{path:{width}}  {text}")
+    shown = (frame_path(path, 0) if is_video(str(path)) else path for path in paths)
+    width = min(max(len(printable(str(path))) for path in shown), _PATH_WIDTH)
+    with suppress(KeyboardInterrupt) if is_live else nullcontext():  # a camera ends by Ctrl-C
+        for prediction in predictor.stream(with_frames(paths, options.every, options.frames)):
+            if prediction.image is None:
+                unreadable += 1
+                print_line(f"atmnet: {prediction.path}: {prediction.error}", error=True)
+                record, text = {"error": prediction.error}, "unreadable"
+            else:
+                answer = predictor.answer(prediction, options)
+                record, text = answer.record, answer.text
+                if not dark and (darkness := dark_note(str(prediction.path), prediction.image)):
+                    dark = True
+                    print_line(f"atmnet: {darkness}", error=True)
+                if options.sheet:
+                    tiles.append(_tile(answer, prediction.path.name, kind.tile))
+                if results is not None and kind.is_drawn:
+                    results.add(prediction.path, prediction.output, answer)
+            lines = list(table.lines(str(prediction.path), record))
+            if results is not None:
+                results.lines += lines
+            if options.format == "jsonl":
+                print_line(to_json({"image": str(prediction.path), **record}, ensure_ascii=False))
+            elif options.format == "csv":
+                for line in lines:
+                    print_line(line)
+            else:
+                path = printable(str(prediction.path))
+                path = path if len(path) <= width else "…" + path[1 - width :]
+                print_line(f"{path:{width}}  {text}")
     rest = list(table.rest())
     if options.format == "csv":
         for line in rest:

@@ -14,6 +14,7 @@ from PIL import Image
 from atmnet.data import EXTENSIONS, Sample, UnreadableImage, image_mode, to_device
 from atmnet.data.listing import list_pictures, natural_key, summary
 from atmnet.data.own import to_picture
+from atmnet.predictions.video import Frame, is_camera
 from atmnet.tasks import Task
 from atmnet_cli.errors import UserError, first_line
 
@@ -37,8 +38,8 @@ def find_images(paths: Sequence[str], notes: list[str] | None = None) -> list[Pa
     """The files among ``paths`` and all images in the folders among them and their subfolders, in natural order.
 
     Args:
-        paths: Files and folders; patterns such as 'shots/**/*.jpg', if no file has that name; '-' for names on standard
-            input, and '@FILE' for those in a text file, one in a line.
+        paths: Files and folders; cameras such as 'camera:0'; patterns such as 'shots/**/*.jpg', if no file has that
+            name; '-' for names on standard input, and '@FILE' for those in a text file, one in a line.
         notes: Gets a line for each kind of picture in a folder that is not used.
 
     Raises:
@@ -46,7 +47,9 @@ def find_images(paths: Sequence[str], notes: list[str] | None = None) -> list[Pa
     """
     files: list[Path] = []
     for path in map(Path, _named(paths)):
-        if path.is_dir():
+        if is_camera(str(path)):
+            files.append(path)
+        elif path.is_dir():
             listing = list_pictures(path)
             files += [path / name for name in listing.pictures]
             if notes is not None:
@@ -91,7 +94,7 @@ def predict(task: Task, images: Iterable[Any], *, batch_size: int, device: torch
 
     Args:
         task: The task, with its network, which is moved to ``device`` and set to evaluation mode.
-        images: Image files, or pictures in memory; see :func:`atmnet.data.own.to_picture`.
+        images: Image files, frames of videos, or pictures in memory; see :func:`atmnet.data.own.to_picture`.
         batch_size: Images per forward pass.
         device: Device to compute on.
     """
@@ -101,6 +104,11 @@ def predict(task: Task, images: Iterable[Any], *, batch_size: int, device: torch
     while part := list(islice(remaining, batch_size)):
         pictures: list[Image.Image | str] = []
         for _, image in part:
+            if isinstance(image, Frame):
+                image = image.picture
+                if isinstance(image, str):
+                    pictures.append(image)
+                    continue
             try:
                 pictures.append(to_picture(image, mode, task.network.range))
             except UnreadableImage as error:
@@ -115,8 +123,14 @@ def predict(task: Task, images: Iterable[Any], *, batch_size: int, device: torch
             batch = task.eval_collate(samples)
             outputs = iter(task.outputs(model, to_device(batch.images, device), to_device(batch.targets, device)))
         for (number, image), picture in zip(part, pictures, strict=True):
-            path = Path(image) if isinstance(image, str | Path) else Path(f"image {number}")
+            path = _path(image, number)
             if isinstance(picture, str):
                 yield Prediction(path, None, None, picture)
             else:
                 yield Prediction(path, picture, next(outputs))
+
+
+def _path(image: Any, number: int) -> Path:
+    if isinstance(image, Frame):
+        return image.path
+    return Path(image) if isinstance(image, str | Path) else Path(f"image {number}")

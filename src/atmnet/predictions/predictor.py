@@ -20,6 +20,7 @@ from atmnet.predictions.answers import Answer
 from atmnet.predictions.embedding import EmbeddingTask, stack_features
 from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS
 from atmnet.predictions.prediction import Prediction, find_images, predict
+from atmnet.predictions.video import is_video, with_frames
 from atmnet.tasks import Classifier, Task
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import PredictOptions
@@ -55,10 +56,10 @@ class Predictor:
         self._device = device_of(device)
 
     def __call__(self, images: Any, *, top: int | None = None, threshold: float | None = None) -> Any:
-        """The answer for a picture, or a list of answers for a folder, a list of pictures, or a batch of them.
+        """The answer for a picture, or a list of answers for a folder, a video, a list or a batch of pictures.
 
         Args:
-            images: A picture, a folder, a list, an array (N, H, W, 3) or a tensor (N, C, H, W).
+            images: A picture, a folder, a video, a list, an array (N, H, W, 3) or a tensor (N, C, H, W).
             top: Classification: number of classes in an answer. Default: 3.
             threshold: Detection: minimum score of an object. Default: 0.5.
 
@@ -76,7 +77,7 @@ class Predictor:
         return answers[0] if is_one else answers
 
     def stream(self, images: Any) -> Iterator[Prediction]:
-        """A prediction for each picture of a folder or an iterable, in order, in bounded memory.
+        """A prediction for each picture of a folder, video, camera or iterable, in order, in bounded memory.
 
         That of an unreadable picture has an error, and neither image nor output.
         """
@@ -147,11 +148,11 @@ class Predictor:
 
 
 def _pictures(images: Any) -> Iterable[Any]:
-    return find_images([str(images)]) if isinstance(images, str | Path) else images
+    return with_frames(find_images([str(images)]) if isinstance(images, str | Path) else images)
 
 
 def _are_many(images: Any) -> bool:
-    """Whether this is a list, a batch or a folder of pictures rather than one."""
+    """Whether this is a list, a batch, a folder or a video rather than one picture."""
     if isinstance(images, str | Path):
-        return Path(images).is_dir()
+        return Path(images).is_dir() or is_video(str(images))
     return isinstance(images, list | tuple) or (isinstance(images, Tensor | np.ndarray) and images.ndim == 4)

@@ -82,7 +82,8 @@ class PredictOptions:
     model: str
     """Run or checkpoint folder, a file that `atmnet export` wrote, or the name of a model together with weights."""
     images: list[str]
-    """Image files, folders of images, and patterns; '-' for names on standard input, '@FILE' for those in a file."""
+    """Image and video files, folders of images, patterns; 'camera:0'; '-' for names on standard input, '@FILE' for
+    those in a file."""
     weights: str = ""
     """File or folder of the weights, if model is the name of a model."""
     top: int | None = None
@@ -95,6 +96,10 @@ class PredictOptions:
     output: str = ""
     """Folder to write results to: predictions.csv; for detection and segmentation also pictures, COCO JSON and YOLO
     labels, PNG label maps."""
+    every: int = 1
+    """Videos and cameras: use only every Nth frame."""
+    frames: int | None = None
+    """Videos and cameras: maximum number of frames to use of each. Default: all; a camera is stopped by Ctrl-C."""
     threshold: float | None = None
     """Detection: minimum score of objects to show and for YOLO labels; the COCO JSON has all objects. Default: 0.5."""
     flip: bool = False
