@@ -160,8 +160,88 @@ class ExportedClassifier(ExportedFile):
         return powers / powers.sum(1, keepdims=True)
 
 
-#: The classifier of an exported file; arguments and errors as for :class:`ExportedFile`.
-open_classifier = ExportedClassifier
+class Objects(NamedTuple):
+    """The objects of a picture, the best first.
+
+    Attributes:
+        boxes: (D, 4) as x0 y0 x1 y1 in pixels of the picture, turned upright.
+        scores: (D,), 0 to 1.
+        labels: (D,), which count the file's classes from 0.
+        masks: (D, H, W) of bool, or None if the detector has no masks.
+    """
+
+    boxes: Array
+    scores: Array
+    labels: Array
+    masks: Array | None
+
+
+class ExportedDetector(ExportedFile):
+    """An :class:`ExportedFile` of a detector, which takes pictures. Files of raw outputs are refused."""
+
+    def __init__(self, path: str | Path, threads: int | None = None, precision: str = "f32") -> None:
+        super().__init__(path, threads, precision)
+        if self.kind != "detection":
+            raise FileError(f"{path}: got a file for {self.kind}, expected one for detection")
+        if self.config["raw"]:
+            raise FileError(f"{path}: contains raw outputs of a detector rather than objects; export it without --raw")
+
+    def __call__(self, image: Picture, threshold: float = 0.5) -> Objects:
+        """A picture, or a file of one -> its objects with at least this score. It raises :class:`UnreadableImage`."""
+        picture = read_picture(image, "RGB", self.config["range"])
+        sides = picture.height, picture.width
+        fixed = self.shape[2:] if None not in self.shape[2:] else None
+        shorter, longest = (fixed[0], fixed[0]) if fixed else (self.config["shorter"], self.config["longest"])
+        scale = min(shorter / min(sides), longest / max(sides))
+        size = [max(1, int(side * scale)) for side in sides]
+        unit = np.asarray(picture, np.float32).transpose(2, 0, 1) / np.float32(255)
+        canvas = np.empty((3, *(fixed or size)), np.float32)
+        canvas[:] = np.array(self.config["mean"], np.float32).reshape(-1, 1, 1)  # 0 once it is normalised
+        canvas[:, : size[0], : size[1]] = _bilinear(unit, size)
+        boxes, scores, labels, *masks = self.outputs(_as_taken(canvas, self.config)[None])
+        kept = (scores > 0) & (scores >= threshold)
+        height_ratio, width_ratio = (side / resized for side, resized in zip(sides, size, strict=True))
+        boxes = boxes[kept] * np.array([width_ratio, height_ratio] * 2, np.float32)
+        pasted = None
+        if masks:
+            pasted = np.zeros((len(boxes), *sides), bool)
+            for pixels, mask, box in zip(pasted, masks[0][kept], boxes, strict=True):
+                _paste(mask[0], box, pixels)
+        return Objects(boxes, scores[kept], labels[kept].astype(np.int64), pasted)
+
+
+class ExportedSegmenter(ExportedFile):
+    """An :class:`ExportedFile` of a segmenter, which takes pictures; its height and width must be open."""
+
+    def __init__(self, path: str | Path, threads: int | None = None, precision: str = "f32") -> None:
+        super().__init__(path, threads, precision)
+        if self.kind != "segmentation":
+            raise FileError(f"{path}: got a file for {self.kind}, expected one for segmentation")
+        if None not in self.shape[2:]:
+            raise FileError(
+                f"{path}: takes only images of {self.shape[2:]}; export it with --dynamic true, or call logits"
+            )
+
+    def __call__(self, image: Picture) -> Array:
+        """A picture, or a file of one -> the class of each pixel, (H, W). It raises :class:`UnreadableImage`."""
+        picture = read_picture(image, "RGB", self.config["range"])
+        shorter, longest = self.config["shorter"], self.config["longest"]
+        sides = picture.height, picture.width
+        scale = min(shorter / min(sides), longest / max(sides))
+        width, height = (max(1, int(side * scale)) for side in picture.size)
+        resized = picture.resize((width, height), Image.Resampling.BILINEAR)
+        unit = np.asarray(resized, np.float32).transpose(2, 0, 1) / np.float32(255)
+        logits = self.logits(_as_taken(unit, self.config)[None])[0]
+        rows = max(1, _LARGEST // (len(logits) * sides[1]))
+        stripes = [
+            _bilinear(logits, sides, slice(top, min(top + rows, sides[0]))).argmax(0)
+            for top in range(0, sides[0], rows)
+        ]
+        return np.concatenate(stripes)
+
+
+#: A network of an exported file; arguments and errors as for :class:`ExportedFile`.
+open_classifier, open_detector, open_segmenter = ExportedClassifier, ExportedDetector, ExportedSegmenter
 
 
 class _Opened(NamedTuple):
@@ -346,13 +426,46 @@ def preprocess(image: Picture, config: Mapping[str, Any]) -> Array:
     picture = _resized(picture, (height, width), config)
     # Machine code of AOTInductor takes only contiguous images, and does not check.
     values = np.ascontiguousarray(np.asarray(picture, np.uint8).reshape(height, width, channels).transpose(2, 0, 1))
-    if config["pixels"] == "uint8":
-        return values
-    unit = values.astype(np.float32) / np.float32(255)
+    return values if config["pixels"] == "uint8" else _as_taken(values.astype(np.float32) / np.float32(255), config)
+
+
+def _as_taken(unit: Array, config: Mapping[str, Any]) -> Array:
+    """Floats (C, H, W) in 0..1 -> the values that the file takes."""
     if config["pixels"] == "unit":
         return unit
+    if config["pixels"] == "uint8":
+        return np.rint(255 * unit).clip(0, 255).astype(np.uint8)
     mean, std = (np.array(config[key], np.float32).reshape(-1, 1, 1) for key in ("mean", "std"))
-    return (unit - mean) / std
+    normalised: Array = (unit - mean) / std
+    return normalised
+
+
+def _bilinear(values: Array, size: Sequence[int], rows: slice = slice(None)) -> Array:
+    """Bilinear interpolation without antialiasing, as torch's ``interpolate``: (C, h, w) -> some rows of (C, H, W)."""
+    places = [
+        np.maximum((np.arange(new) + 0.5) * (old / new) - 0.5, 0)
+        for new, old in zip(size, values.shape[1:], strict=True)
+    ]
+    places[0] = places[0][rows]
+    for axis, at in enumerate(places, 1):
+        lower = at.astype(np.int64)
+        upper = np.minimum(lower + 1, values.shape[axis] - 1)
+        share = (at - lower).astype(np.float32).reshape(-1, *[1] * (2 - axis))
+        below = values.take(lower, axis)
+        values = below + (values.take(upper, axis) - below) * share
+    return values
+
+
+def _paste(mask: Array, box: Array, pixels: Array) -> None:
+    """Set the pixels (H, W) in which a mask (M, M) that fills a box is above one half; roundings are torchvision's."""
+    height, width = pixels.shape
+    padded = np.pad(mask.astype(np.float32), 1)
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * (len(padded) / len(mask))
+    (x0, y0), (x1, y1) = (corner.astype(np.int64).tolist() for corner in (centre - half, centre + half))
+    enlarged = _bilinear(padded[None], [max(1, y1 - y0 + 1), max(1, x1 - x0 + 1)])[0] > 0.5
+    top, bottom, left, right = max(y0, 0), min(y1 + 1, height), max(x0, 0), min(x1 + 1, width)
+    if top < bottom and left < right:
+        pixels[top:bottom, left:right] = enlarged[top - y0 : bottom - y0, left - x0 : right - x0]
 
 
 @contextmanager

@@ -17,8 +17,20 @@ from timm.data import create_transform
 
 import atmnet_runtime
 from atmnet.data import DigitsReader, eval_transform, read_image
-from atmnet_runtime import ExportedFile, FileError, in_batches, open_classifier, preprocess
+from atmnet.export import export_dense
+from atmnet.predictions.prediction import predict
+from atmnet.tasks import load_task
+from atmnet_runtime import (
+    ExportedFile,
+    FileError,
+    in_batches,
+    open_classifier,
+    open_detector,
+    open_segmenter,
+    preprocess,
+)
 from tests.export.conftest import CLASSES
+from tests.export.dense import network
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -226,3 +238,75 @@ def test_pictures_are_read_as_training_reads_them(config, tmp_path):
             np.testing.assert_array_equal(
                 preprocess(raw, config), preprocess(read_image(str(tmp_path / name), "RGB"), config)
             )
+
+
+def _predicted(path):
+    """The outputs that `atmnet predict` computes for three pictures, and these."""
+    task = load_task(str(path))
+    rng = np.random.default_rng(0)
+    pictures = [
+        Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        for size in [(64, 64), (90, 70), (50, 121)]
+    ]
+    predictions = predict(task, pictures, batch_size=1, device=torch.device("cpu"))
+    return [prediction.output for prediction in predictions], pictures
+
+
+@pytest.mark.parametrize("fixture", ["segmenter_file", "openvino_segmenter"])
+def test_a_segmenter_without_torch(request, fixture):
+    path = request.getfixturevalue(fixture).report.path
+    expected, pictures = _predicted(path)
+    segmenter = open_segmenter(path)
+    for labels, picture in zip(expected, pictures, strict=True):
+        ours = segmenter(picture)
+        assert ours.shape == (picture.height, picture.width)
+        assert (ours == labels.numpy()).mean() > 0.99
+    assert len(np.unique(ours)) > 1
+
+
+def test_a_detector_without_torch(mask_rcnn_file):
+    path = mask_rcnn_file.report.path
+    expected, pictures = _predicted(path)
+    detector = open_detector(path)
+    count = 0
+    for objects, picture in zip(expected, pictures, strict=True):
+        ours = detector(picture, threshold=0)
+        np.testing.assert_allclose(ours.boxes, objects["boxes"].numpy(), atol=0.01)
+        np.testing.assert_allclose(ours.scores, objects["scores"].numpy(), atol=1e-5)
+        np.testing.assert_array_equal(ours.labels, objects["labels"].numpy())
+        masks = objects["masks"].numpy()[:, 0] > 0.5
+        assert ours.masks.shape == masks.shape == (len(ours.boxes), picture.height, picture.width)
+        assert (ours.masks != masks).mean() < 0.001
+        count += len(ours.boxes)
+        best = detector(picture, threshold=float(np.median(ours.scores)))
+        assert len(best.boxes) < len(ours.boxes) or len(ours.boxes) < 2
+    assert count > 3
+
+
+def test_a_detector_of_one_size_in_bytes_without_torch(onnx_libraries, tmp_path, monkeypatch):
+    """Its input is that of `atmnet predict`, but for bytes that are rounded the other way."""
+    export_dense(
+        network("retinanet", name="test_resnet"), tmp_path / "a.onnx", dynamic=False, img_size=96, pixels="uint8"
+    )
+    batches, original = [], ExportedFile.outputs
+    monkeypatch.setattr(ExportedFile, "outputs", lambda self, batch: batches.append(batch) or original(self, batch))
+    expected, pictures = _predicted(tmp_path / "a.onnx")
+    detector = open_detector(tmp_path / "a.onnx")
+    ours = [detector(picture, threshold=0) for picture in pictures]
+    for theirs, batch in zip(batches[: len(pictures)], batches[len(pictures) :], strict=True):
+        assert batch.shape == theirs.shape == (1, 3, 96, 96)
+        assert np.abs(batch.astype(int) - theirs).max() <= 1
+        assert (batch != theirs).mean() < 0.05
+    assert [len(objects.boxes) for objects in ours] == [len(objects["boxes"]) for objects in expected]
+    assert ours[0].masks is None
+
+
+def test_files_of_other_kinds_are_refused(segmenter_file, mask_rcnn_file, raw_file, bytes_segmenter):
+    for open_file, path, reason in [
+        (open_detector, segmenter_file.report.path, "expected one for detection"),
+        (open_segmenter, mask_rcnn_file.report.path, "expected one for segmentation"),
+        (open_detector, raw_file.report.path, "export it without --raw"),
+        (open_segmenter, next(bytes_segmenter[1].glob("*.onnx")), "export it with --dynamic true"),
+    ]:
+        with pytest.raises(FileError, match=reason):
+            open_file(path)
