@@ -8,6 +8,7 @@ import sys
 import traceback
 from argparse import ArgumentError
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from atmnet_cli.help import FIRST, CommandParser, versions
 from atmnet_cli.options import (
     BenchmarkOptions,
     CheckDataOptions,
+    CompareOptions,
     EmbedOptions,
     EvaluateOptions,
     ExportOptions,
@@ -40,6 +42,7 @@ _COMMANDS = {
     "predict": PredictOptions,
     "embed": EmbedOptions,
     "models": ModelsOptions,
+    "compare": CompareOptions,
     "benchmark": BenchmarkOptions,
     "check-data": CheckDataOptions,
     "make-scenes": MakeScenesOptions,
@@ -66,6 +69,17 @@ _POSITIONAL = {
 }
 #: Positional arguments that take several values, and how many.
 _SEVERAL = {"images": "+", "arguments": "*"}
+#: Commands that train, and so take recipes.
+_RECIPES_OF = ("train", "compare")
+#: Options that the command line takes several values of without brackets.
+_LISTS: dict[str, dict[str, Any]] = {
+    "benchmark": {"models": str},
+    "compare": {"models": str | dict[str, Any], "lrs": float},
+}
+_LIST_HELP = {
+    "models": "Names of timm models; the others are compared with the first.",
+    "lrs": "Learning rates to try for each model on a part held out of the training data. Default: only optim.lr.",
+}
 #: The option that may be typed with two numbers.
 _PAIR = "--data.range"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -92,11 +106,11 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
         command = CommandParser(
             first=() if full_help else FIRST.get(name, ()),
             description=(options.__doc__ or ""),
-            usage=f"{usage} {'[--config RECIPE] --output DIR ' * (name == 'train')}[options]",
+            usage=f"{usage} {'[--config RECIPE] --output DIR ' * (name in _RECIPES_OF)}[options]",
             exit_on_error=False,
             allow_abbrev=False,
         )
-        if name == "train":
+        if name in _RECIPES_OF:
             recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
             command.add_argument(
                 "--config", action="config", help=f"YAML file of options, or one of the recipes: {recipes}."
@@ -105,14 +119,10 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
             several: dict[str, Any] = {"nargs": _SEVERAL[key]} if key in _SEVERAL else {}
             command.add_argument(key, help=text, type=str, **several)
         added = set(positional)
-        if name == "benchmark":  # so that the command line takes several models without brackets
-            added.add("models")
-            models, text = (
-                BenchmarkOptions().models,
-                "Names of timm models; times are compared with those of the first.",
-            )
-            command.add_argument("--models", type=str, nargs="+", default=models, help=text)
-        command.add_class_arguments(options, skip=added)
+        command.add_class_arguments(options, skip=added | set(_LISTS.get(name, ())))
+        for key, kind in _LISTS.get(name, {}).items():
+            default = next(each.default_factory() for each in fields(options) if each.name == key)  # type: ignore[misc]
+            command.add_argument(f"--{key}", type=kind, nargs="+", default=default, help=_LIST_HELP[key])
         commands.add_subcommand(name, command, help=(options.__doc__ or "").splitlines()[0])
     return parser
 
@@ -120,7 +130,7 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 2 for errors that the user can correct, each one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    is_training = arguments[0] == "train"
+    is_training = arguments[0] in _RECIPES_OF
     closed = open_closed_streams()
     if "stdout" in closed and not is_training:
         return _fail(f"stdout is closed, where `atmnet {arguments[0]}` prints its results; /dev/null would take them")
@@ -174,7 +184,7 @@ def parse(arguments: list[str]) -> tuple[str, Any]:
         raise UserError(explain(str(error), arguments[0], _COMMANDS.get(arguments[0]), as_typed)) from error
     name = parsed.subcommand
     values = parser.instantiate(parsed)[name]
-    if name == "train":
+    if name in _RECIPES_OF:
         del values["config"]
     return name, _COMMANDS[name](**vars(values))
 

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from atmnet.engine import find_run, folder, read_options, train
+from atmnet.engine import claim, find_run, read_options, train
 from atmnet.files import point_to, pointed_at
 from atmnet.integrations.hub import from_pretrained
 from atmnet.tasks import load_network
@@ -40,7 +40,7 @@ def bare(whole, monkeypatch):
     monkeypatch.setattr(os, "symlink", refused)
     monkeypatch.setattr(os, "link", refused)
     monkeypatch.setattr(os, "fsync", flush_files)
-    monkeypatch.setattr(folder.fcntl, "lockf", no_locks)
+    monkeypatch.setattr(claim.fcntl, "lockf", no_locks)
 
 
 def test_a_run_without_links_and_locks(bare, root, whole, tmp_path, die_after):

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-#: Operators that libraries compute as matrix products. A fused attention counts as one product.
+#: Names of :data:`PRODUCTS`.
 _NAMES = (
     "mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "convolution", "_convolution",
     "linear", "matmul", "conv1d", "conv2d", "conv3d",  # inference_mode does not decompose these
     "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
     "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention",
 )  # fmt: skip
-_PACKETS = frozenset(getattr(torch.ops.aten, name) for name in _NAMES if hasattr(torch.ops.aten, name))
+#: Operators that libraries compute as matrix products. A fused attention counts as one product.
+PRODUCTS = frozenset(getattr(torch.ops.aten, name) for name in _NAMES if hasattr(torch.ops.aten, name))
 
 #: An operator with its positional and keyword arguments.
 Call = tuple[OpOverload, list[object], dict[str, object]]
@@ -67,7 +68,7 @@ class _Recorder(TorchDispatchMode):
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
         kwargs = kwargs or {}
-        if func.overloadpacket in _PACKETS:
+        if func.overloadpacket in PRODUCTS:
             inputs = [self._replace(value) for value in args]
             self.calls.append((func, inputs, {key: self._replace(value) for key, value in kwargs.items()}))
         return func(*args, **kwargs)

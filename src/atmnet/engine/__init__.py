@@ -4,11 +4,13 @@ from atmnet.engine.checkpoint import latest_checkpoint, load_checkpoint, save_ch
 from atmnet.engine.distributed import device_of
 from atmnet.engine.evaluation import evaluate, evaluate_model
 from atmnet.engine.interrupt import Interrupted
+from atmnet.engine.log import Diverged
 from atmnet.engine.metrics import read_metrics
 from atmnet.engine.recorded import find_run, read_options
 from atmnet.engine.trainer import train
 
 __all__ = [
+    "Diverged",
     "Interrupted",
     "device_of",
     "evaluate",

@@ -1,24 +1,20 @@
 """The folder of a run: its recorded options, and the lock that keeps a second process out."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from atmnet.data.own_split import SPLIT_FILE
 from atmnet.engine.checkpoint import latest_checkpoint
+from atmnet.engine.claim import claimed
 from atmnet.engine.data_record import DATA_FILE
 from atmnet.engine.extension import LENGTH
 from atmnet.engine.recorded import OPTIONS_FILE, read_run
-from atmnet.files import is_unsupported, open_to_append, refuse_links_out, to_json, write_json
+from atmnet.files import refuse_links_out, to_json, write_json
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
-
-try:
-    import fcntl
-except ImportError:  # Windows lacks it: there, two runs in one folder are not detected
-    fcntl = None  # type: ignore[assignment]
 
 #: The file whose lock keeps a second process out.
 _LOCK_FILE = ".lock"
@@ -66,7 +62,7 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
     requested = json.loads(to_json(asdict(options)))
     if latest_checkpoint(folder) is not None:
         recorded = read_run(folder)
-        differences = sorted(_differences(recorded, requested))
+        differences = sorted(option_differences(recorded, requested, _MAY_CHANGE.union(LENGTH)))  # see change_length
         if differences:
             raise UserError(
                 f"output: {folder} holds another run: {'; '.join(differences[:4])}"
@@ -74,16 +70,9 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
             )
     elif not record.exists() and any(map(_is_of_others, folder.iterdir())):
         raise UserError(f"output: {folder} holds files that are not a run's; choose another folder")
-    with open_to_append(folder / _LOCK_FILE) as lock:
-        if fcntl is not None:
-            try:
-                # Unlike a lock of flock, loader processes do not inherit it; they outlive a killed run by seconds.
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError) as error:
-                raise UserError(f"output: {folder} is in use by another process") from error
-            except OSError as error:  # some network shares have no locks
-                if not is_unsupported(error):
-                    raise
+    with claimed(folder / _LOCK_FILE) as is_held:
+        if not is_held:
+            raise UserError(f"output: {folder} is in use by another process")
         try:
             yield
         finally:
@@ -105,9 +94,19 @@ def record_options(folder: Path, options: TrainOptions) -> None:
         write_json(folder / OPTIONS_FILE, asdict(options))
 
 
-def _differences(recorded: object, requested: object, name: str = "") -> Iterator[str]:
+def option_differences(
+    recorded: object, requested: object, may_change: Collection[str], name: str = ""
+) -> Iterator[str]:
+    """A text for each option that differs, such as "batch_size was 8, is 16".
+
+    Args:
+        recorded, requested: Nested options.
+        may_change: Dotted names of options that do not count.
+        name: Dotted name of the group of options.
+    """
     if isinstance(recorded, dict) and isinstance(requested, dict):
         for key in recorded.keys() | requested.keys():
-            yield from _differences(recorded.get(key), requested.get(key), f"{name}.{key}" if name else key)
-    elif recorded != requested and name not in _MAY_CHANGE and name not in LENGTH:  # see change_length
+            inner = f"{name}.{key}" if name else key
+            yield from option_differences(recorded.get(key), requested.get(key), may_change, inner)
+    elif recorded != requested and name not in may_change:
         yield f"{name} was {recorded!r}, is {requested!r}"

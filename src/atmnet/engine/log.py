@@ -137,9 +137,13 @@ class TrainingLog:
         return self.seconds
 
 
-def divergence_error(problem: str, step: int) -> UserError:
+class Diverged(UserError):
+    """The loss or the weights of a run are not finite."""
+
+
+def divergence_error(problem: str, step: int) -> Diverged:
     """The error for a loss or weights that are not finite."""
-    return UserError(
+    return Diverged(
         f"optim.lr: {problem} at step {step}; try a lower learning rate, a longer warm-up or optim.clip_grad. "
         "The last checkpoint was saved before this happened"
     )

@@ -83,13 +83,12 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"output: {folder}: expected a folder, but there is a file of this name") from error
 
 
-def write_evaluation(
-    folder: Path, kind: Kind, classes: list[str], result: Result, rows: Mapping[int, Row], source: Split
-) -> None:
-    """Write evaluation.json, with everything, and classes.csv, images.csv and, without detectors, confusion.csv.
+def evaluation_tables(
+    kind: Kind, classes: list[str], result: Result, rows: Mapping[int, Row], source: Split
+) -> dict[str, list[Row]]:
+    """The tables of an evaluation: classes and images, and, without detectors, confusion.
 
     Args:
-        folder: An existing folder; files of these names are replaced.
         kind: The network's kind.
         classes: Names of the K classes.
         result: The result of the evaluation.
@@ -102,6 +101,19 @@ def write_evaluation(
     }
     if kind != "detection":
         tables["confusion"] = _confusion(classes, cast(ClassificationResult, result).confusion)
+    return tables
+
+
+def write_evaluation(
+    folder: Path, kind: Kind, classes: list[str], result: Result, rows: Mapping[int, Row], source: Split
+) -> None:
+    """Write evaluation.json, with everything, and a CSV file of each of the tables.
+
+    Args:
+        folder: An existing folder; files of these names are replaced.
+        kind, classes, result, rows, source: As for :func:`evaluation_tables`.
+    """
+    tables = evaluation_tables(kind, classes, result, rows, source)
     write_json(folder / "evaluation.json", {"kind": kind, "metrics": result.metrics, **tables})
     for name, table in tables.items():
         _write_csv(folder / f"{name}.csv", table)

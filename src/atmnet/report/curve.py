@@ -126,7 +126,7 @@ def _summary(loss: list[tuple[float, float]], scores: list[tuple[float, float]],
 def panel(index: int, curve: Curve, end: float) -> tuple[str, list[Point]]:
     """HTML of the panel of number ``index`` with x from 0 to ``end``, and the points that the pointer shows."""
     end = max(end, 1e-9)
-    ticks = _ticks(curve.low, curve.high)
+    ticks = axis_ticks(curve.low, curve.high)
     low, high = min(curve.low, ticks[0]), max(curve.high, ticks[-1])
 
     def position(pair: tuple[float, float]) -> tuple[float, float]:
@@ -139,7 +139,9 @@ def panel(index: int, curve: Curve, end: float) -> tuple[str, list[Point]]:
         rules.append(f'<path class="rule" d="M0 {y:.2f}h100"/>')
         labels.append(f'<span class="y" style="top:{y:.2f}%">{tick:g}</span>')
     labels += [
-        f'<span class="x" style="left:{100 * t / end:.2f}%">{t:g}</span>' for t in _ticks(0.0, end) if t <= end * 1.001
+        f'<span class="x" style="left:{100 * t / end:.2f}%">{t:g}</span>'
+        for t in axis_ticks(0.0, end)
+        if t <= end * 1.001
     ]
 
     line = [position(pair) for pair in curve.line]
@@ -171,7 +173,7 @@ def _path(points: list[tuple[float, float]]) -> str:
     return "".join(f"{'L' if i else 'M'}{100 * x:.2f} {100 * y:.2f}" for i, (x, y) in enumerate(points))
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def axis_ticks(low: float, high: float) -> list[float]:
     """Four to eight round numbers: from the first one from ``low`` on to the first one that reaches ``high``."""
     span = max(high - low, 1e-6)
     power = 10.0 ** math.floor(math.log10(span / 3))

@@ -13,6 +13,7 @@ from atmnet_cli.options.commands import (
     WeightsOptions,
     WindowOptions,
 )
+from atmnet_cli.options.compare import CompareOptions
 from atmnet_cli.options.data import DataOptions
 from atmnet_cli.options.model import Head, Kind, ModelOptions
 from atmnet_cli.options.training import AugmentOptions, DenseOptions, OptimOptions, TrainOptions
@@ -21,6 +22,7 @@ __all__ = [
     "AugmentOptions",
     "BenchmarkOptions",
     "CheckDataOptions",
+    "CompareOptions",
     "DataOptions",
     "DenseOptions",
     "EmbedOptions",
