@@ -22,6 +22,7 @@ ROWS = [
     ("tasks",),
     ("engine",),
     ("predictions", "integrations"),
+    ("comparison",),
     ("report", "export"),
     ("interface",),
     ("cli",),

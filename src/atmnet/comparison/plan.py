@@ -215,9 +215,11 @@ def open_comparison(options: CompareOptions) -> Comparison:
     """
     folder = Path(options.output)
     record = folder / OPTIONS_FILE
-    requested = json.loads(to_json(asdict(options)))
     if record.is_file():
         recorded = Record.read(record).value
+        if options.data.img_size is None:
+            options = replace(options, data=replace(options.data, img_size=recorded["data"]["img_size"]))
+        requested = json.loads(to_json(asdict(options)))
         differences = sorted(option_differences(recorded, requested, _MAY_CHANGE))
         if differences:
             raise UserError(

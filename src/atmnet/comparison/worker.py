@@ -55,6 +55,7 @@ def take_jobs(comparison: Comparison, steps: dict[str, int], current: Path | Non
 def _try(comparison: Comparison, job: Job, steps: dict[str, int], current: Path | None) -> bool:
     """Run a job, if it can be run and no other process has claimed it; returns whether it was run."""
     path = comparison.result_path(job)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if job.lr is None:
         lr, reason = comparison.lr_of(job.model)
         if reason.startswith("failed"):
@@ -62,7 +63,6 @@ def _try(comparison: Comparison, job: Job, steps: dict[str, int], current: Path 
             return True
         if lr is None:
             return False
-    path.parent.mkdir(parents=True, exist_ok=True)
     with claimed(path.with_name(f".{path.stem}.lock")) as is_mine:
         if not is_mine or comparison.result(job) is not None:
             return False

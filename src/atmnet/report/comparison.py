@@ -65,7 +65,7 @@ def write_comparison(results: dict[str, Any], comparison: Comparison, split: Spl
 def _table(results: dict[str, Any]) -> str:
     """The conclusion, and a row for each model."""
     heads = [
-        "model", results["score"], "difference", "seeds", "learning rate", "parameters", "MACs", "activations",
+        "model", results["score"], "difference", "learning rate", "parameters", "MACs", "activations",
         "training", "1 image", "8 images",
     ]  # fmt: skip
     rows = []
@@ -74,7 +74,6 @@ def _table(results: dict[str, Any]) -> str:
         cells = [
             _interval(model["mean"], model["half_width"]) if model["scores"] else "failed",
             "–" if difference is None else _interval(difference["mean"], difference["half_width"], "+", ""),
-            str(len(model["scores"])),
             "–" if model["lr"] is None else f"{model['lr']:g}",
             _short(model["parameters"]), _short(model["macs"]), _short(model["activations"]),
             f"{results['batch_size'] / times['train_seconds']:.0f} images/s" if times else "–",
@@ -90,11 +89,12 @@ def _table(results: dict[str, Any]) -> str:
         f"all its intervals at once at {level} (Bonferroni). Scores are those of the last evaluation. Times are "
         "medians of measurements in turns on the machine that ran the comparison."
     )
-    warnings = "".join(f'<p class="note">{escape(printable(text))}</p>' for text in results["warnings"])
+    warnings = "".join(f"<li>{escape(printable(text))}</li>" for text in results["warnings"])
+    warnings = f'<ul class="warnings">{warnings}</ul>' if warnings else ""
     return (
         f'<section id="result"><h2>Result</h2><p class="lead">{escape(printable(results["conclusion"]))}</p>'
         f'<div class="scroll" tabindex="0"><table class="classes compared"><thead><tr>{head}</tr></thead>'
-        f'<tbody>{"".join(rows)}</tbody></table></div><p class="note">{escape(note)}</p>{warnings}</section>'
+        f'<tbody>{"".join(rows)}</tbody></table></div>{warnings}<p class="note">{escape(note)}</p></section>'
     )
 
 
@@ -127,8 +127,10 @@ def _trade_off(results: dict[str, Any], models: Sequence[dict[str, Any]]) -> str
 
 def _scatter(title: str, axis: str, costs: dict[str, float], models: Sequence[dict[str, Any]]) -> str:
     shown = [model for model in models if model["label"] in costs]
-    lows, highs = ([model["mean"] + sign * (model["half_width"] or 0) for model in shown] for sign in (-1, 1))
-    y_ticks = axis_ticks(max(0.0, min(lows)), max(min(100.0, max(highs)), max(0.0, min(lows)) + 1))
+    means = [model["mean"] for model in shown]
+    # Few seeds may give intervals of any length, which would hide the differences between the means.
+    reach = max(2.0, min(max(model["half_width"] or 0.0 for model in shown), 2 * (max(means) - min(means))))
+    y_ticks = axis_ticks(max(0.0, min(means) - reach), min(100.0, max(means) + reach))
     x_ticks = axis_ticks(0.0, 1.25 * max(costs.values()))
     low, high = y_ticks[0], y_ticks[-1]
 
@@ -236,8 +238,8 @@ def _disagreement(comparison: Comparison, models: Sequence[dict[str, Any]], spli
         image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
         name = escape(printable(split.name(index)))
         lines = "".join(
-            f'<p class="sure agreed" style="--v:{100 * values[index]:.0f}%"><span>{escape(printable(label))}</span>'
-            f"<i></i>{100 * values[index]:.0f}{_PERCENT}</p>"
+            f'<p class="agreed" style="--v:{100 * values[index]:.0f}%"><span>{escape(printable(label))}</span>'
+            f"<i></i><b>{100 * values[index]:.0f}{_PERCENT}</b></p>"
             for label, values in scores.items()
         )
         figures.append(
@@ -249,7 +251,7 @@ def _disagreement(comparison: Comparison, models: Sequence[dict[str, Any]], spli
     lead = f"The images whose answers differ most between models, with the {what}."
     return (
         f'<section id="disagreement"><h2>Where they disagree</h2><p class="lead">{escape(lead)}</p>'
-        f'<div class="mistakes">{"".join(figures)}</div></section>'
+        f'<div class="mistakes wide">{"".join(figures)}</div></section>'
     )
 
 
@@ -291,8 +293,8 @@ def _reach(models: Sequence[dict[str, Any]]) -> str:
     )
     return (
         '<section id="reach"><h2>How far tokens look</h2><p class="lead">The mean distance between a token and the '
-        "places that it mixes in, along rows and columns, in tokens of the stage and as a share of the map's side. The other "
-        'models have no such places.</p><div class="scroll" tabindex="0"><table class="classes">'
+        "places that it mixes in, along rows and columns, in tokens of the stage and as a share of the map's side. The "
+        'other models have no such places.</p><div class="scroll" tabindex="0"><table class="classes">'
         f"<thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 

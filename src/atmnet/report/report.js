@@ -195,7 +195,7 @@
   // Sorts the rows of a table by the column whose heading is chosen; missing values stay last.
   function sortable(table) {
     const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
-    heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+    heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
       const descending = head.getAttribute("aria-sort") === "ascending";
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", descending ? "descending" : "ascending");
