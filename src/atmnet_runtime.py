@@ -190,7 +190,7 @@ class ExportedDetector(ExportedFile):
         """A picture, or a file of one -> its objects with at least this score. It raises :class:`UnreadableImage`."""
         picture = read_picture(image, "RGB", self.config["range"])
         sides = picture.height, picture.width
-        fixed = self.shape[2:] if None not in self.shape[2:] else None
+        fixed: Any = self.shape[2:] if None not in self.shape[2:] else None
         shorter, longest = (fixed[0], fixed[0]) if fixed else (self.config["shorter"], self.config["longest"])
         scale = min(shorter / min(sides), longest / max(sides))
         size = [max(1, int(side * scale)) for side in sides]

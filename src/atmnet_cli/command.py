@@ -85,6 +85,12 @@ _PAIR = "--data.range"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
+def recipes_of(command: str) -> list[str]:
+    """Names of the recipes that a command takes: those of training, and for ``compare`` its own, too."""
+    names = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    return names if command == "compare" else [name for name in names if not name.startswith("compare_")]
+
+
 def build_parser(full_help: bool = False) -> ArgumentParser:
     """The parser of all commands, made from their options.
 
@@ -111,7 +117,7 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
             allow_abbrev=False,
         )
         if name in _RECIPES_OF:
-            recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+            recipes = ", ".join(recipes_of(name))
             command.add_argument(
                 "--config", action="config", help=f"YAML file of options, or one of the recipes: {recipes}."
             )
@@ -121,8 +127,8 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
         added = set(positional)
         command.add_class_arguments(options, skip=added | set(_LISTS.get(name, ())))
         for key, kind in _LISTS.get(name, {}).items():
-            default = next(each.default_factory() for each in fields(options) if each.name == key)  # type: ignore[misc]
-            command.add_argument(f"--{key}", type=kind, nargs="+", default=default, help=_LIST_HELP[key])
+            factory: Any = next(each.default_factory for each in fields(options) if each.name == key)
+            command.add_argument(f"--{key}", type=kind, nargs="+", default=factory(), help=_LIST_HELP[key])
         commands.add_subcommand(name, command, help=(options.__doc__ or "").splitlines()[0])
     return parser
 
@@ -197,7 +203,7 @@ def _with_recipes(arguments: list[str]) -> list[str]:
         split += [key, value] if key == "--config" and value else [argument]
     for i in range(1, len(split)):
         if split[i - 1] == "--config" and not Path(split[i]).is_file():
-            known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+            known = recipes_of(arguments[0])
             if split[i] not in known:
                 near = difflib.get_close_matches(split[i], known, n=1)
                 raise UserError(

@@ -14,6 +14,10 @@ FIRST = {
         "config", "output", "data.root", "data.source", "model.name", "model.head", "model.weights", "epochs",
         "batch_size", "optim.lr", "device",
     ),
+    "compare": (
+        "config", "models", "output", "data.root", "data.source", "model.head", "seeds", "lrs", "budget", "jobs",
+        "epochs", "batch_size",
+    ),
     "evaluate": ("data.root", "data.source", "data.val", "report", "weights", "batch_size", "device"),
     "predict": ("output", "format", "sheet", "top", "threshold", "weights", "batch_size", "device"),
     "check-data": ("data.source", "data.root", "data.train", "data.val", "data.classes", "show"),

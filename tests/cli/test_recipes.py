@@ -2,10 +2,11 @@
 
 import pytest
 
-from atmnet_cli.command import RECIPES, parse
-from atmnet_cli.options import TrainOptions
+from atmnet_cli.command import RECIPES, parse, recipes_of
+from atmnet_cli.errors import UserError
+from atmnet_cli.options import CompareOptions, TrainOptions
 
-NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+NAMES = recipes_of("train")
 
 
 def test_there_are_recipes():
@@ -45,3 +46,16 @@ def test_its_command_is_understood(name):
     options = parse(words[words.index("train") :])[1]
     assert isinstance(options, TrainOptions)
     assert options.output.startswith("runs/")
+
+
+def test_a_recipe_of_comparisons():
+    options = parse(["compare", "--config", "compare_digits", "--models", "a", "b", "--output=x"])[1]
+    assert isinstance(options, CompareOptions)
+    assert (options.models, len(options.lrs)) == (["a", "b"], 2)
+    with pytest.raises(UserError, match="compare_digits: no such file or recipe"):
+        parse(["train", "--config", "compare_digits", "--output=x"])
+
+
+def test_comparisons_take_recipes_of_training():
+    options = parse(["compare", "--config", "digits", "--models", "a", "b", "--lrs", "1e-3", "2e-3", "--output=x"])[1]
+    assert (options.epochs, options.lrs) == (17, [1e-3, 2e-3])

@@ -32,7 +32,7 @@ def check(root, output, **changes):
         ({"models": [{"label": "x"}]}, "models: got .*expected a name"),
         ({"models": [{"name": "test_vit", "lr": 3}]}, "models: got .*expected a name"),
         ({"models": ["test_vit"], "data.img_size": 33}, "models: test_vit: "),
-        ({"models": ["test_resnet", "test_vit"], **SCENES}, "models: test_vit: "),
+        ({"models": ["test_resnet", "visformer_tiny"], **SCENES}, "models: visformer_tiny: "),
         ({"lrs": [1e-3, 1e-3]}, "lrs: .*each learning rate once"),
         ({"lrs": [-1.0]}, "lrs: .*positive"),
         ({"seeds": 0}, "seeds: got 0"),
@@ -82,7 +82,7 @@ def test_the_learning_rate_is_chosen_without_the_validation_split(root, tmp_path
         take_jobs(comparison, {})
     ours, theirs = ([comparison.lr_of(model)[0] for model in comparison.models] for comparison in both)
     assert ours == theirs
-    assert ours == [1e-3]
+    assert set(ours) <= {1e-5, 1e-3}
     tuned, compared = ({n for n in _scores(both[0]) if n.startswith(part)} for part in ("tuning", "runs"))
     assert all(_scores(both[0])[name] == _scores(both[1])[name] for name in tuned)
     assert any(_scores(both[0])[name] != _scores(both[1])[name] for name in compared)

@@ -132,8 +132,12 @@ class Comparison:
         options, model = self.options, job.model
         values = {each.name: getattr(options, each.name) for each in fields(TrainOptions)}
         lr = self.lr_of(model)[0] if job.lr is None else job.lr
-        weights = {"weights": model.weights} if model.weights else {}
-        network = replace(options.model, name=model.name, kwargs={**options.model.kwargs, **model.kwargs}, **weights)
+        network = replace(
+            options.model,
+            name=model.name,
+            kwargs={**options.model.kwargs, **model.kwargs},
+            weights=model.weights or options.model.weights,
+        )
         values |= {
             "output": str(self.folder / job.name),
             "model": network,

@@ -148,7 +148,9 @@ def _conclusion(models: Sequence[dict[str, Any]], first: str) -> str:
     if seeds < 2:
         return "One seed cannot show differences; use three or more."
     level = 1 - (1 - _LEVEL) / len(others)
-    better, worse, alike = [], [], []
+    better: list[str] = []
+    worse: list[str] = []
+    alike: list[str] = []
     for model in others:
         difference = _difference(model, models[0], level)
         interval = Interval(difference["mean"], difference["half_width"]) if difference else Interval(0.0, None)

@@ -104,7 +104,7 @@ def run_tuning(comparison: Comparison, job: Job, steps: int | None) -> dict[str,
     )
     parts: Any = Splits(train_part, held_out)  # type: ignore[arg-type]
     folder = train(options, parts)
-    result = _evaluate(folder, options, lambda task: held_out)  # type: ignore[arg-type, return-value]
+    result = _evaluate(folder, options, lambda task: held_out)
     return {"score": result["score"], "metrics": result["metrics"]}
 
 
