@@ -28,7 +28,7 @@ class EvaluationData:
     """
 
     source: str | None = None
-    """Kind of data: 'folder', 'tar', 'wds', 'digits', 'hfds/NAME', 'coco', 'yolo', 'voc', 'ade20k' or
+    """Kind of data: 'folder', 'table', 'tar', 'wds', 'digits', 'hfds/NAME', 'coco', 'yolo', 'voc', 'ade20k' or
     'scenes'; 'auto' recognises it by the files in root."""
     root: str | None = None
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 #: What a network does.
-Kind = Literal["classification", "detection", "segmentation"]
+Kind = Literal["classification", "multilabel", "detection", "segmentation"]
 
 #: The head on the backbone: the classifier, a detector or a segmenter. See ``atmnet.tasks.heads``.
 Head = Literal[
