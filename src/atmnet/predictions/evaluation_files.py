@@ -20,6 +20,7 @@ from atmnet.tasks import ClassificationResult, Kind, Result, Task
 from atmnet.tasks.confusion import marginals
 from atmnet.tasks.detection_meter import DetectionResult
 from atmnet.tasks.matching import match
+from atmnet.tasks.multilabel_meter import MultilabelResult
 from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet.tasks.task import Meter
 from atmnet_cli.errors import UserError
@@ -86,7 +87,7 @@ def check_folder(folder: Path) -> None:
 def write_evaluation(
     folder: Path, kind: Kind, classes: list[str], result: Result, rows: Mapping[int, Row], source: Split
 ) -> None:
-    """Write evaluation.json, with everything, and classes.csv, images.csv and, without detectors, confusion.csv.
+    """Write evaluation.json, with everything, and classes.csv, images.csv and, for one class per place, confusion.csv.
 
     Args:
         folder: An existing folder; files of these names are replaced.
@@ -100,8 +101,8 @@ def write_evaluation(
         "classes": _CLASSES[kind](classes, result),
         "images": [{"image": source.name(index), **rows[index]} for index in sorted(rows)],
     }
-    if kind != "detection":
-        tables["confusion"] = _confusion(classes, cast(ClassificationResult, result).confusion)
+    if isinstance(result, ClassificationResult | SegmentationResult):
+        tables["confusion"] = _confusion(classes, result.confusion)
     write_json(folder / "evaluation.json", {"kind": kind, "metrics": result.metrics, **tables})
     for name, table in tables.items():
         _write_csv(folder / f"{name}.csv", table)
@@ -127,6 +128,15 @@ def _classified(logits: Tensor, target: Tensor, classes: list[str]) -> Row:
         "correct": answer == truth,
         "probability": float(probabilities[answer]),
         "probability_of_truth": float(probabilities[truth]),
+    }
+
+
+def _labelled(logits: Tensor, target: Tensor, classes: list[str]) -> Row:
+    truth, answer = target.bool(), logits >= 0
+    sets = {"truth": truth, "answer": answer, "missed": truth & ~answer, "invented": answer & ~truth}
+    return {
+        **{key: "|".join(classes[k] for k in chosen.nonzero().flatten().tolist()) for key, chosen in sets.items()},
+        "correct": bool((truth == answer).all()),
     }
 
 
@@ -163,6 +173,21 @@ def _classes_of_classifier(classes: list[str], result: Result) -> list[Row]:
             "f1": _percent(_ratio(2 * correct, true + predicted)),
         }
         for name, correct, true, predicted in zip(classes, *(part.tolist() for part in counts), strict=True)
+    ]
+
+
+def _classes_of_sets(classes: list[str], evaluation: Result) -> list[Row]:
+    result = cast(MultilabelResult, evaluation)
+    return [
+        {
+            "class": name,
+            "images": result.labelled[k],
+            "ap": _number(result.ap[k]),
+            "precision": _percent(_ratio(result.correct[k], result.predicted[k])),
+            "recall": _percent(_ratio(result.correct[k], result.labelled[k])),
+            "f1": _number(f1),
+        }
+        for k, (name, f1) in enumerate(zip(classes, result.f1, strict=True))
     ]
 
 
@@ -220,11 +245,13 @@ def _number(value: float) -> float | None:
 
 _IMAGES: dict[Kind, Callable[[Any, Any, list[str]], Row]] = {
     "classification": _classified,
+    "multilabel": _labelled,
     "detection": _detected,
     "segmentation": _segmented,
 }
 _CLASSES: dict[Kind, Callable[[list[str], Result], list[Row]]] = {
     "classification": _classes_of_classifier,
+    "multilabel": _classes_of_sets,
     "detection": _classes_of_detector,
     "segmentation": _classes_of_segmenter,
 }

@@ -96,7 +96,8 @@ class PredictOptions:
     """Folder to write results to: predictions.csv; for detection and segmentation also pictures, COCO JSON and YOLO
     labels, PNG label maps."""
     threshold: float | None = None
-    """Detection: minimum score of objects to show and for YOLO labels; the COCO JSON has all objects. Default: 0.5."""
+    """Detection: minimum score of objects to show and for YOLO labels; the COCO JSON has all objects. Multilabel:
+    minimum probability of a class. Default: 0.5."""
     windows: WindowOptions = field(default_factory=WindowOptions)
     batch_size: int = 32
     """Images per forward pass."""
