@@ -9,6 +9,7 @@ from atmnet.interface import load
 from atmnet_cli.errors import UserError
 from tests.data.tiny_sets import CLASSES, write_sets
 from tests.engine.runs import RANDOM, assert_same_run, metrics, tiny
+from tests.processes import torchrun
 
 SETS = {"model.head": "multilabel"}
 
@@ -43,6 +44,17 @@ def test_same_bits_after_a_death(sets_root, tmp_path, die_after):
     train(parts)
     assert [line["step"] for line in metrics(whole)] == [5, 6, 10, 12, 12]
     assert_same_run(whole, tmp_path / "parts")
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does(sets_root, tmp_path):
+    changes = {**SETS, "augment.mixup": 0.8, "augment.cutmix": 1.0, "log_every": 1}
+    one = train(tiny(sets_root, tmp_path / "one", changes))
+    done = torchrun(train, tiny(sets_root, tmp_path / "two", changes))
+    assert done.returncode == 0, done.stderr
+    for ours, theirs in zip(metrics(tmp_path / "two"), metrics(one), strict=True):
+        assert ours.pop("kind") == theirs.pop("kind")
+        assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 def test_changed_labels_are_refused_on_resume(sets_root, tmp_path, die_after):

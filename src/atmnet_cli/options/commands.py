@@ -36,6 +36,8 @@ class EvaluationData:
     """Name of the split to evaluate on."""
     classes: str | None = None
     """Text file with one class name per line."""
+    label_separator: str | None = None
+    """'table': characters between the labels of an image."""
     img_size: int | None = None
     """Classification: side of the square that images are resized to, in pixels."""
     workers: int | None = None
