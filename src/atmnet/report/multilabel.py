@@ -9,22 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
-from atmnet.data import Split, eval_transform, image_mode, to_8_bits
-from atmnet.predictions.canvas import TINY
+from atmnet.data import Split, eval_transform, image_mode
 from atmnet.report.classes import Column, classes_section
-from atmnet.report.content import Looker
+from atmnet.report.content import Looker, percentages
 from atmnet.report.curve import Score, curve_section
 from atmnet.report.looks import looks_section
+from atmnet.report.mistakes import captioned
 from atmnet.report.page import Section, write_page
-from atmnet.report.pictures import data_uri
 from atmnet.tasks import Classifier, Task
 from atmnet.tasks.multilabel_meter import MultilabelResult
 from atmnet_cli.printing import printable
 
+#: Examples of where the network looks, and images that are read in search of them.
 _EXAMPLES, _MAX_SEARCHED = 6, 200
-_SIDE = 176  # pixels of a thumbnail
 
 
 def write_multilabel_report(
@@ -57,8 +55,8 @@ def write_multilabel_report(
         Column("images", result.labelled, is_percent=False),
         Column("AP", result.ap),
         Column("F1", result.f1),
-        Column("recall", _percentages(result.correct, result.labelled)),
-        Column("precision", _percentages(result.correct, result.predicted)),
+        Column("recall", percentages(result.correct, result.labelled)),
+        Column("precision", percentages(result.correct, result.predicted)),
     ]
     looks, looks_data = looks_section(_looker(task, source, classes))
     sections = [
@@ -68,10 +66,6 @@ def write_multilabel_report(
         Section(_worst_section(task, source, result.worst, classes)),
     ]
     write_page(title, facts, sections, path)
-
-
-def _percentages(parts: list[int], totals: list[int]) -> list[float]:
-    return [100 * part / total if total else float("nan") for part, total in zip(parts, totals, strict=True)]
 
 
 def _looker(task: Task, source: Split, classes: list[str]) -> Looker:
@@ -122,17 +116,7 @@ def _worst(task: Task, source: Split, indices: list[int], classes: list[str]) ->
             for verb, labels, style in lines
             if labels.any()
         )
-        yield _figure(image, printable(source.name(index)), texts)
-
-
-def _figure(picture: Image.Image, name: str, texts: str) -> str:
-    image = to_8_bits(picture)
-    tiny = ' class="tiny"' if max(image.size) <= TINY else ""
-    image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    return (
-        f'<figure><div><img{tiny} src="{data_uri(image)}" alt="{escape(name)}"></div>'
-        f'<figcaption>{texts}<p class="file">{escape(name)}</p></figcaption></figure>'
-    )
+        yield captioned(image, printable(source.name(index)), texts)
 
 
 def _names(labels: torch.Tensor, classes: list[str]) -> str:

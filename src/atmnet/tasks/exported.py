@@ -102,7 +102,7 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
     if file.kind in CLASSIFIERS:
         return Classifier(
             FileModel(file), file.classes, cast(DataConfig, config), exported=True, range=values,
-            temperature=temperature_of(Record(config, path)), kind=cast(Kind, file.kind),
+            temperature=temperature_of(Record(config, path)), kind=file.kind,
         )  # fmt: skip
     try:
         find_head(config["head"], cast(Kind, file.kind))
