@@ -1,10 +1,9 @@
-"""Commands on a classifier for sets of labels: predict, evaluate, report, export."""
+"""Commands on a classifier for sets of labels: predict, evaluate, report."""
 
 import csv
 import io
 import json
 
-import numpy as np
 import pytest
 
 from atmnet.engine import read_metrics, train
@@ -77,30 +76,3 @@ def test_options_of_single_labels_are_refused(atmnet, sets):
     assert error == f"calibrate: only classifiers of one label take it, and {run} is for multilabel; leave it out"
     error = atmnet("evaluate", run, "--windows.flip=true").error
     assert error == f"windows: only segmenters take windows, and {run} is for multilabel; leave it out"
-
-
-@pytest.mark.export
-def test_the_exported_file_agrees(atmnet, sets, tmp_path):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    from atmnet_runtime import open_classifier
-
-    root, run = sets
-    file = tmp_path / "sets.onnx"
-    result = atmnet("export", run, "--output", file, "--images", root / "val", "--pixels=uint8", "--dynamic=false")
-    assert result.status == 0
-    assert "the same set of labels on 100.0% of 12 pictures" in result.out
-    pictures = [str(root / "val" / f"{number}.png") for number in range(12)]
-    arguments = (*pictures, "--threshold=0", "--format=jsonl", "--device=cpu")
-    ours, theirs = (
-        [json.loads(line)["predictions"] for line in atmnet("predict", model, *arguments).out.splitlines()]
-        for model in (run, file)
-    )
-    in_order = [[{item["class"]: item["probability"] for item in each}[name] for name in CLASSES] for each in ours]
-    exported = [[{item["class"]: item["probability"] for item in each}[name] for name in CLASSES] for each in theirs]
-    np.testing.assert_allclose(exported, in_order, atol=2e-3)  # pixels are rounded to bytes
-    classifier = open_classifier(str(file))
-    assert classifier.kind == "multilabel"
-    np.testing.assert_allclose(classifier(pictures), exported, atol=1e-6)
-    metrics = json.loads(atmnet("evaluate", file, "--data.root", root).out)
-    assert metrics["map"] == pytest.approx(read_metrics(run)[-1]["map"], abs=30)

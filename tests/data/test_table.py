@@ -1,5 +1,8 @@
 """Tables of labels, as common tools write them: pictures with one label or several."""
 
+import contextlib
+import random
+
 import pytest
 import torch
 
@@ -52,7 +55,9 @@ def test_one_label_for_each_picture(tmp_path):
 
 def test_sets_are_refused_for_one_label(tmp_path):
     options = DataOptions(root=str(write_labels(tmp_path)), source="table")
-    with pytest.raises(UserError, match=r"\d+ images do not have one label, e.g. 'images/p1.png' with 0; pass --model"):
+    with pytest.raises(
+        UserError, match=r"\d+ of \d+ images do not have exactly one label, e.g. 'images/p1.png' with 0; pass --model"
+    ):
         open_split(options, "train", "classification")
 
 
@@ -73,7 +78,7 @@ def test_sets_are_refused_for_one_label(tmp_path):
         (["file,label", '"a.png,x'], r"not a table in CSV"),
         (["file,label", "a.png," + "x" * 200_000], r"not a table in CSV: field larger"),
         (["file,label,split", "a.png,x,train", "a.png,y,val"], r"line 3: 'a.png' is in two splits"),
-        (["file,label,split", "a.png,x,test"], r"no image is in split 'train'; its column of splits has test"),
+        (["file,label,split", "a.png,x,test"], r"no image is in split 'train'; its splits are test"),
         (["file,label", "b.png,x"], r"none of its first 1 images exists, such as .*b.png; expected paths relative"),
         (["file,label", "a.png,"], r"no image has a label"),
     ],
@@ -90,6 +95,10 @@ def test_other_refusals(tmp_path):
     options = DataOptions(root=str(tmp_path), source="table")
     with pytest.raises(UserError, match=r"no table of split 'train'; expected one of train.csv, "):
         open_split(options, "train", "multilabel")
+    write_labels(tmp_path / "undivided")
+    undivided = DataOptions(root=str(tmp_path / "undivided"), source="table", val="test")
+    with pytest.raises(UserError, match=r"it has no column of splits, so that it has no 'test'"):
+        open_split(undivided, "test", "multilabel")
     (tmp_path / "labels.csv").write_bytes(b"file,label\na.png,\xff\xfe\n")
     with pytest.raises(UserError, match=r"labels.csv: not a text file in UTF-8"):
         open_split(options, "train", "multilabel")
@@ -107,6 +116,38 @@ def test_another_separator(tmp_path):
     write_table(tmp_path / "val.csv", ["fname,tags", "a.png,primary"])
     options = DataOptions(root=str(tmp_path), source="table", label_separator=" ")
     assert open_split(options, "train", "multilabel").classes == ["haze", "primary"]
+
+
+def test_folders_of_splits_in_the_names(tmp_path):
+    for name in ("train/a.png", "valid/b.png", "test/c.png"):
+        write_picture(tmp_path / name)
+    write_table(tmp_path / "labels.csv", ["file,label", "train/a.png,x", "valid/b.png,x", "test/c.png,x"])
+    options = DataOptions(root=str(tmp_path), source="table")
+    for split, name in (("train", "train/a.png"), ("val", "valid/b.png"), ("test", "test/c.png")):
+        assert open_split(options, split, "multilabel").names == [name]
+
+
+def test_whatever_the_bytes_they_are_read_or_refused_in_one_line(tmp_path):
+    options = DataOptions(root=str(write_parts(tmp_path)), source="table")
+    content = (tmp_path / "labels.csv").read_bytes()
+    chance, pieces = random.Random(0), [b'"', b"\0", b"\n", b";", b"\xff", b"/", b"1"]
+    refused = []
+    for _ in range(200):
+        damaged = bytearray(content)
+        for _ in range(chance.randint(1, 6)):
+            place = chance.randrange(len(damaged))
+            damaged[place : place + chance.randint(0, 3)] = chance.choice(pieces)
+        (tmp_path / "labels.csv").write_bytes(damaged)
+        try:
+            split = open_split(options, "train", "multilabel")
+        except UserError as error:
+            refused.append(str(error))
+        else:
+            for index in range(len(split)):
+                with contextlib.suppress(UnreadableImage):
+                    split.load(index, "RGB")
+    assert 20 < len(refused) < 190
+    assert not any("\n" in message for message in refused)
 
 
 def test_a_missing_picture_is_unreadable_and_changed_labels_are_seen(tmp_path):

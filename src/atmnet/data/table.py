@@ -115,17 +115,18 @@ def open_table(options: DataOptions, split: str, kind: Kind, classes: list[str] 
         tables = ", ".join(pattern.format(split) for pattern in (*OF_SPLIT, *OF_ALL))
         raise UserError(f"{options.root}: no table of split {split!r}; expected one of {tables} (see data.train)")
     table = read_table(path, options.label_separator)
-    if table.splits:
-        kept = [name for name in table.labels if table.splits[name] in map(str.casefold, split_names(split))]
+    splits = table.splits or (_splits_by_folder(table) if is_shared else {})
+    if splits:
+        kept = [name for name in table.labels if splits.get(name) in map(str.casefold, split_names(split))]
         if not kept:
-            values = ", ".join(sorted(set(table.splits.values()))[:8])
-            raise UserError(f"{path}: no image is in split {split!r}; its column of splits has {values} (see data.val)")
+            values = ", ".join(sorted(set(splits.values()))[:8])
+            raise UserError(f"{path}: no image is in split {split!r}; its splits are {values} (see data.val)")
         table.keep(kept)
     folder, ending = find_pictures(path, table.labels, split)
     table.labels = {with_ending(name, ending): labels for name, labels in table.labels.items()}
-    names, is_undivided = table.classes, is_shared and not table.splits
-    if is_undivided and split not in (options.train, options.val):
-        raise UserError(f"{path}: no column of splits, so that {split!r} is not known; expected one called split")
+    names, is_undivided = table.classes, is_shared and not splits
+    if is_undivided and split not in (options.train, "val"):
+        raise UserError(f"{path}: it has no column of splits, so that it has no {split!r}; expected one called split")
     if is_undivided:
         table.keep(own_part(options, split, _pictures(table, folder)))
     if not names:
@@ -180,6 +181,14 @@ def check_table(options: DataOptions, split: str, classes: list[str] | None = No
     return check
 
 
+def _splits_by_folder(table: LabelTable) -> dict[str, str]:
+    """The first folder of each picture, if there are both of training and of validation; else nothing."""
+    folders = {name: name.partition("/")[0].casefold() for name in table.labels if "/" in name}
+    present = set(folders.values())
+    has_both = all(present.intersection(split_names(split)) for split in ("train", "val"))
+    return folders if has_both else {}
+
+
 def _pictures(table: LabelTable, folder: Path) -> list[Picture]:
     """The pictures to divide; each counts for the rarest of its classes."""
     counts = Counter(name for names in table.labels.values() for name in names)
@@ -192,9 +201,9 @@ def _pictures(table: LabelTable, folder: Path) -> list[Picture]:
 def _check_single(table: LabelTable) -> None:
     wrong = [name for name, labels in table.labels.items() if len(labels) != 1]
     if wrong:
-        labels = table.labels[wrong[0]]
+        count, labels = len(table.labels), table.labels[wrong[0]]
         raise UserError(
-            f"{table.path}: {len(wrong)} images do not have one label, e.g. {wrong[0]!r} with "
-            f"{len(labels)}{f' ({labels[0]!r}, ...)' if labels else ''}; pass --model.head multilabel for sets of "
+            f"{table.path}: {len(wrong)} of {count} images do not have exactly one label, e.g. {wrong[0]!r} "
+            f"with {len(labels)}{f' ({labels[0]!r}, ...)' if labels else ''}; pass --model.head multilabel for sets of "
             "labels, or correct the table"
         )

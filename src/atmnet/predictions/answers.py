@@ -20,6 +20,9 @@ from atmnet.predictions.label_maps import draw_label_map
 _MAX_CLASSES = 6
 """Maximum number of classes in a line of text."""
 
+_MAX_CAPTIONS = 3
+"""Maximum number of classes below a picture."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -80,10 +83,11 @@ def label_set(image: Image.Image, logits: Tensor, classes: list[str], threshold:
     ]
     texts = [f"{100 * p:5.1f} % {name}" for name, p in pairs]
     more = [f"and {len(pairs) - _MAX_CLASSES} more"] if len(pairs) > _MAX_CLASSES else []
+    captions = [f"and {len(pairs) - _MAX_CAPTIONS} more"] if len(pairs) > _MAX_CAPTIONS else []
     return Answer(
         "  ".join(texts[:_MAX_CLASSES] + more) or "no class",
         {"predictions": [{"class": name, "probability": p} for name, p in pairs]},
-        [name for name, _ in pairs[:2]] or ["no class"],
+        [name for name, _ in pairs[:_MAX_CAPTIONS]] + captions or ["no class"],
         lambda side: _shown(image, side),
         image.size,
     )
