@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 _COMMON = ("classes", "input_size", "mean", "std", "pixels", "range")
+_RESIZING = ("interpolation", "crop_pct", "crop_mode")
 #: The metadata of the files of each kind, as strings of JSON; see docs/deploy.md.
 KEYS = {
-    "classification": (*_COMMON, "interpolation", "crop_pct", "crop_mode", "calibration_temperature"),
+    "classification": (*_COMMON, *_RESIZING, "calibration_temperature"),
+    "multilabel": (*_COMMON, *_RESIZING),
     "segmentation": (*_COMMON, "shorter", "longest", "head"),
     "detection": (*_COMMON, "shorter", "longest", "head", "raw", "category_ids"),
 }
@@ -61,7 +63,7 @@ class ExportedFile:
 
     Attributes:
         path: The file.
-        kind: 'classification', 'segmentation' or 'detection'. ``task`` is the same.
+        kind: 'classification', 'multilabel' (sets of labels), 'segmentation' or 'detection'. ``task`` is the same.
         classes: Names of the K classes.
         config: Preprocessing: input_size (C, H, W), mean, std, pixels and range (see :func:`read_picture`). Classifiers
             also have interpolation, crop_pct, crop_mode and calibration_temperature, by which logits are divided for
@@ -123,7 +125,7 @@ class ExportedFile:
         if not outputs or not all(isinstance(output, np.ndarray) for output in outputs):
             return False
         if self.kind != "detection":
-            rank = 2 if self.kind == "classification" else 4
+            rank = 4 if self.kind == "segmentation" else 2
             return outputs[0].ndim == rank and outputs[0].shape[:2] == (images, len(self.classes))
         if self.config["raw"]:
             return True
@@ -149,12 +151,17 @@ class ExportedClassifier(ExportedFile):
 
     def __init__(self, path: str | Path, threads: int | None = None, precision: str = "f32") -> None:
         super().__init__(path, threads, precision)
-        if self.kind != "classification":
+        if self.kind not in ("classification", "multilabel"):
             raise FileError(f"{path}: got a file for {self.kind}, expected one for classification; use ExportedFile")
 
     def __call__(self, images: Sequence[Picture]) -> Array:
-        """Pictures, or files of pictures -> probabilities (N, K). It raises :class:`UnreadableImage`."""
+        """Pictures, or files of pictures -> probabilities (N, K). It raises :class:`UnreadableImage`.
+
+        The probabilities of a picture sum to 1; those of a file of kind 'multilabel' are independent of each other.
+        """
         logits = self.logits(np.stack([preprocess(image, self.config) for image in images])).astype(np.float64)
+        if self.kind == "multilabel":
+            return np.asarray(np.exp(-np.logaddexp(0, -logits)))
         logits /= self.config["calibration_temperature"]
         powers = np.exp(logits - logits.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)

@@ -21,6 +21,7 @@ from atmnet_cli.options import Kind, TrainOptions
 #: The recipe of a run that names none.
 _RECIPES: dict[Kind, str] = {
     "classification": "finetune",
+    "multilabel": "finetune",
     "detection": "own_detection",
     "segmentation": "own_segmentation",
 }

@@ -20,7 +20,8 @@ def _start(recipe: Path, output: Path, jobs: int) -> subprocess.Popen:
         sys.executable, "-m", "atmnet_cli", "compare", "--config", str(recipe), "--output", str(output),
         f"--jobs={jobs}",
     ]  # fmt: skip
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    with recipe.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
 
 def _workers(output: Path) -> list[int]:
@@ -60,7 +61,7 @@ def recipe(root, tmp_path):
 def test_killed_ten_times(recipe, tmp_path, jobs):
     """Sometimes the command is killed, sometimes one of its processes; its other processes end by themselves."""
     whole = _start(recipe, tmp_path / "whole", 1)
-    assert whole.wait() == 0, whole.stdout.read().decode()
+    assert whole.wait() == 0, recipe.with_suffix(".log").read_text()
     output, rng, kills = tmp_path / "killed", random.Random(jobs), 0
     while True:
         process = _start(recipe, output, jobs)
@@ -68,7 +69,7 @@ def test_killed_ten_times(recipe, tmp_path, jobs):
         while process.poll() is None and (kills == 10 or time.monotonic() < deadline):
             time.sleep(0.1)
         if process.poll() is not None:
-            assert process.returncode == 0, process.stdout.read().decode()
+            assert process.returncode == 0, recipe.with_suffix(".log").read_text()
             break
         workers = _workers(output)
         if workers and kills % 2:

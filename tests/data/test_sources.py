@@ -9,7 +9,8 @@ from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
 READS = {
-    "classification": ["folder", "tar", "wds", "hfds", "digits"],
+    "classification": ["folder", "table", "tar", "wds", "hfds", "digits"],
+    "multilabel": ["table"],
     "detection": ["coco", "yolo", "voc", "labelme", "scenes"],
     "segmentation": ["ade20k", "scenes"],
 }

@@ -40,6 +40,8 @@ class Squares(Dataset[Any]):
         image[square, square] = 255
         if self.kind == "classification":
             return image, label
+        if self.kind == "multilabel":
+            return image, np.eye(3)[label]
         if self.kind == "segmentation":
             label_map = np.zeros((64, 64), np.int64)
             label_map[square, square] = 1
@@ -84,6 +86,14 @@ def test_data_sets_of_a_program_are_trained_on_and_resumed(tmp_path, die_after, 
         atmnet.train((Squares("classification", 25), data[1]), output=whole.folder, **options)
 
 
+def test_data_sets_with_sets_of_labels(tmp_path):
+    data = Squares("multilabel"), Squares("multilabel", 6)
+    model = {**SMALL["model"], "head": "multilabel"}
+    run = atmnet.train(data, output=tmp_path / "run", classes=["a", "b", "c"], steps=2, **{**SMALL, "model": model})
+    assert run.metrics[-1]["map"] > 0
+    assert run.load(device="cpu").kind == "multilabel"
+
+
 @pytest.mark.parametrize(("head", "kind"), [("fcos", "detection"), ("semantic_fpn", "segmentation")])
 def test_dense_data_sets_of_a_program(head, kind, tmp_path):
     run = atmnet.train(
@@ -104,6 +114,8 @@ def test_dense_data_sets_of_a_program(head, kind, tmp_path):
     [
         (3, "classification", r"sample 0: label 3 is not one of 0 to 2"),
         ("cat", "classification", r"sample 0: invalid literal"),
+        ([0, 1], "multilabel", r"got \(2,\) numbers, expected 0 or 1 for each class"),
+        ([0, 1, 2], "multilabel", r"expected 0 or 1 for each class"),
         (np.zeros((8, 9)), "segmentation", r"its label map has \(8, 9\) pixels, the picture \(8, 8\)"),
         ({"boxes": [[0, 0, 4, 4]]}, "detection", r"sample 0: 'labels'"),
         ({"boxes": [[4, 0, 0, 4]], "labels": [0]}, "detection", r"x1 > x0"),

@@ -26,12 +26,14 @@ WRONG: dict[str, Any] = {
     "pixels": [5, "bits", [], None],
     "task": [5, None, "pose", [], {}],
 }
+_RESIZING: dict[str, Any] = {
+    "interpolation": [5, "x", None, [], "BICUBICX"],
+    "crop_pct": [0, -1, "1", None, 1e9, 1e-9, [], True],
+    "crop_mode": [5, "x", None, []],
+}
 WRONG_OF: dict[str, dict[str, Any]] = {
-    "classification": {
-        "interpolation": [5, "x", None, [], "BICUBICX"],
-        "crop_pct": [0, -1, "1", None, 1e9, 1e-9, [], True],
-        "crop_mode": [5, "x", None, []],
-    },
+    "classification": _RESIZING,
+    "multilabel": _RESIZING,
     "segmentation": {"shorter": [0, HUGE, "a", 1.5], "longest": [0, HUGE, None], "head": [5, None, "nothing", "fcos"]},
     "detection": {
         "raw": [5, "true", None], "category_ids": [5, [1], ["a", 2, 3], [1, 2, -3], [1.5, 2, 3]],

@@ -156,7 +156,10 @@ def _newer(path):
         (_foreign, "its metadata lack classes, input_size"),
         (_damaged_metadata, "its metadata are damaged"),
         (_older, "its metadata lack crop_mode"),
-        (_newer, "got a file for 'pose', expected classification, segmentation, detection; update atmnet_runtime"),
+        (
+            _newer,
+            "got a file for 'pose', expected classification, multilabel, segmentation, detection; update",
+        ),
         (Path.unlink, "no such file"),
     ],
 )

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 #: What ``atmnet export`` would write, by kind.
 METADATA: dict[str, dict[str, Any]] = {
     "classification": {"interpolation": "bicubic", "crop_pct": 0.9, "crop_mode": "center"},
+    "multilabel": {"interpolation": "bicubic", "crop_pct": 0.9, "crop_mode": "center"},
     "segmentation": {"shorter": 32, "longest": 128, "head": "semantic_fpn"},
     "detection": {"shorter": 32, "longest": 128, "head": "fcos", "raw": False, "category_ids": [1, 2, 3]},
 }
@@ -49,7 +50,7 @@ def write_tiny(
     nodes, names, constants = [], ["logits"], []
     if not entries:
         nodes = [helper.make_node("Constant", [], ["logits"], value_floats=[1.0])]
-    elif kind == "classification":
+    elif kind in ("classification", "multilabel"):
         nodes = [
             helper.make_node("GlobalAveragePool", [first], ["mean"]),
             helper.make_node("Flatten", ["mean"], ["sum"]),

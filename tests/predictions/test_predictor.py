@@ -119,5 +119,5 @@ def test_detectors_and_segmenters_answer_and_look(head, kind):
     assert answer.size == (80, 64)
     assert ("objects" if kind == "detection" else "regions") in answer.record
     assert len(predictor.looks(picture)) >= 4
-    with pytest.raises(UserError, match=f"embed: only networks for classification give these, and .* for {kind}"):
+    with pytest.raises(UserError, match=f"embed: only classifiers give these, and this network is for {kind}"):
         predictor.embed(picture)

@@ -2,24 +2,21 @@
 
 import torch
 
-from atmnet.tasks.flips import mean_log_probabilities, merged_objects
+from atmnet.tasks.flips import mean_of_labels, mean_of_sets, merged_objects
 
 WIDTH = 20
 
 
-def _logits(images):
-    """Logits (B, 2) that depend on the image's left half."""
-    left = images[..., : images.shape[-1] // 2].mean((1, 2, 3))
-    return torch.stack([left, -left], 1)
+LOGITS = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0)) * 4
 
 
-def test_probabilities_are_the_mean_of_both():
-    images = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    merged = mean_log_probabilities(_logits, images, 0.5)
-    both = (_logits(images) / 0.5).softmax(1), (_logits(images.flip(-1)) / 0.5).softmax(1)
-    torch.testing.assert_close(merged.exp(), (both[0] + both[1]) / 2)
-    assert (both[0] - both[1]).abs().max() > 0.01
-    torch.testing.assert_close(mean_log_probabilities(_logits, images.flip(-1), 0.5), merged)
+def test_probabilities_are_the_means_of_both():
+    torch.testing.assert_close(mean_of_labels(LOGITS).softmax(-1), LOGITS.softmax(-1).mean(0))
+
+
+def test_probabilities_of_sets_are_the_means_of_both():
+    torch.testing.assert_close(mean_of_sets(LOGITS).sigmoid(), LOGITS.sigmoid().mean(0))
+    assert mean_of_sets(torch.tensor([[[300.0]], [[300.0]]])).isfinite().all()
 
 
 def _square_detector(images):

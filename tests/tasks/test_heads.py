@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from atmnet.tasks import HEADS, find_head
+from atmnet.tasks.classification import TARGETS
+from atmnet.tasks.configuration import CLASSIFIERS
 from atmnet.tasks.dense import build_dense
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DenseOptions, Head, Kind, ModelOptions
@@ -14,6 +16,10 @@ from atmnet_cli.options import DenseOptions, Head, Kind, ModelOptions
 def test_the_option_lists_the_heads():
     assert get_args(Head) == tuple(HEADS)
     assert {head.kind for head in HEADS.values()} == set(get_args(Kind))
+
+
+def test_every_kind_of_classifier_says_what_its_targets_are():
+    assert tuple(TARGETS) == CLASSIFIERS
 
 
 def test_a_new_head_takes_a_builder_and_a_line_in_the_table(monkeypatch):
@@ -47,7 +53,7 @@ def test_a_head_of_another_kind_is_refused():
 
 def test_facts_fit_each_other():
     for name, head in HEADS.items():
-        assert (head.build is None) == (head.kind == "classification"), name
+        assert (head.build is None) == (head.kind in CLASSIFIERS), name
         assert (head.stages > 0) == (head.kind == "detection"), name
         assert head.first_label == (head.stages == 2), name  # two-stage detectors take 0 for the background
         assert not head.masks or head.stages == 2, name

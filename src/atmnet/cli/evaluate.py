@@ -19,10 +19,19 @@ from atmnet.engine.calibration import Calibration, calibrate
 from atmnet.files import to_json
 from atmnet.models.create import data_config
 from atmnet.predictions.evaluation_files import RecordedTask, check_folder, write_evaluation
-from atmnet.report import Example, Report, write_detection_report, write_report, write_segmentation_report
+from atmnet.report import (
+    Example,
+    Report,
+    write_detection_report,
+    write_multilabel_report,
+    write_report,
+    write_segmentation_report,
+)
 from atmnet.tasks import ClassificationResult, Classifier, Kind, Mistake, Network, Result, Task, load_task
 from atmnet.tasks.calibration import calibration_error
+from atmnet.tasks.configuration import CLASSIFIERS
 from atmnet.tasks.detection_meter import DetectionResult
+from atmnet.tasks.multilabel_meter import MultilabelResult
 from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, EvaluateOptions, EvaluationData
@@ -77,7 +86,7 @@ def _check_options(options: EvaluateOptions, network: Network) -> None:
     """Refuse options that this network does not take."""
     if options.report and network.exported:
         raise UserError("report: an exported file does not show where its network looks; evaluate the checkpoint")
-    if options.data.img_size is not None and network.kind != "classification":
+    if options.data.img_size is not None and network.kind not in CLASSIFIERS:
         raise UserError(
             f"data.img_size: only classifiers take it, and {options.model} is for {network.kind}, whose sizes are in "
             "its checkpoint; leave it out"
@@ -85,7 +94,9 @@ def _check_options(options: EvaluateOptions, network: Network) -> None:
     if options.data.img_size is not None and network.exported:
         raise UserError("data.img_size: an exported file keeps the size that it was exported with; leave it out")
     if options.calibrate and network.kind != "classification":
-        raise UserError(f"calibrate: only classifiers take it, and {options.model} is for {network.kind}; leave it out")
+        raise UserError(
+            f"calibrate: only classifiers of one label take it, and {options.model} is for {network.kind}; leave it out"
+        )
     if options.calibrate and options.data.img_size is not None:
         raise UserError("calibrate: a temperature is for the checkpoint's own image size; leave data.img_size out")
     if options.precision != "fp32" and network.exported:
@@ -168,8 +179,22 @@ def _report_segmenter(
     )  # fmt: skip
 
 
+def _report_sets(
+    options: EvaluateOptions, task: Task, evaluation: Result, source: Split, recorded: dict[str, Any] | None
+) -> None:
+    result, network, metrics = cast(MultilabelResult, evaluation), task.network, _metrics(options)
+    names = {"map": "mAP", "f1": "F1, mean of the classes"}
+    facts = {title: f"{result.metrics[name]:.1f} %" for name, title in names.items()}
+    facts["Held-out images"] = f"{result.images:,}"
+    write_multilabel_report(
+        task, result, source, metrics, _title(options, network, recorded), _facts(network, facts, metrics, recorded),
+        Path(options.report),
+    )  # fmt: skip
+
+
 _REPORTS: dict[Kind, Callable[[EvaluateOptions, Task, Result, Split, dict[str, Any] | None], None]] = {
     "classification": _report_classifier,
+    "multilabel": _report_sets,
     "detection": _report_detector,
     "segmentation": _report_segmenter,
 }

@@ -25,6 +25,7 @@ from atmnet.engine.trial import check_shapes
 from atmnet.files import to_json, write_json
 from atmnet.records import Record
 from atmnet.tasks import find_head, open_training, start_task
+from atmnet.tasks.configuration import CLASSIFIERS
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import CompareOptions, TrainOptions
 
@@ -169,7 +170,7 @@ class Comparison:
         refuse_options(options, ["model.name"], "`atmnet compare`, which takes --models,")
         first = self.train_options(Job(self.models[0], options.seed))
         split = open_training(first)
-        if find_head(options.model.head).kind == "classification" and options.data.img_size is None:
+        if find_head(options.model.head).kind in CLASSIFIERS and options.data.img_size is None:
             side = start_task(first, split).network.config["input_size"][-1]
             self.options = options = replace(options, data=replace(options.data, img_size=side))
         for model in self.models:

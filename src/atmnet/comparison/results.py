@@ -15,7 +15,12 @@ _LEVEL = 0.95
 #: Models whose parameters or multiply-accumulates differ by more than this from the first one's are named.
 _ALIKE = 0.1
 #: What the score of a kind is called, and its name in metrics.jsonl.
-SCORES = {"classification": ("top-1 accuracy", "top1"), "detection": ("AP", "ap"), "segmentation": ("mIoU", "miou")}
+SCORES = {
+    "classification": ("top-1 accuracy", "top1"),
+    "multilabel": ("mAP", "map"),
+    "detection": ("AP", "ap"),
+    "segmentation": ("mIoU", "miou"),
+}
 
 
 def collect(comparison: Comparison, costs: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +129,7 @@ def _class_scores(results: Sequence[dict[str, Any]]) -> dict[str, float | None]:
     values: dict[str, list[float]] = {}
     for result in results:
         for row in result.get("classes", []):
-            key = next(key for key in ("mask_ap", "box_ap", "iou", "recall") if key in row)
+            key = next(key for key in ("mask_ap", "box_ap", "ap", "iou", "recall") if key in row)
             values.setdefault(row["class"], []).extend([row[key]] if row[key] is not None else [])
     return {name: sum(parts) / len(parts) if parts else None for name, parts in values.items()}
 

@@ -63,14 +63,9 @@ def check_split(options: DataOptions, split: str, classes: list[str] | None = No
     check = SplitCheck(source, options.range)
     for index in range(len(source)):
         _check_image(check, source, index)
-    for label, name in enumerate(source.classes):
-        if check.labels[label] == 0:
-            check.notes["class without images"].append(name)
-        elif check.labels[label] < _RARE * max(check.labels.values()):
-            check.notes[f"class with less than {_RARE:.0%} of the images of the largest class"].append(name)
     if len(source.classes) < 2:
         check.errors["only one class"].append(source.classes[0])
-    note_names(check, source.classes)
+    note_classes(check, source.classes)
     for kind, names in source.left_out.items():
         check.notes[kind] += names
     return check
@@ -115,6 +110,16 @@ def _peculiarities(image: Image.Image) -> Iterator[str]:
     else:
         if is_animated:
             yield "animated: first frame used"
+
+
+def note_classes(check: SplitCheck, classes: list[str]) -> None:
+    """Note classes of no or few images, and names that may be meant to be one."""
+    for label, name in enumerate(classes):
+        if check.labels[label] == 0:
+            check.notes["class without images"].append(name)
+        elif check.labels[label] < _RARE * max(check.labels.values()):
+            check.notes[f"class with less than {_RARE:.0%} of the images of the largest class"].append(name)
+    note_names(check, classes)
 
 
 def note_names(check: SplitCheck, classes: list[str]) -> None:

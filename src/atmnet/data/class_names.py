@@ -6,7 +6,7 @@ character of its own. Such names are the same class.
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from atmnet_cli.errors import UserError
@@ -25,6 +25,22 @@ def repeated_forms(names: Iterable[str]) -> tuple[str, str] | None:
             return known[form], name
         known[form] = name
     return None
+
+
+def class_indices(names: Sequence[str], classes: Sequence[str], where: str) -> list[int]:
+    """The index of each of a split's class names in ``classes``.
+
+    Raises:
+        UserError: If some are not among them; ``where`` names the split.
+    """
+    indices = {normal_form(name): index for index, name in enumerate(classes)}
+    unknown = sorted(name for name in names if normal_form(name) not in indices)
+    if unknown:
+        raise UserError(
+            f"{where}: {len(unknown)} of its classes are not among the training classes: {', '.join(unknown[:5])}"
+            + nearest(unknown[0], classes)
+        )
+    return [indices[normal_form(name)] for name in names]
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -102,7 +102,7 @@ class OnImage:
     def __init__(self, transform: Callable[[Image.Image], Tensor]) -> None:
         self.transform = transform
 
-    def __call__(self, image: Image.Image, target: int) -> tuple[Tensor, int]:
+    def __call__(self, image: Image.Image, target: Any) -> tuple[Tensor, Any]:
         return self.transform(image), target
 
 

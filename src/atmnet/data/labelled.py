@@ -10,7 +10,7 @@ from typing import IO, Any, Protocol, cast
 from PIL import Image
 from timm.data.readers.reader_factory import create_reader
 
-from atmnet.data.class_names import nearest, normal_form, read_class_file, repeated_forms
+from atmnet.data.class_names import class_indices, normal_form, read_class_file, repeated_forms
 from atmnet.data.digits import DigitsReader
 from atmnet.data.folders import FolderReader, TarReader
 from atmnet.data.images import UnreadableImage, read_image
@@ -130,17 +130,11 @@ def open_labelled(options: DataOptions, split: str, classes: list[str] | None = 
         raise UserError(f"{where}: two of its classes have the same name, {repeated[0]!a} and {repeated[1]!a}")
     if classes is None:
         classes = names or [normal_form(name) for name in labels]
-    indices = {normal_form(name): index for index, name in enumerate(classes)}
-    unknown = sorted(name for name in labels if normal_form(name) not in indices)
-    if unknown:
-        raise UserError(
-            f"{where}: {len(unknown)} of its classes are not among the training classes: {', '.join(unknown[:5])}"
-            + nearest(unknown[0], classes)
-        )
+    indices = class_indices(list(labels), classes, where)
     return LabelledSplit(
         reader,
         classes,
-        {label: indices[normal_form(name)] for name, label in labels.items()},
+        dict(zip(labels.values(), indices, strict=True)),
         options.range,
         own_part=options.source == "folder" and is_undivided(options),
     )

@@ -1,6 +1,6 @@
 """Data sets that a program passes: pictures in memory, and a torch ``Dataset`` as a split.
 
-Shapes: C channels, H x W pixels, N objects.
+Shapes: C channels, H x W pixels, N objects, K classes.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,8 @@ class DatasetSplit:
         dataset: Anything with a length that gives (picture, target) for an index, such as a torch ``Dataset``; see
             :func:`to_picture` for pictures. It must be picklable if loader processes are started rather than forked.
         classes: Class names.
-        kind: What targets are. Classification: the number of the class. Segmentation: a label map (H, W) of integers,
+        kind: What targets are. Classification: the number of the class. Multilabel: an array (K,) of 0 and
+            1, or of booleans, one for each class. Segmentation: a label map (H, W) of integers,
             255 for pixels to ignore. Detection: a dict as torchvision's detectors take it: boxes (N, 4) as x0 y0 x1 y1
             in pixels, labels (N,) from 0, and optionally masks (N, H, W) and iscrowd (N,).
 
@@ -105,6 +106,7 @@ class DatasetSplit:
         """A blank picture without a target."""
         targets: dict[Kind, Any] = {
             "classification": 0,
+            "multilabel": torch.zeros(len(self.classes)),
             "detection": no_objects(32, 32),
             "segmentation": torch.full((32, 32), IGNORE, dtype=torch.uint8),
         }
@@ -127,6 +129,11 @@ class DatasetSplit:
             label = int(target)
             self._check_labels(torch.tensor([label]))
             return label
+        if self.kind == "multilabel":
+            labels = torch.as_tensor(np.asarray(target)).float()
+            if tuple(labels.shape) != (len(self.classes),) or not bool(((labels == 0) | (labels == 1)).all()):
+                raise ValueError(f"got {tuple(labels.shape)} numbers, expected 0 or 1 for each class")
+            return labels
         if self.kind == "segmentation":
             label_map = torch.as_tensor(np.asarray(target))
             if tuple(label_map.shape) != size:

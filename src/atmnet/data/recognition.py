@@ -9,7 +9,9 @@ from pathlib import Path
 
 from atmnet.data.annotations import find_folder, is_picture
 from atmnet.data.coco_file import locate_coco
+from atmnet.data.label_table import is_table
 from atmnet.data.listing import is_hidden
+from atmnet.data.table_files import locate_table
 from atmnet.data.yolo import LAYOUTS, find_yaml
 from atmnet_cli.options import DataOptions
 
@@ -47,9 +49,19 @@ def looks_like_folder(options: DataOptions) -> str:
     if folder.with_name(folder.name + ".tar").is_file() or (folder.is_file() and folder.suffix == ".tar"):
         return f"from {folder.name.removesuffix('.tar')}.tar"
     if is_undivided(options):
-        return f"{len(class_folders(Path(options.root)))} class folders without splits, so that it is divided"
+        count = len(class_folders(Path(options.root)))
+        # The images of a table often lie in one folder, which is no class.
+        return "" if count < 2 else f"{count} class folders without splits, so that it is divided"
     names = class_folders(folder)
     return f"from {options.train}: {len(names)} class folders" if names else ""
+
+
+def looks_like_table(options: DataOptions) -> str:
+    """A CSV file of labels."""
+    path, is_common = locate_table(options, options.train)
+    if path is None or not is_table(path):
+        return ""
+    return f"from {_relative(path, options)}{', the labels of all images' if is_common else ''}"
 
 
 def looks_like_tar(options: DataOptions) -> str:

@@ -19,11 +19,13 @@ from atmnet.data.recognition import (
     looks_like_folder,
     looks_like_labelme,
     looks_like_shards,
+    looks_like_table,
     looks_like_tar,
     looks_like_voc,
     looks_like_yolo,
 )
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.table import check_table, open_table
 from atmnet.data.voc import read_voc
 from atmnet.data.yolo import read_yolo
 from atmnet_cli.errors import UserError, refuse_options
@@ -89,6 +91,13 @@ def _annotated(
 #: Name in ``data.source`` -> data source. 'wds' and 'hfds' may be followed by a slash and a path or name.
 SOURCES = {
     "folder": replace(_LABELLED, recognise=looks_like_folder, options=("root", "classes", "range", *_DIVISION)),
+    "table": DataSource(
+        ("classification", "multilabel"),
+        lambda data, split, kind, classes, masks: open_table(data, split, kind, classes),
+        options=("root", "classes", "range", "label_separator", *_DIVISION),
+        check=check_table,
+        recognise=looks_like_table,
+    ),
     "tar": replace(_LABELLED, recognise=looks_like_tar),
     "wds": replace(_LABELLED, recognise=looks_like_shards),
     "hfds": _LABELLED,

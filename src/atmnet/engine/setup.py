@@ -15,6 +15,7 @@ from atmnet.engine.distributed import Group
 from atmnet.engine.length import RunLength
 from atmnet.ops._private import keep_compiler_caches_private
 from atmnet.tasks import find_head
+from atmnet.tasks.configuration import CLASSIFIERS
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import AugmentOptions, EvaluateOptions, Kind, OptimOptions, TrainOptions
 
@@ -30,9 +31,8 @@ _WARMUP: dict[str, Any] = {"use_warmup": True, "warmup_gamma": 40.0, "warmup_pow
 _DENSE: tuple[Kind, ...] = ("detection", "segmentation")
 #: Options that only some kinds of task take. Whether ``model.neck`` is taken depends on the head.
 _OPTION_KINDS: dict[str, tuple[Kind, ...]] = {
-    **{f"augment.{each.name}": ("classification",) for each in fields(AugmentOptions) if each.name != "repeats"},
-    "data.img_size": ("classification",),
-    "optim.layer_decay": ("classification",),
+    **{f"augment.{each.name}": CLASSIFIERS for each in fields(AugmentOptions) if each.name != "repeats"},
+    **dict.fromkeys(("data.img_size", "optim.layer_decay"), CLASSIFIERS),
     **dict.fromkeys(("model.channels", "model.head_kwargs", "dense.hflip", "dense.distort"), _DENSE),
     **dict.fromkeys(("dense.img_sizes", "dense.max_img_size"), ("detection",)),
     **dict.fromkeys(

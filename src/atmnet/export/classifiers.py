@@ -7,13 +7,16 @@ from PIL import Image
 
 from atmnet.export.settings import ExportSettings
 from atmnet.export.subject import Subject, unchanged
-from atmnet.export.verify import Comparison, farthest, same_classes
+from atmnet.export.verify import Comparison, farthest, same_classes, same_sets
 from atmnet.models.create import data_config
 from atmnet.tasks import Network
 from atmnet_cli.errors import UserError
 from atmnet_runtime import Array, preprocess
 
-_COMPARISON = Comparison(farthest, same_classes, "class on {share} of {count} pictures")
+_COMPARISONS = {
+    "classification": Comparison(farthest, same_classes, "class on {share} of {count} pictures"),
+    "multilabel": Comparison(farthest, same_sets, "set of labels on {share} of {count} pictures"),
+}
 
 
 def describe_classifier(network: Network, settings: ExportSettings) -> Subject:
@@ -34,4 +37,4 @@ def describe_classifier(network: Network, settings: ExportSettings) -> Subject:
             )
 
     outputs = {"logits": {0: "batch"}}
-    return Subject(config, unchanged, unchanged, outputs, _COMPARISON, (2, 96, 128), prepare, check)
+    return Subject(config, unchanged, unchanged, outputs, _COMPARISONS[network.kind], (2, 96, 128), prepare, check)

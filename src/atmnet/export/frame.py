@@ -3,6 +3,8 @@
 Shapes: B images, C colour channels, H x W pixels, K classes.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
@@ -60,7 +62,7 @@ def metadata(network: Network, config: DataConfig | DenseConfig, pixels: Pixels)
     values = {
         **{key: value for key, value in config.items() if key in KEYS[network.kind]},
         "task": network.kind, "classes": network.classes, "pixels": pixels, "range": network.range,
-        **({TEMPERATURE: network.temperature} if isinstance(network, Classifier) else {}),
+        **({TEMPERATURE: cast(Classifier, network).temperature} if TEMPERATURE in KEYS[network.kind] else {}),
         "architecture": network.name, "atmnet": atmnet.__version__,
     }  # fmt: skip
     return {key: printable(to_json(value, ensure_ascii=False)) for key, value in values.items()}

@@ -15,6 +15,7 @@ _DETECTOR: dict[Precision, float] = {"fp32": 5e-5}
 # Pictures of segmenters and detectors are large and differ in size: few of them, one in a call.
 TASK_EXPORTS: dict[Kind, TaskExport] = {
     "classification": TaskExport("classifier", describe_classifier, _CLASSIFIER, False, 64, 8),
+    "multilabel": TaskExport("classifier", describe_classifier, _CLASSIFIER, False, 64, 8),
     "segmentation": TaskExport("segmenter", describe_segmenter, _SEGMENTER, False, 6, 1),
     "detection": TaskExport("detector", describe_detector, _DETECTOR, True, 6, 1),
 }

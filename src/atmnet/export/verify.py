@@ -62,8 +62,8 @@ class ExportReport:
         nodes: Number of operators in the graph; None for formats that do not tell.
         differences: One for each size of noise images, and the last one for pictures if there are any.
         pictures: Number of pictures.
-        agreement: Share of the pictures with the same class (segmenters: of their pixels; detectors: of the objects
-            in them). None without pictures, NaN if neither finds an object.
+        agreement: Share of the pictures with the same class or set of labels (segmenters: of their pixels; detectors:
+            of the objects in them). None without pictures, NaN if neither finds an object.
         seconds: Time of a call in the file's runtime, with one image if the batch is open.
         eager_seconds: Time of the same call of the eager model, in the same process.
         answer: See :class:`Comparison`.
@@ -164,6 +164,11 @@ def worst(what: str, each: Sequence[Difference]) -> Difference:
 def same_classes(ours: list[Array], theirs: list[Array]) -> float:
     """The share of places at which the largest of the logits (B, K, ..) is the same."""
     return float((ours[0].argmax(1) == theirs[0].argmax(1)).mean())
+
+
+def same_sets(ours: list[Array], theirs: list[Array]) -> float:
+    """The share of images of which the same logits (B, K) are positive, which are probabilities above 0.5."""
+    return float(((ours[0] > 0) == (theirs[0] > 0)).all(1).mean())
 
 
 def difference(what: str, ours: Array, theirs: Array) -> Difference:

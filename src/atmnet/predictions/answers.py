@@ -20,6 +20,9 @@ from atmnet.predictions.label_maps import draw_label_map
 _MAX_CLASSES = 6
 """Maximum number of classes in a line of text."""
 
+_MAX_CAPTIONS = 3
+"""Maximum number of classes below a picture."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -58,9 +61,41 @@ def ranking(image: Image.Image, logits: Tensor, classes: list[str], top: int) ->
         "  ".join(f"{100 * p:5.1f} % {name}" for name, p in pairs),
         {"predictions": [{"class": name, "probability": p} for name, p in pairs]},
         [pairs[0][0], f"{100 * pairs[0][1]:.1f} %"],
-        lambda side: image if side is None or max(image.size) <= side else scaled(image, side)[0],
+        lambda side: _shown(image, side),
         image.size,
     )
+
+
+def label_set(image: Image.Image, logits: Tensor, classes: list[str], threshold: float) -> Answer:
+    """The answer of a classifier for sets of labels: the classes of at least a probability, the most probable first.
+
+    Args:
+        image: The image.
+        logits: (K,), the output for it.
+        classes: Names of the K classes.
+        threshold: Minimum probability, 0 to 1.
+    """
+    ordered = logits.float().sigmoid().sort(descending=True, stable=True)
+    pairs = [
+        (classes[i], p)
+        for i, p in zip(ordered.indices.tolist(), ordered.values.tolist(), strict=True)
+        if p >= threshold
+    ]
+    texts = [f"{100 * p:5.1f} % {name}" for name, p in pairs]
+    more = [f"and {len(pairs) - _MAX_CLASSES} more"] if len(pairs) > _MAX_CLASSES else []
+    captions = [f"and {len(pairs) - _MAX_CAPTIONS} more"] if len(pairs) > _MAX_CAPTIONS else []
+    return Answer(
+        "  ".join(texts[:_MAX_CLASSES] + more) or "no class",
+        {"predictions": [{"class": name, "probability": p} for name, p in pairs]},
+        [name for name, _ in pairs[:_MAX_CAPTIONS]] + captions or ["no class"],
+        lambda side: _shown(image, side),
+        image.size,
+    )
+
+
+def _shown(image: Image.Image, side: int | None) -> Image.Image:
+    """The image itself, smaller if it is larger than ``side``."""
+    return image if side is None or max(image.size) <= side else scaled(image, side)[0]
 
 
 def objects(image: Image.Image, found: dict[str, Tensor], classes: list[str], threshold: float) -> Answer:

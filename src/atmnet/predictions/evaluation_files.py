@@ -20,6 +20,7 @@ from atmnet.tasks import ClassificationResult, Kind, Result, Task
 from atmnet.tasks.confusion import marginals
 from atmnet.tasks.detection_meter import DetectionResult
 from atmnet.tasks.matching import match
+from atmnet.tasks.multilabel_meter import MultilabelResult
 from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet.tasks.task import Meter
 from atmnet_cli.errors import UserError
@@ -86,7 +87,7 @@ def check_folder(folder: Path) -> None:
 def evaluation_tables(
     kind: Kind, classes: list[str], result: Result, rows: Mapping[int, Row], source: Split
 ) -> dict[str, list[Row]]:
-    """The tables of an evaluation: classes and images, and, without detectors, confusion.
+    """The tables of an evaluation: classes and images, and, for one class per place, confusion.
 
     Args:
         kind: The network's kind.
@@ -99,8 +100,8 @@ def evaluation_tables(
         "classes": _CLASSES[kind](classes, result),
         "images": [{"image": source.name(index), **rows[index]} for index in sorted(rows)],
     }
-    if kind != "detection":
-        tables["confusion"] = _confusion(classes, cast(ClassificationResult, result).confusion)
+    if isinstance(result, ClassificationResult | SegmentationResult):
+        tables["confusion"] = _confusion(classes, result.confusion)
     return tables
 
 
@@ -142,6 +143,15 @@ def _classified(logits: Tensor, target: Tensor, classes: list[str]) -> Row:
     }
 
 
+def _labelled(logits: Tensor, target: Tensor, classes: list[str]) -> Row:
+    truth, answer = target.bool(), logits >= 0
+    sets = {"truth": truth, "answer": answer, "missed": truth & ~answer, "invented": answer & ~truth}
+    return {
+        **{key: "|".join(classes[k] for k in chosen.nonzero().flatten().tolist()) for key, chosen in sets.items()},
+        "correct": bool((truth == answer).all()),
+    }
+
+
 def _detected(output: dict[str, Tensor], target: Any, classes: list[str]) -> Row:
     matches = match(output, target)
     return {
@@ -175,6 +185,21 @@ def _classes_of_classifier(classes: list[str], result: Result) -> list[Row]:
             "f1": _percent(_ratio(2 * correct, true + predicted)),
         }
         for name, correct, true, predicted in zip(classes, *(part.tolist() for part in counts), strict=True)
+    ]
+
+
+def _classes_of_sets(classes: list[str], evaluation: Result) -> list[Row]:
+    result = cast(MultilabelResult, evaluation)
+    return [
+        {
+            "class": name,
+            "images": result.labelled[k],
+            "ap": _number(result.ap[k]),
+            "precision": _percent(_ratio(result.correct[k], result.predicted[k])),
+            "recall": _percent(_ratio(result.correct[k], result.labelled[k])),
+            "f1": _number(f1),
+        }
+        for k, (name, f1) in enumerate(zip(classes, result.f1, strict=True))
     ]
 
 
@@ -232,11 +257,13 @@ def _number(value: float) -> float | None:
 
 _IMAGES: dict[Kind, Callable[[Any, Any, list[str]], Row]] = {
     "classification": _classified,
+    "multilabel": _labelled,
     "detection": _detected,
     "segmentation": _segmented,
 }
 _CLASSES: dict[Kind, Callable[[list[str], Result], list[Row]]] = {
     "classification": _classes_of_classifier,
+    "multilabel": _classes_of_sets,
     "detection": _classes_of_detector,
     "segmentation": _classes_of_segmenter,
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from atmnet.predictions.answers import Answer, objects, ranking, regions
+from atmnet.predictions.answers import Answer, label_set, objects, ranking, regions
 from atmnet.tasks.matching import MIN_SCORE
 from atmnet_cli.options import Kind, PredictOptions
 
@@ -31,12 +31,16 @@ class PredictionKind:
 
 
 def min_score(options: PredictOptions) -> float:
-    """Minimum score of an object to be shown."""
+    """Minimum score of an object, or probability of a label, to be shown."""
     return MIN_SCORE if options.threshold is None else options.threshold
 
 
 def _ranking(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
     return ranking(image, output, classes, _TOP if options.top is None else options.top)
+
+
+def _label_set(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
+    return label_set(image, output, classes, min_score(options))
 
 
 def _objects(image: Image.Image, output: Any, classes: list[str], options: PredictOptions) -> Answer:
@@ -49,6 +53,7 @@ def _regions(image: Image.Image, output: Any, classes: list[str], options: Predi
 
 KINDS: dict[Kind, PredictionKind] = {
     "classification": PredictionKind(_ranking, ("top",), tile=160, is_drawn=False),
+    "multilabel": PredictionKind(_label_set, ("threshold",), tile=160, is_drawn=False),
     "detection": PredictionKind(_objects, ("threshold",), tile=360, is_drawn=True),
     "segmentation": PredictionKind(_regions, (), tile=360, is_drawn=True),
 }

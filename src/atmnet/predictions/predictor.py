@@ -5,7 +5,7 @@ Shapes: N pictures, C channels, h x w tokens of the last stage.
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from atmnet.predictions.embedding import EmbeddingTask, stack_features
 from atmnet.predictions.kinds import KINDS, LIMITED_OPTIONS
 from atmnet.predictions.prediction import Prediction, find_images, predict
 from atmnet.predictions.video import is_video, with_frames
-from atmnet.tasks import Classifier, Task
+from atmnet.tasks import Classifier, Network, Task
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import PredictOptions
 
@@ -40,7 +40,7 @@ class Predictor:
     Attributes:
         task: The network with its preprocessing.
         classes: Names of the classes.
-        kind: 'classification', 'detection' or 'segmentation'.
+        kind: 'classification', 'multilabel', 'detection' or 'segmentation'.
 
     Example:
         >>> predictor = atmnet.load("runs/mine")  # doctest: +SKIP
@@ -61,7 +61,7 @@ class Predictor:
         Args:
             images: A picture, a folder, a video, a list, an array (N, H, W, 3) or a tensor (N, C, H, W).
             top: Classification: number of classes in an answer. Default: 3.
-            threshold: Detection: minimum score of an object. Default: 0.5.
+            threshold: Detection: minimum score of an object; multilabel: minimum probability of a label. Default: 0.5.
 
         Raises:
             UserError: If a picture cannot be read, or an option is for another kind of network. :meth:`stream` goes on
@@ -90,7 +90,10 @@ class Predictor:
 
     def stream_features(self, images: Any, *, tokens: bool = False) -> Iterator[Prediction]:
         """As :meth:`stream`, with features as outputs: (C,), or (h, w, C) for tokens; see :meth:`embed`."""
-        task = EmbeddingTask(self._checkpoint("embed", "classification"), tokens)
+        network = self._checkpoint("embed")
+        if not isinstance(network, Classifier):
+            raise UserError(f"embed: only classifiers give these, and this network is for {network.kind}")
+        task = EmbeddingTask(network, tokens)
         return predict(task, _pictures(images), batch_size=self.batch_size, device=self._device)
 
     def embed(self, images: Any, *, tokens: bool = False) -> NDArray[np.float32]:
@@ -137,14 +140,12 @@ class Predictor:
         refuse_options(options, [name for name in LIMITED_OPTIONS if name not in taken], self.kind)
         return options
 
-    def _checkpoint(self, what: str, kind: str = "") -> Classifier:
-        """The network, if it is a checkpoint, of that kind."""
+    def _checkpoint(self, what: str) -> Network:
+        """The network, if it is a checkpoint."""
         network = self.task.network
         if network.exported:
             raise UserError(f"{what}: an exported file does not give these; load the checkpoint")
-        if kind and network.kind != kind:
-            raise UserError(f"{what}: only networks for {kind} give these, and this one is for {network.kind}")
-        return cast(Classifier, network)
+        return network
 
 
 def _pictures(images: Any) -> Iterable[Any]:

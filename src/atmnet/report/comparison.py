@@ -18,6 +18,7 @@ from atmnet.report.drawing import DOT
 from atmnet.report.page import Section, write_page
 from atmnet.report.pictures import data_uri
 from atmnet.tasks import find_head
+from atmnet.tasks.configuration import CLASSIFIERS
 from atmnet_cli.printing import printable
 
 _SHOWN = 12
@@ -211,7 +212,7 @@ def _classes(results: dict[str, Any], models: Sequence[dict[str, Any]]) -> str:
         )
         for model in models
     ]
-    score = {"classification": "recall", "detection": "AP", "segmentation": "IoU"}[results["kind"]]
+    score = {"classification": "recall", "multilabel": "AP", "detection": "AP", "segmentation": "IoU"}[results["kind"]]
     lead = f"The mean {score} of each class over seeds, in percent. Choose a heading to sort."
     return classes_section(lead, [printable(name) for name in names], columns)
 
@@ -246,7 +247,7 @@ def _disagreement(comparison: Comparison, models: Sequence[dict[str, Any]], spli
             f'<figure><div><img src="{data_uri(image)}" alt="{name}"></div><figcaption>{lines}'
             f'<p class="file">{name}</p></figcaption></figure>'
         )
-    is_classifier = find_head(comparison.options.model.head).kind == "classification"
+    is_classifier = find_head(comparison.options.model.head).kind in CLASSIFIERS
     what = "share of seeds that answer correctly" if is_classifier else "mean score of the image over seeds"
     lead = f"The images whose answers differ most between models, with the {what}."
     return (

@@ -120,6 +120,11 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{value:.{digits}f}\u202f%"
 
 
+def percentages(parts: Sequence[int], totals: Sequence[int]) -> list[float]:
+    """100 * part / total of each class; NaN where the total is 0."""
+    return [100 * part / total if total else float("nan") for part, total in zip(parts, totals, strict=True)]
+
+
 def caption(example: Example, classes: list[str]) -> str:
     """The prediction for an example as HTML: classes, probability, and file name."""
     confidence = percent(example.confidence)

@@ -19,7 +19,7 @@ from atmnet.data.targets import IGNORE, DetectionTarget
 from atmnet.predictions.label_maps import BACKGROUND
 from atmnet.report.classes import Column, classes_section
 from atmnet.report.confusion import confusion_section, count_pairs
-from atmnet.report.content import Looker
+from atmnet.report.content import Looker, percentages
 from atmnet.report.curve import Score, curve_section
 from atmnet.report.looks import looks_section
 from atmnet.report.page import Section, write_page
@@ -82,8 +82,8 @@ def write_detection_report(
         ap50 = (100 * result.precision[name][0].mean(0)).tolist()
         columns += [Column(f"{name} AP", values), Column(f"{name} AP50", ap50)]
     columns += [
-        Column("recall", _percentages(found, counts.labelled)),
-        Column("precision", _percentages(found, [f + i for f, i in zip(found, counts.invented, strict=True)])),
+        Column("recall", percentages(found, counts.labelled)),
+        Column("precision", percentages(found, [f + i for f, i in zip(found, counts.invented, strict=True)])),
     ]
     sections = [
         Section(curves, curves=curve_points),
@@ -133,11 +133,6 @@ def write_segmentation_report(
 
 def _classes(task: Task) -> list[str]:
     return [printable(name) for name in task.network.classes]
-
-
-def _percentages(parts: list[int], totals: list[int]) -> list[float]:
-    """100 * part / total of each class; NaN where the total is 0."""
-    return [100 * part / total if total else float("nan") for part, total in zip(parts, totals, strict=True)]
 
 
 @torch.inference_mode()

@@ -36,14 +36,21 @@ def mistakes_section(mistakes: list[Example], classes: list[str], wrong: int, to
 
 
 def _mistake(example: Example, classes: list[str]) -> str:
-    image = to_8_bits(example.image)
+    true = "" if example.target is None else f"<p><span>true</span> <b>{escape(classes[example.target])}</b></p>"
+    return captioned(
+        example.image,
+        example.name,
+        f'{true}<p><span>predicted</span> <b class="wrong">{escape(classes[example.predicted])}</b></p>'
+        f'<p class="sure" style="--v:{100 * example.confidence:.0f}%"><i></i>{percent(example.confidence)}</p>',
+    )
+
+
+def captioned(picture: Image.Image, name: str, lines: str) -> str:
+    """HTML of a thumbnail above lines of HTML and its name."""
+    image = to_8_bits(picture)
     tiny = ' class="tiny"' if max(image.size) <= TINY else ""
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    name = escape(example.name)
-    true = "" if example.target is None else f"<p><span>true</span> <b>{escape(classes[example.target])}</b></p>"
     return (
-        f'<figure><div><img{tiny} src="{data_uri(image)}" alt="{name}"></div><figcaption>'
-        f'{true}<p><span>predicted</span> <b class="wrong">{escape(classes[example.predicted])}</b></p>'
-        f'<p class="sure" style="--v:{100 * example.confidence:.0f}%"><i></i>{percent(example.confidence)}</p>'
-        f'<p class="file">{name}</p></figcaption></figure>'
+        f'<figure><div><img{tiny} src="{data_uri(image)}" alt="{escape(name)}"></div><figcaption>'
+        f'{lines}<p class="file">{escape(name)}</p></figcaption></figure>'
     )

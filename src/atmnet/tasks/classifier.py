@@ -22,6 +22,7 @@ from atmnet.tasks.configuration import (
     check_preprocessing,
     class_names,
     classifier_arguments,
+    classifier_kind,
     read_config,
     temperature_of,
     value_range,
@@ -42,6 +43,7 @@ class Classifier:
         config: timm's data configuration.
         exported: Whether the model runs an exported file.
         range: The values that become black and white in grey pictures of more than 8 bits; see ``data.range``.
+        kind: 'classification', or 'multilabel' if the classes of an image are a set, and each has its own probability.
         temperature: What the logits are divided by for calibrated probabilities; 1 changes nothing. The model's own
             outputs are not divided.
     """
@@ -69,6 +71,8 @@ class Classifier:
     def write_config(self, path: Path) -> None:
         """Write architecture, kind, class names and preprocessing as JSON, in timm's hub layout."""
         record: dict[str, Any] = {"label_names": self.classes, "kind": self.kind}
+        if self.kind == "multilabel":
+            record["problem_type"] = "multi_label_classification"  # transformers' loss and pipeline read this
         if self.range is not None:
             record["range"] = list(self.range)
         if self.temperature != 1:
@@ -80,7 +84,9 @@ class Classifier:
         write_json(path, config)
 
 
-def build_classifier(options: ModelOptions, classes: list[str], img_size: int | None) -> Classifier:
+def build_classifier(
+    options: ModelOptions, classes: list[str], img_size: int | None, kind: Kind = "classification"
+) -> Classifier:
     """Build a model for ``classes``, with initial weights or those of ``options.weights``.
 
     Raises:
@@ -97,7 +103,7 @@ def build_classifier(options: ModelOptions, classes: list[str], img_size: int | 
         model = create_model(options.name, **kwargs)
     if options.grad_checkpointing:
         enable_grad_checkpointing(model, options.name)
-    return Classifier(model, classes, data_config(model, img_size))
+    return Classifier(model, classes, data_config(model, img_size), kind=kind)
 
 
 def load_classifier(model: str, weights: str = "") -> Classifier:
@@ -129,7 +135,7 @@ def load_classifier(model: str, weights: str = "") -> Classifier:
 def _load_folder(folder: Path) -> Classifier:
     record, config, weights = read_config(folder), folder / "config.json", folder / "model.safetensors"
     name, facts, arguments = classifier_arguments(record)
-    classes = class_names(record)
+    classes, kind = class_names(record), classifier_kind(record)
     with building(config, weights):
         # As timm does it for "local-dir:FOLDER", but for what the configuration names.
         described, _, _ = _parse_model_cfg(
@@ -151,7 +157,7 @@ def _load_folder(folder: Path) -> Classifier:
         raise UserError(f"{config}: label_names: got {len(classes)} names, the network has {num_classes} classes")
     names = classes or [str(k) for k in range(num_classes)]
     return Classifier(
-        network.eval(), names, preprocessing, range=value_range(record), temperature=temperature_of(record)
+        network.eval(), names, preprocessing, range=value_range(record), temperature=temperature_of(record), kind=kind
     )
 
 

@@ -16,13 +16,15 @@ from timm.models import PretrainedCfg
 from atmnet.models.create import check_model_name
 from atmnet.records import Record
 from atmnet_cli.errors import UserError
-from atmnet_cli.options import DenseOptions, ModelOptions
+from atmnet_cli.options import DenseOptions, Kind, ModelOptions
 from atmnet_cli.renamed import translate
 
 #: Upper limits: sides of images in pixels, integers and lengths among arguments, depth of lists within lists.
 MAX_SIDE, _MAX_INTEGER, _MAX_LENGTH, _MAX_DEPTH = 8192, 10**6, 4096, 4
 #: Key of a classifier's temperature, and its limits. Plain "temperature" is an option of generation in transformers.
 TEMPERATURE, MIN_TEMPERATURE, MAX_TEMPERATURE = "calibration_temperature", 0.01, 100.0
+#: Kinds of networks that are unchanged models of timm: for one label per image, and for sets of labels.
+CLASSIFIERS: tuple[Kind, ...] = ("classification", "multilabel")
 #: Arguments of timm that tell where weights lie and how they are read. Recorded by runs that started from such weights.
 _PLACES = {
     "pretrained", "pretrained_filter_fn", "pretrained_model_args", "pretrained_strict", "checkpoint_path", "cache_dir",
@@ -77,6 +79,19 @@ def temperature_of(record: Record) -> float:
         UserError: If it is not a number from 0.01 to 100.
     """
     return record.number(TEMPERATURE, MIN_TEMPERATURE, MAX_TEMPERATURE, default=1.0)
+
+
+def classifier_kind(record: Record) -> Kind:
+    """Whether a classifier is for one label per image, the default, or for sets of labels.
+
+    Raises:
+        UserError: If it is for something else.
+    """
+    name = record.text("kind", "classification")
+    for kind in CLASSIFIERS:
+        if name == kind:
+            return kind
+    raise UserError(f"{record.where}: kind: got {name!r:.80}, expected {' or '.join(CLASSIFIERS)}")
 
 
 def classifier_arguments(record: Record) -> tuple[str, dict[str, Any], dict[str, Any]]:

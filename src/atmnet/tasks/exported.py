@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from atmnet.models.create import DataConfig
 from atmnet.records import Record
 from atmnet.tasks.classifier import Classifier
-from atmnet.tasks.configuration import temperature_of, value_range
+from atmnet.tasks.configuration import CLASSIFIERS, temperature_of, value_range
 from atmnet.tasks.dense import DenseNetwork
 from atmnet.tasks.detector_transform import DetectorTransform
 from atmnet.tasks.heads import find_head
@@ -99,10 +99,10 @@ def load_exported(path: str) -> Classifier | DenseNetwork:
         file = ExportedFile(path, torch.get_num_threads())
     config = file.config
     values = value_range(Record(config, path))
-    if file.kind == "classification":
+    if file.kind in CLASSIFIERS:
         return Classifier(
             FileModel(file), file.classes, cast(DataConfig, config), exported=True, range=values,
-            temperature=temperature_of(Record(config, path)),
+            temperature=temperature_of(Record(config, path)), kind=file.kind,
         )  # fmt: skip
     try:
         find_head(config["head"], cast(Kind, file.kind))

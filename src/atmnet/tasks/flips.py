@@ -1,12 +1,14 @@
 """Test-time mirroring: answers of a model for an image and for the mirrored image, merged.
 
-Shapes: B images, K classes, N objects of an image of H x W pixels. Segmenters mirror each window and scale; see
-:mod:`atmnet.tasks.windows`.
+Shapes: B images, K classes, M forward passes, N objects of an image of H x W pixels. Segmenters mirror each window and
+scale; see :mod:`atmnet.tasks.windows`.
 """
 
 from collections.abc import Callable
+from math import log
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import batched_nms
 
@@ -14,16 +16,14 @@ from torchvision.ops import batched_nms
 _MAX_IOU = 0.5
 
 
-def mean_log_probabilities(model: Callable[[Tensor], Tensor], images: Tensor, temperature: float) -> Tensor:
-    """The logarithm (B, K) of the mean class probabilities of images (B, C, H, W) and the mirrored images.
+def mean_of_labels(logits: Tensor) -> Tensor:
+    """The logarithms (B, K) of the means of the class probabilities of several forward passes, logits (M, B, K)."""
+    return logits.log_softmax(-1).logsumexp(0) - log(len(logits))
 
-    Args:
-        model: Images -> logits (B, K).
-        images: The images.
-        temperature: The logits are divided by it.
-    """
-    both = torch.stack([model(images), model(images.flip(-1))]) / temperature
-    return both.log_softmax(-1).logsumexp(0) - torch.log(torch.tensor(2.0))
+
+def mean_of_sets(logits: Tensor) -> Tensor:
+    """The logits (B, K) of the mean probabilities of several forward passes, for classes that do not exclude others."""
+    return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
 
 
 def merged_objects(

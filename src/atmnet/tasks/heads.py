@@ -26,7 +26,7 @@ class Head:
     Attributes:
         kind: What a network with this head does.
         build: Builds the head on a pyramid: see :mod:`atmnet.tasks.one_stage`, :mod:`atmnet.tasks.two_stage` and
-            :mod:`atmnet.tasks.segmentation_heads`. None for the classifier, which is an unchanged timm model.
+            :mod:`atmnet.tasks.segmentation_heads`. None for classifiers, which are unchanged timm models.
         neck: Whether the head takes the maps of a feature pyramid network, rather than the backbone's own.
         stages: Detectors: 1, or 2 if the detector first proposes boxes.
         masks: Detectors: whether the head predicts a mask for each object.
@@ -68,6 +68,7 @@ def _two_stage(build: Callable[..., nn.Module], signature: Any, masks: bool) -> 
 
 HEADS = {
     "classifier": Head("classification"),
+    "multilabel": Head("multilabel"),
     "retinanet": _one_stage(retinanet, RetinaNet, "p6p7", 4),
     "retinanet_v2": _one_stage(retinanet_v2, RetinaNet, "p6p7_from_c5", 4),
     "fcos": _one_stage(fcos, FCOS, "p6p7", 1),

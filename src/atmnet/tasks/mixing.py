@@ -1,7 +1,9 @@
-"""Mixup, CutMix and the loss of classification.
+"""Mixup, CutMix and the losses of classification, for one label and for sets of labels.
 
 Shapes: B images, K classes, C channels, h x w pixels.
 """
+
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +50,32 @@ class Mixer:
         order = torch.cat([order[0::2], order[1::2].flip(0)])
         mixed: tuple[Tensor, Tensor] = self._mixup(images[order], targets[order])
         return mixed
+
+
+class SetMixer:
+    """As :class:`Mixer`, for images with sets of labels; the targets are mixed like the images.
+
+    Label smoothing s turns 0 and 1 into s / 2 and 1 - s / 2.
+    """
+
+    def __init__(self, augment: AugmentOptions) -> None:
+        self._smoothing, self._augment = augment.label_smoothing, replace(augment, label_smoothing=0.0)
+        self.pairs = augment.mixup > 0 or augment.cutmix > 0
+
+    def __call__(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, C, h, w) and targets (B, K) of 0 and 1 -> mixed images and soft targets (B, K)."""
+        soft = targets * (1 - self._smoothing) + self._smoothing / 2
+        if not self.pairs:
+            return images, soft
+        # If each image is a class of its own, timm's soft targets are the weights of the images in the mix.
+        numbers = torch.arange(len(images), device=images.device)
+        images, weights = Mixer(self._augment, len(images))(images, numbers)
+        return images, weights @ soft
+
+
+def multilabel_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean binary cross-entropy of logits (B, K) with soft targets (B, K), in float32."""
+    return F.binary_cross_entropy_with_logits(logits.float(), targets)
 
 
 def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:

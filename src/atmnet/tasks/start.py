@@ -8,7 +8,7 @@ from atmnet.data import Split
 from atmnet.data.sources import open_split
 from atmnet.tasks.classification import ClassificationTask
 from atmnet.tasks.classifier import Classifier, build_classifier, load_classifier
-from atmnet.tasks.configuration import read_config
+from atmnet.tasks.configuration import CLASSIFIERS, read_config
 from atmnet.tasks.dense import DenseNetwork, build_dense, load_dense
 from atmnet.tasks.detection import DetectionTask
 from atmnet.tasks.exported import ENDINGS, load_exported
@@ -37,8 +37,9 @@ def start_task(options: TrainOptions, source: Split) -> Task:
         UserError: If options do not fit each other.
     """
     network: Network
-    if find_head(options.model.head).kind == "classification":
-        network = build_classifier(options.model, source.classes, options.data.img_size)
+    kind = find_head(options.model.head).kind
+    if kind in CLASSIFIERS:
+        network = build_classifier(options.model, source.classes, options.data.img_size, kind)
     else:
         network = build_dense(options.model, options.dense, source.classes, getattr(source, "category_ids", None))
     network.range = options.data.range
@@ -92,7 +93,7 @@ def make_task(
     flip: bool = False,
 ) -> Task:
     """Make the task of a network. Each kind uses only its own options; see :func:`load_task`."""
-    if network.kind == "classification":
+    if network.kind in CLASSIFIERS:
         return ClassificationTask(cast(Classifier, network), augment, keep_mistakes, flip)
     dense = cast(DenseNetwork, network)
     if network.kind == "detection":

@@ -1,7 +1,8 @@
 """The interface of tasks and networks that the engine uses.
 
-A *kind* is classification, detection or segmentation; a *head* is built on the backbone and belongs to one kind (see
-:mod:`atmnet.tasks.heads`); a *task* is a network together with its data, its loss and its metric.
+A *kind* is classification, multilabel (classification into sets), detection or segmentation; a *head* is built on the
+backbone and belongs to one kind (see :mod:`atmnet.tasks.heads`); a *task* is a network together with its data, its loss
+and its metric.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ class Network(Protocol):
 
     @property
     def kind(self) -> Kind:
-        """'classification', 'detection' or 'segmentation'."""
+        """'classification', 'multilabel', 'detection' or 'segmentation'."""
 
     @property
     def name(self) -> str:

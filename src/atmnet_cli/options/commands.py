@@ -26,7 +26,7 @@ class EvaluationData:
     """
 
     source: str | None = None
-    """Kind of data: 'folder', 'tar', 'wds', 'digits', 'hfds/NAME', 'coco', 'yolo', 'voc', 'ade20k' or
+    """Kind of data: 'folder', 'table', 'tar', 'wds', 'digits', 'hfds/NAME', 'coco', 'yolo', 'voc', 'ade20k' or
     'scenes'; 'auto' recognises it by the files in root."""
     root: str | None = None
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
@@ -34,6 +34,8 @@ class EvaluationData:
     """Name of the split to evaluate on."""
     classes: str | None = None
     """Text file with one class name per line."""
+    label_separator: str | None = None
+    """'table': characters between the labels of an image."""
     img_size: int | None = None
     """Classification: side of the square that images are resized to, in pixels."""
     workers: int | None = None
@@ -101,7 +103,8 @@ class PredictOptions:
     frames: int | None = None
     """Videos and cameras: maximum number of frames to use of each. Default: all; a camera is stopped by Ctrl-C."""
     threshold: float | None = None
-    """Detection: minimum score of objects to show and for YOLO labels; the COCO JSON has all objects. Default: 0.5."""
+    """Detection: minimum score of objects to show and for YOLO labels; the COCO JSON has all objects. Multilabel:
+    minimum probability of a class. Default: 0.5."""
     flip: bool = False
     """Test-time mirroring: merge the answers for the image and the mirrored image; takes twice as long."""
     windows: WindowOptions = field(default_factory=WindowOptions)

@@ -10,16 +10,17 @@ class DataOptions:
 
     source: str = "auto"
     """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
-    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; detection: 'coco', 'yolo', 'voc', 'labelme'; segmentation:
-    'ade20k'; both of these: 'scenes' (embedded). See docs/data.md and docs/formats.md."""
+    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; this and sets of labels: 'table' (a CSV file); detection:
+    'coco', 'yolo', 'voc', 'labelme'; segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md and
+    docs/formats.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
-    """Training split: a sub-folder or tar file in root, a pattern of shards, or the name of a split."""
+    """Training split: a sub-folder, tar file or table in root, a pattern of shards, or the name of a split."""
     val: str = "val"
     """Validation split, in the same form."""
     val_share: float = 0.2
-    """'folder', 'yolo', 'voc', 'labelme' without splits: share of each class (0 to 1) that is for validation."""
+    """'folder', 'table', 'yolo', 'voc', 'labelme' without splits: share of each class (0 to 1) for validation."""
     split_seed: int = 0
     """Seed of that division."""
     split_file: str = ""
@@ -29,6 +30,8 @@ class DataOptions:
     range: tuple[float, float] | None = None
     """Values that become black and white in grey images of more than 8 bits, e.g. 0 4095 for 12 bits; recorded in the
     checkpoint. `atmnet check-data` says which fit. Default: 0 65535; see docs/data.md."""
+    label_separator: str | None = None
+    """'table': characters between the labels of an image, such as ' ' or ','. Default: '|' and ';'."""
     img_size: int | None = None
     """Classification: side of the square that images are resized to, in pixels. Default: that of the model."""
     max_unreadable: float = 0.05

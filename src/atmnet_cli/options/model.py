@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 #: What a network does.
-Kind = Literal["classification", "detection", "segmentation"]
+Kind = Literal["classification", "multilabel", "detection", "segmentation"]
 
-#: The head on the backbone: the classifier, a detector or a segmenter. See ``atmnet.tasks.heads``.
+#: The head on the backbone: a classifier for one label or for sets of labels, a detector or a segmenter. See
+#: ``atmnet.tasks.heads``.
 Head = Literal[
-    "classifier",
+    "classifier", "multilabel",
     "retinanet", "retinanet_v2", "fcos", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn",
     "semantic_fpn", "upernet",
 ]  # fmt: skip
@@ -21,7 +22,8 @@ class ModelOptions:
     name: str = "atmnet_tiny"
     """Name of any timm model; `atmnet models` lists those of atmnet."""
     head: Head = "classifier"
-    """Head on the backbone: a classifier, or the head of a detector or segmenter."""
+    """Head on the backbone: 'classifier' for one label per image, 'multilabel' for sets of labels, or the head of a
+    detector or segmenter."""
     neck: Literal["fpn", "atmfpn", "atmfpn_aligned"] = "fpn"
     """Feature pyramid network of detectors and 'semantic_fpn'."""
     channels: int = 256
