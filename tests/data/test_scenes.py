@@ -13,7 +13,8 @@ import torch
 from atmnet.data import DigitsReader, Key, list_samples
 from atmnet.data.dataset import TrainSet
 from atmnet.data.dense_transforms import DetectionTrain
-from atmnet.data.scene import _find_place, _resize_ink
+from atmnet.data.pasting import resize_ink
+from atmnet.data.scene import _find_place
 from atmnet.data.scene_material import digits, photographs
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
 from atmnet.data.sources import open_split
@@ -165,7 +166,7 @@ def test_validation_holds_out_digits_and_photographs():
 @pytest.mark.parametrize("length", [8, 10, 56, 200])
 def test_no_digit_outgrows_its_length_by_a_quarter(length):
     for _, ink in digits("val"):
-        alpha = _resize_ink(ink, length)
+        alpha = resize_ink(ink, length)
         assert max(alpha.shape) <= 1.25 * length
         assert (alpha > 127).any()
 
@@ -190,7 +191,7 @@ def test_blanks():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"size": 3}, "unknown: size; 'scenes' takes img_size, images, objects, digit_sizes, contrast, seed"),
+        ({"size": 3}, "unknown: size; 'scenes' takes img_size, images, seed, digit_sizes, contrast, objects"),
         ({"objects": 3}, r"objects: got 3, expected \[minimum, maximum\]"),
         ({"objects": [3, 1]}, r"objects: got \(3, 1\), expected 0 <= minimum <= maximum"),
         ({"img_size": "128"}, "img_size: got '128', expected a number of pixels"),
@@ -198,7 +199,7 @@ def test_blanks():
         ({"images": 0}, "images: got 0"),
         ({"contrast": [90, 20]}, r"contrast: got \(90, 20\), expected 0 <= minimum <= maximum"),
         ({"contrast": 9}, r"contrast: got 9, expected \[minimum, maximum\] in levels of 255"),
-        ({"digit_sizes": [10, 120]}, "digits of up to 120 pixels do not fit scenes of 128x128; expected at most 102"),
+        ({"digit_sizes": [10, 120]}, "digits of up to 120 pixels do not fit pictures of 128x128; expected at most 102"),
     ],
 )
 def test_bad_arguments(kwargs, message):

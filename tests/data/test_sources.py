@@ -9,7 +9,7 @@ from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
 READS = {
-    "classification": ["folder", "tar", "wds", "hfds", "digits"],
+    "classification": ["folder", "tar", "wds", "hfds", "digits", "pathfinder"],
     "detection": ["coco", "yolo", "voc", "labelme", "scenes"],
     "segmentation": ["ade20k", "scenes"],
 }
@@ -50,7 +50,7 @@ def test_a_new_source_takes_a_reader_and_a_line_in_the_table(monkeypatch):
     from atmnet.data import sources
 
     opened = []
-    toy = sources.DataSource(("detection",), lambda *arguments: opened.append(arguments), check=None)
+    toy = sources.DataSource(("detection",), lambda *arguments: opened.append(arguments))
     monkeypatch.setitem(sources.SOURCES, "toy", toy)
     options = DataOptions(source="toy", root="somewhere")
     open_split(options, "train", "detection", ["cat"], masks=False)
