@@ -97,4 +97,4 @@ def test_every_reader_takes_it(source, kind, split, write, tmp_path):
 
 def test_sources_of_files_take_it():
     embedded = [name for name, source in SOURCES.items() if "range" not in source.options]
-    assert embedded == ["digits", "pathfinder", "scenes"]
+    assert embedded == ["digits", "pathfinder", "pairs", "scenes"]

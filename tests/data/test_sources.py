@@ -9,9 +9,9 @@ from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
 READS = {
-    "classification": ["folder", "tar", "wds", "hfds", "digits", "pathfinder"],
+    "classification": ["folder", "tar", "wds", "hfds", "digits", "pathfinder", "pairs"],
     "detection": ["coco", "yolo", "voc", "labelme", "scenes"],
-    "segmentation": ["ade20k", "scenes"],
+    "segmentation": ["ade20k", "pairs", "scenes"],
 }
 
 

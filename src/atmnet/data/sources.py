@@ -16,6 +16,7 @@ from atmnet.data.generated_check import check_generated
 from atmnet.data.labelled import open_labelled
 from atmnet.data.labelme import read_labelme
 from atmnet.data.own import OWN
+from atmnet.data.pairs import PairClassification, PairSegmentation
 from atmnet.data.pathfinder import Pathfinder
 from atmnet.data.recognition import (
     looks_like_ade20k,
@@ -122,6 +123,7 @@ SOURCES = {
         counts="images that show a class",
         recognise=looks_like_ade20k,
     ),
+    "pairs": _generated({"classification": PairClassification, "segmentation": PairSegmentation}),
     "scenes": _generated({"detection": SceneDetection, "segmentation": SceneSegmentation}),
 }
 

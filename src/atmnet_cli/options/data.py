@@ -10,8 +10,9 @@ class DataOptions:
 
     source: str = "auto"
     """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
-    'wds' (shards), 'hfds/NAME', 'digits', 'pathfinder' (both embedded); detection: 'coco', 'yolo', 'voc', 'labelme';
-    segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md, docs/formats.md and docs/reach.md."""
+    'wds' (shards), 'hfds/NAME', 'digits', 'pathfinder', 'pairs' (these three embedded); detection: 'coco', 'yolo',
+    'voc', 'labelme', 'scenes' (embedded); segmentation: 'ade20k', 'pairs', 'scenes'. See docs/data.md, docs/formats.md
+    and docs/reach.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
@@ -44,4 +45,4 @@ class DataOptions:
     """'coco', 'yolo', 'voc', 'labelme': leave out classes without objects in the training split, such as LabelMe's
     `_background_`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    """'scenes', 'pathfinder': their arguments, e.g. {"img_size": 128, "images": 2000}."""
+    """'scenes', 'pathfinder', 'pairs': their arguments, e.g. {"img_size": 128, "images": 2000}."""
