@@ -76,6 +76,7 @@ def test_other_sources(atmnet, root, source):
     ("arguments", "lines"),
     [
         (["pathfinder"], ["train: 6 images, 2 classes", "  images that show a class 3 to 3, median 3"]),
+        (["scenes", "--data.kwargs.label=sum"], ["val: 4 images, 10 classes", "  shorter side 128 to 128 pixels"]),
         (["scenes", "--data.kwargs.img_size=64"], ["val: 4 images, 10 classes", "  shorter side 64 to 64 pixels"]),
     ],
 )

@@ -16,7 +16,7 @@ from atmnet.data.dense_transforms import DetectionTrain
 from atmnet.data.pasting import resize_ink
 from atmnet.data.scene import _find_place
 from atmnet.data.scene_material import digits, photographs
-from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.scenes import SceneClassification, SceneDetection, SceneSegmentation
 from atmnet.data.sources import open_split
 from atmnet.data.targets import IGNORE
 from atmnet_cli.errors import UserError
@@ -136,6 +136,24 @@ def test_label_map_agrees_with_masks():
     assert segmentation.classes == ["background", *detection.classes]
 
 
+def test_labels_of_scenes():
+    detection = SceneDetection("train", img_size=64)
+    largest, total = (SceneClassification("train", img_size=64, label=label) for label in ("largest", "sum"))
+    for index in range(40):
+        image, target = detection.load(index, "RGB")
+        same, label = largest.load(index, "RGB")
+        assert image.tobytes() == same.tobytes()
+        assert label == target.labels[target.area.argmax()]
+        assert total.load(index, "RGB")[1] == target.labels.sum() % 10
+
+
+@pytest.mark.parametrize("label", ["largest", "sum"])
+def test_labels_of_scenes_are_spread_over_the_classes(label):
+    source = SceneClassification("train", img_size=32, label=label)
+    counts = np.bincount([source.load(index, "L")[1] for index in range(1000)], minlength=10)
+    assert 60 < counts.min() <= counts.max() < 145
+
+
 def test_digits_differ_from_the_ground():
     """By contrast and at its pixels: a person can read them."""
     source = SceneDetection("val")
@@ -205,6 +223,18 @@ def test_blanks():
 def test_bad_arguments(kwargs, message):
     with pytest.raises(UserError, match=message):
         SceneDetection("train", **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"label": "most"}, "label: got 'most', expected 'largest' or 'sum'"),
+        ({"objects": [0, 3]}, r"objects: got \(0, 3\), expected at least 1 digit in a labelled scene"),
+    ],
+)
+def test_bad_arguments_of_labelled_scenes(kwargs, message):
+    with pytest.raises(UserError, match=message):
+        SceneClassification("train", **kwargs)
 
 
 def test_bad_splits_and_pairings():

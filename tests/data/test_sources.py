@@ -9,7 +9,7 @@ from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
 READS = {
-    "classification": ["folder", "tar", "wds", "hfds", "digits", "pathfinder", "pairs"],
+    "classification": ["folder", "tar", "wds", "hfds", "digits", "pathfinder", "pairs", "scenes"],
     "detection": ["coco", "yolo", "voc", "labelme", "scenes"],
     "segmentation": ["ade20k", "pairs", "scenes"],
 }

@@ -8,6 +8,7 @@ Shapes: N digits, H x W pixels of a scene, h x w pixels of a digit.
 
 import random
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from atmnet.data.generated import SPLITS
 from atmnet.data.pasting import MIN_LENGTH, DigitOptions, background, check_range, log_uniform, paste, resize_ink
 from atmnet.data.scene_material import digits, photographs
 from atmnet.data.seeding import derive_seed
+from atmnet_cli.errors import UserError
 
 #: Share of a digit's pixels that later digits must leave visible.
 _MIN_VISIBLE = 0.4
@@ -52,6 +54,22 @@ class SceneOptions(DigitOptions):
         return self.digit_sizes or (min(10, longest), longest)
 
 
+@dataclass(frozen=True)
+class LabelledSceneOptions(SceneOptions):
+    """Options of digit scenes for classification: those of :class:`SceneOptions`, and what the label is.
+
+    Attributes:
+        label: 'largest' for the digit with the most visible pixels, or 'sum' for the last digit of the sum of all.
+    """
+
+    label: Literal["largest", "sum"] = "largest"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.objects[0] < 1:
+            raise UserError(f"data.kwargs: objects: got {self.objects}, expected at least 1 digit in a labelled scene")
+
+
 @dataclass
 class Scene:
     """A picture with its objects: ``labels`` (N,), and ``masks`` (N, H, W) of the visible pixels of each object."""
@@ -85,6 +103,13 @@ def make_scene(split: str, index: int, options: SceneOptions) -> Scene:
         labels.append(label)
     stacked = np.stack(masks) if masks else np.zeros((0, *options.size), bool)
     return Scene(Image.fromarray(canvas), np.array(labels, np.int64), stacked)
+
+
+def scene_label(scene: Scene, rule: Literal["largest", "sum"]) -> int:
+    """The label of a scene with at least one digit; see :class:`LabelledSceneOptions`."""
+    if rule == "sum":
+        return int(scene.labels.sum()) % 10
+    return int(scene.labels[scene.masks.sum((1, 2)).argmax()])
 
 
 def label_map(scene: Scene) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Digit scenes: real handwritten digits pasted on real photographs, an embedded data set for every dense task.
+"""Digit scenes: real handwritten digits pasted on real photographs, an embedded data set for every task.
 
 A scene depends only on (seed, split, index) and its options. Digits are scikit-learn's, in the split of
 :class:`~atmnet.data.digits.DigitsReader`; photographs are those that ship with scikit-image and scikit-learn. Training
@@ -15,16 +15,37 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from atmnet.data.generated import GeneratedSplit
-from atmnet.data.scene import Scene, SceneOptions, label_map, make_scene
+from atmnet.data.generated import GeneratedClasses, GeneratedSplit
+from atmnet.data.scene import LabelledSceneOptions, Scene, SceneOptions, label_map, make_scene, scene_label
 from atmnet.data.scene_material import require_packages
 from atmnet.data.targets import IGNORE, DetectionTarget, no_objects
 
 DIGITS = [str(digit) for digit in range(10)]
 
 
+class SceneClassification(GeneratedClasses[LabelledSceneOptions]):
+    """Scenes with one label each, a digit; see :class:`LabelledSceneOptions` for ``kwargs``.
+
+    Raises:
+        UserError: For a split other than 'train' and 'val', and for arguments that are unknown or out of range.
+    """
+
+    source = "scenes"
+    options_type = LabelledSceneOptions
+
+    def __init__(self, split: str, **kwargs: Any) -> None:
+        require_packages(self.source)
+        super().__init__(split, **kwargs)
+        self.classes = list(DIGITS)
+
+    def load(self, index: int, mode: str) -> tuple[Image.Image, int]:
+        """The picture in 'RGB' or 'L', and its label."""
+        scene = make_scene(self.split, index, self.options)
+        return scene.image.convert(mode), scene_label(scene, self.options.label)
+
+
 class _Scenes(GeneratedSplit[SceneOptions]):
-    """The part that all kinds of scenes share."""
+    """The part that scenes for detection and segmentation share."""
 
     source = "scenes"
     options_type = SceneOptions

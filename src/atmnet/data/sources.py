@@ -28,7 +28,7 @@ from atmnet.data.recognition import (
     looks_like_voc,
     looks_like_yolo,
 )
-from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.scenes import SceneClassification, SceneDetection, SceneSegmentation
 from atmnet.data.voc import read_voc
 from atmnet.data.yolo import read_yolo
 from atmnet_cli.errors import UserError, refuse_options
@@ -124,7 +124,13 @@ SOURCES = {
         recognise=looks_like_ade20k,
     ),
     "pairs": _generated({"classification": PairClassification, "segmentation": PairSegmentation}),
-    "scenes": _generated({"detection": SceneDetection, "segmentation": SceneSegmentation}),
+    "scenes": _generated(
+        {
+            "detection": SceneDetection,
+            "segmentation": SceneSegmentation,
+            "classification": SceneClassification,
+        }
+    ),
 }
 
 

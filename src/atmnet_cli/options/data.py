@@ -10,9 +10,9 @@ class DataOptions:
 
     source: str = "auto"
     """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
-    'wds' (shards), 'hfds/NAME', 'digits', 'pathfinder', 'pairs' (these three embedded); detection: 'coco', 'yolo',
-    'voc', 'labelme', 'scenes' (embedded); segmentation: 'ade20k', 'pairs', 'scenes'. See docs/data.md, docs/formats.md
-    and docs/reach.md."""
+    'wds' (shards), 'hfds/NAME'; detection: 'coco', 'yolo', 'voc', 'labelme'; segmentation: 'ade20k'. Embedded:
+    'digits', 'pathfinder' (classification), 'pairs' (classification, segmentation), 'scenes' (all kinds). See
+    docs/data.md, docs/formats.md and docs/reach.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
