@@ -11,9 +11,10 @@ FOLDERS = {"engine": "engine", "export": "export", "heads": "dense", "necks": "d
 #: Markers of files in other folders.
 FILES = {
     "dense": [
-        "cli/test_dense*.py", "data/test_ade20k.py", "data/test_coco.py", "data/test_dense_*.py", "data/test_scenes.py",
-        "data/test_write_scenes.py", "engine/test_dense_runs.py", "engine/test_scenes_recipes.py",
-        "export/test_dense_int8.py", "export/test_detectors.py", "export/test_segmenters.py",
+        "cli/test_dense*.py", "data/test_ade20k.py", "data/test_coco.py", "data/test_dense_*.py", "data/test_pairs.py",
+        "data/test_scenes.py", "data/test_write_scenes.py", "engine/test_dense_runs.py",
+        "engine/test_scenes_recipes.py", "export/test_dense_int8.py", "export/test_detectors.py",
+        "export/test_segmenters.py",
         "integrations/test_smp.py",
         "predictions/test_detections.py", "predictions/test_label_maps.py", "predictions/test_results.py",
         "tasks/test_detect*.py", "tasks/test_pyramid.py", "tasks/test_segment*.py", "tasks/test_windows.py",

@@ -70,3 +70,17 @@ def test_other_sources(atmnet, root, source):
     result = atmnet("check-data", f"--data.source={source}", *arguments)
     assert (result.status, result.err) == (0, "")
     assert result.out.splitlines()[-1] == "no errors"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["pathfinder"], ["train: 6 images, 2 classes", "  images that show a class 3 to 3, median 3"]),
+        (["scenes", "--data.kwargs.label=sum"], ["val: 4 images, 10 classes", "  shorter side 128 to 128 pixels"]),
+        (["scenes", "--data.kwargs.img_size=64"], ["val: 4 images, 10 classes", "  shorter side 64 to 64 pixels"]),
+    ],
+)
+def test_generated_sources(atmnet, arguments, lines):
+    result = atmnet("check-data", "--data.kwargs.images=[6,4]", "--data.source", *arguments)
+    assert (result.status, result.err) == (0, "")
+    assert all(line in result.out for line in [*lines, "no errors"])

@@ -96,4 +96,5 @@ def test_every_reader_takes_it(source, kind, split, write, tmp_path):
 
 
 def test_sources_of_files_take_it():
-    assert [name for name, source in SOURCES.items() if "range" not in source.options] == ["digits", "scenes"]
+    embedded = [name for name, source in SOURCES.items() if "range" not in source.options]
+    assert embedded == ["digits", "pathfinder", "pairs", "scenes"]

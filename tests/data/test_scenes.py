@@ -13,9 +13,10 @@ import torch
 from atmnet.data import DigitsReader, Key, list_samples
 from atmnet.data.dataset import TrainSet
 from atmnet.data.dense_transforms import DetectionTrain
-from atmnet.data.scene import _find_place, _resize_ink
+from atmnet.data.pasting import resize_ink
+from atmnet.data.scene import _find_place
 from atmnet.data.scene_material import digits, photographs
-from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.scenes import SceneClassification, SceneDetection, SceneSegmentation
 from atmnet.data.sources import open_split
 from atmnet.data.targets import IGNORE
 from atmnet_cli.errors import UserError
@@ -135,6 +136,24 @@ def test_label_map_agrees_with_masks():
     assert segmentation.classes == ["background", *detection.classes]
 
 
+def test_labels_of_scenes():
+    detection = SceneDetection("train", img_size=64)
+    largest, total = (SceneClassification("train", img_size=64, label=label) for label in ("largest", "sum"))
+    for index in range(40):
+        image, target = detection.load(index, "RGB")
+        same, label = largest.load(index, "RGB")
+        assert image.tobytes() == same.tobytes()
+        assert label == target.labels[target.area.argmax()]
+        assert total.load(index, "RGB")[1] == target.labels.sum() % 10
+
+
+@pytest.mark.parametrize("label", ["largest", "sum"])
+def test_labels_of_scenes_are_spread_over_the_classes(label):
+    source = SceneClassification("train", img_size=32, label=label)
+    counts = np.bincount([source.load(index, "L")[1] for index in range(1000)], minlength=10)
+    assert 60 < counts.min() <= counts.max() < 145
+
+
 def test_digits_differ_from_the_ground():
     """By contrast and at its pixels: a person can read them."""
     source = SceneDetection("val")
@@ -165,7 +184,7 @@ def test_validation_holds_out_digits_and_photographs():
 @pytest.mark.parametrize("length", [8, 10, 56, 200])
 def test_no_digit_outgrows_its_length_by_a_quarter(length):
     for _, ink in digits("val"):
-        alpha = _resize_ink(ink, length)
+        alpha = resize_ink(ink, length)
         assert max(alpha.shape) <= 1.25 * length
         assert (alpha > 127).any()
 
@@ -190,7 +209,7 @@ def test_blanks():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"size": 3}, "unknown: size; 'scenes' takes img_size, images, objects, digit_sizes, contrast, seed"),
+        ({"size": 3}, "unknown: size; 'scenes' takes img_size, images, seed, digit_sizes, contrast, objects"),
         ({"objects": 3}, r"objects: got 3, expected \[minimum, maximum\]"),
         ({"objects": [3, 1]}, r"objects: got \(3, 1\), expected 0 <= minimum <= maximum"),
         ({"img_size": "128"}, "img_size: got '128', expected a number of pixels"),
@@ -198,12 +217,24 @@ def test_blanks():
         ({"images": 0}, "images: got 0"),
         ({"contrast": [90, 20]}, r"contrast: got \(90, 20\), expected 0 <= minimum <= maximum"),
         ({"contrast": 9}, r"contrast: got 9, expected \[minimum, maximum\] in levels of 255"),
-        ({"digit_sizes": [10, 120]}, "digits of up to 120 pixels do not fit scenes of 128x128; expected at most 102"),
+        ({"digit_sizes": [10, 120]}, "digits of up to 120 pixels do not fit pictures of 128x128; expected at most 102"),
     ],
 )
 def test_bad_arguments(kwargs, message):
     with pytest.raises(UserError, match=message):
         SceneDetection("train", **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"label": "most"}, "label: got 'most', expected 'largest' or 'sum'"),
+        ({"objects": [0, 3]}, r"objects: got \(0, 3\), expected at least 1 digit in a labelled scene"),
+    ],
+)
+def test_bad_arguments_of_labelled_scenes(kwargs, message):
+    with pytest.raises(UserError, match=message):
+        SceneClassification("train", **kwargs)
 
 
 def test_bad_splits_and_pairings():

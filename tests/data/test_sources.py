@@ -9,10 +9,10 @@ from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
 READS = {
-    "classification": ["folder", "table", "tar", "wds", "hfds", "digits"],
+    "classification": ["folder", "table", "tar", "wds", "hfds", "digits", "pathfinder", "pairs", "scenes"],
     "multilabel": ["table"],
     "detection": ["coco", "yolo", "voc", "labelme", "scenes"],
-    "segmentation": ["ade20k", "scenes"],
+    "segmentation": ["ade20k", "pairs", "scenes"],
 }
 
 
@@ -51,7 +51,7 @@ def test_a_new_source_takes_a_reader_and_a_line_in_the_table(monkeypatch):
     from atmnet.data import sources
 
     opened = []
-    toy = sources.DataSource(("detection",), lambda *arguments: opened.append(arguments), check=None)
+    toy = sources.DataSource(("detection",), lambda *arguments: opened.append(arguments))
     monkeypatch.setitem(sources.SOURCES, "toy", toy)
     options = DataOptions(source="toy", root="somewhere")
     open_split(options, "train", "detection", ["cat"], masks=False)

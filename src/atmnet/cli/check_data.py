@@ -2,7 +2,7 @@
 
 from atmnet.data import SplitCheck, same_images
 from atmnet.data.sources import choose_source, find_source
-from atmnet_cli.errors import UserError, refuse_options
+from atmnet_cli.errors import refuse_options
 from atmnet_cli.options import CheckDataOptions
 from atmnet_cli.printing import print_line
 
@@ -14,10 +14,6 @@ def run(options: CheckDataOptions) -> int:
         print_line(line)
     source = find_source(data)
     refuse_options(data, ["img_size", "max_unreadable", "workers"], "check-data", prefix="data.")
-    if source.check is None:
-        raise UserError(
-            f"data.source: {data.source!r} is generated and has no files to check; `atmnet make-scenes` writes some"
-        )
     train = source.check(data, data.train, None)
     _print(data.train, train, options.show, source.counts)
     val = source.check(data, data.val, train.source.classes)

@@ -1,4 +1,4 @@
-"""The photographs and digits of digit scenes, which ship with installed packages."""
+"""The photographs and digits of digit scenes and pairs, which ship with installed packages."""
 
 import functools
 import importlib.util
@@ -17,23 +17,24 @@ _PHOTOGRAPHS = {
     "val": ("chelsea.png", "coffee.png", "gravel.png", "flower.jpg"),
 }  # fmt: skip
 
-SPLITS = tuple(_PHOTOGRAPHS)
-
 #: Pixels kept around a digit when it is cropped, so that resizing gives it a soft edge.
 MARGIN = 3
 #: Grey level, of 255, at which the edge of an enlarged digit lies.
 EDGE = 128
 
 
-def require_packages() -> None:
+def require_packages(source: str) -> None:
     """Check that the packages with the photographs and digits are installed.
+
+    Args:
+        source: Name of the data source that needs them.
 
     Raises:
         UserError: If one is missing.
     """
     for package in ("skimage", "sklearn"):
         if importlib.util.find_spec(package) is None:
-            raise UserError(f"data.source: 'scenes' needs scikit-image and scikit-learn: {install('dense')}")
+            raise UserError(f"data.source: {source!r} needs scikit-image and scikit-learn: {install('dense')}")
 
 
 @functools.cache
@@ -44,7 +45,7 @@ def photographs(split: str) -> list[Image.Image]:
     for name in _PHOTOGRAPHS[split]:
         paths = [folder / name for folder in folders if (folder / name).is_file()]
         if not paths:
-            raise UserError(f"data.source: 'scenes': {name} is neither in {folders[0]} nor in {folders[1]}")
+            raise UserError(f"data.source: the photograph {name} is neither in {folders[0]} nor in {folders[1]}")
         with Image.open(paths[0]) as image:
             images.append(image.convert("RGB"))
     return images

@@ -1,4 +1,4 @@
-"""Digit scenes: real handwritten digits pasted on real photographs, an embedded data set for every dense task.
+"""Digit scenes: real handwritten digits pasted on real photographs, an embedded data set for every task.
 
 A scene depends only on (seed, split, index) and its options. Digits are scikit-learn's, in the split of
 :class:`~atmnet.data.digits.DigitsReader`; photographs are those that ship with scikit-image and scikit-learn. Training
@@ -7,8 +7,6 @@ and validation share neither digits nor photographs.
 Shapes: N digits, H x W pixels.
 """
 
-import json
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,49 +15,44 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from atmnet.data.inventory import Inventory
-from atmnet.data.scene import Scene, SceneOptions, label_map, make_scene
-from atmnet.data.scene_material import SPLITS, require_packages
+from atmnet.data.generated import GeneratedClasses, GeneratedSplit
+from atmnet.data.scene import LabelledSceneOptions, Scene, SceneOptions, label_map, make_scene, scene_label
+from atmnet.data.scene_material import require_packages
 from atmnet.data.targets import IGNORE, DetectionTarget, no_objects
-from atmnet.files import to_json
-from atmnet_cli.errors import UserError
-from atmnet_cli.renamed import RENAMED
 
 DIGITS = [str(digit) for digit in range(10)]
 
-_EXPECTED = {
-    "img_size": "a number of pixels, or [height, width]", "images": "a whole number, or [training, validation]",
-    "objects": "[minimum, maximum]", "digit_sizes": "[minimum, maximum] in pixels",
-    "contrast": "[minimum, maximum] in levels of 255", "seed": "a whole number",
-}  # fmt: skip
 
+class SceneClassification(GeneratedClasses[LabelledSceneOptions]):
+    """Scenes with one label each, a digit; see :class:`LabelledSceneOptions` for ``kwargs``.
 
-class _Scenes:
-    """The part that detection and segmentation scenes share.
-
-    Opening and pickling are cheap, since photographs and digits are loaded when they are needed.
+    Raises:
+        UserError: For a split other than 'train' and 'val', and for arguments that are unknown or out of range.
     """
 
-    classes: list[str]
+    source = "scenes"
+    options_type = LabelledSceneOptions
 
     def __init__(self, split: str, **kwargs: Any) -> None:
-        if split not in SPLITS:
-            raise UserError(f"data.train, data.val: 'scenes' has the splits train and val, not {split!r}")
-        require_packages()
-        self.split = split
-        self.options = _read_kwargs(kwargs)
+        require_packages(self.source)
+        super().__init__(split, **kwargs)
+        self.classes = list(DIGITS)
 
-    def __len__(self) -> int:
-        images = self.options.images
-        return images if isinstance(images, int) else images[SPLITS.index(self.split)]
+    def load(self, index: int, mode: str) -> tuple[Image.Image, int]:
+        """The picture in 'RGB' or 'L', and its label."""
+        scene = make_scene(self.split, index, self.options)
+        return scene.image.convert(mode), scene_label(scene, self.options.label)
 
-    def name(self, index: int) -> str:
-        """The scene's number as a file name."""
-        return f"{index:06d}.png"
 
-    def inventory(self) -> Inventory:
-        """The arguments, which with the split are all that scenes depend on."""
-        return Inventory(self.classes, [], [], facts={"arguments": json.loads(to_json(asdict(self.options)))})
+class _Scenes(GeneratedSplit[SceneOptions]):
+    """The part that scenes for detection and segmentation share."""
+
+    source = "scenes"
+    options_type = SceneOptions
+
+    def __init__(self, split: str, **kwargs: Any) -> None:
+        require_packages(self.source)
+        super().__init__(split, **kwargs)
 
     def scene(self, index: int) -> Scene:
         """The picture, labels and masks of a scene."""
@@ -95,6 +88,10 @@ class SceneDetection(_Scenes):
             image_id=self.image_id(index),
         )
 
+    def labels(self, target: DetectionTarget) -> set[int]:
+        """The labels of the digits."""
+        return set(target.labels.tolist())
+
     def blank(self, mode: str) -> tuple[Image.Image, DetectionTarget]:
         """A sample without objects."""
         return Image.new(mode, (32, 32)), no_objects(32, 32)
@@ -116,25 +113,13 @@ class SceneSegmentation(_Scenes):
         scene = self.scene(index)
         return scene.image.convert(mode), torch.from_numpy(label_map(scene))
 
+    def labels(self, target: Tensor) -> set[int]:
+        """The labels of the pixels."""
+        return set(target.unique().tolist())
+
     def blank(self, mode: str) -> tuple[Image.Image, Tensor]:
         """A blank picture, all of whose pixels are ignored."""
         return Image.new(mode, (32, 32)), torch.full((32, 32), IGNORE, dtype=torch.uint8)
-
-
-def _read_kwargs(kwargs: dict[str, Any]) -> SceneOptions:
-    known = SceneOptions.__dataclass_fields__
-    if renamed := {"side", "sizes"} & set(kwargs):
-        old = min(renamed)
-        raise UserError(f"data.kwargs: {old} is now called {RENAMED[f'data.kwargs.{old}'].rpartition('.')[2]}")
-    if unknown := sorted(set(kwargs) - set(known)):
-        raise UserError(f"data.kwargs: unknown: {', '.join(unknown)}; 'scenes' takes {', '.join(known)}")
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kwargs.items()}
-    for name, value in values.items():
-        numbers = value if isinstance(value, tuple) else (value,)
-        pair = name in ("objects", "digit_sizes", "contrast") or isinstance(value, tuple)
-        if not all(type(number) is int for number in numbers) or (pair and len(numbers) != 2):
-            raise UserError(f"data.kwargs: {name}: got {value!r}, expected {_EXPECTED[name]}")
-    return SceneOptions(**values)
 
 
 def _boxes(masks: NDArray[np.bool_]) -> Tensor:

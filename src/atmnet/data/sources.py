@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from atmnet.data.ade20k import open_ade20k
 from atmnet.data.check import SplitCheck, check_split
@@ -10,9 +11,13 @@ from atmnet.data.coco import ReadAnnotations, open_coco
 from atmnet.data.coco_file import read_coco
 from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
+from atmnet.data.generated import GeneratedSplit, accepts
+from atmnet.data.generated_check import check_generated
 from atmnet.data.labelled import open_labelled
 from atmnet.data.labelme import read_labelme
 from atmnet.data.own import OWN
+from atmnet.data.pairs import PairClassification, PairSegmentation
+from atmnet.data.pathfinder import Pathfinder
 from atmnet.data.recognition import (
     looks_like_ade20k,
     looks_like_coco,
@@ -24,7 +29,7 @@ from atmnet.data.recognition import (
     looks_like_voc,
     looks_like_yolo,
 )
-from atmnet.data.scenes import SceneDetection, SceneSegmentation
+from atmnet.data.scenes import SceneClassification, SceneDetection, SceneSegmentation
 from atmnet.data.table import check_table, open_table
 from atmnet.data.voc import read_voc
 from atmnet.data.yolo import read_yolo
@@ -44,7 +49,7 @@ class DataSource:
         open: (options, split, kind, class names or None, whether to load masks) -> the split.
         options: Of those options in :class:`~atmnet_cli.options.DataOptions` that only some sources take, the ones that
             this source takes.
-        check: (options, split, class names or None) -> the errors and notes of a split; None for generated data.
+        check: (options, split, class names or None) -> the errors and notes of a split.
         counts: What ``atmnet check-data`` counts for each class.
         recognise: options -> why a folder looks like such data, in words, or ""; None if no folder does.
     """
@@ -52,19 +57,9 @@ class DataSource:
     kinds: tuple[Kind, ...]
     open: Callable[[DataOptions, str, Kind, list[str] | None, bool], Split]
     options: tuple[str, ...] = ("root", "classes", "range")
-    check: Callable[[DataOptions, str, list[str] | None], SplitCheck] | None = check_split
+    check: Callable[[DataOptions, str, list[str] | None], SplitCheck] = check_split
     counts: str = "images per class"
     recognise: Callable[[DataOptions], str] | None = None
-
-
-def _open_scenes(options: DataOptions, split: str, kind: Kind, classes: list[str] | None, masks: bool) -> Split:
-    scenes = SceneDetection if kind == "detection" else SceneSegmentation
-    source = scenes(split, **options.kwargs)
-    if classes is not None and classes != source.classes:
-        raise UserError(
-            f"data.source: 'scenes' has the classes {' '.join(source.classes)}; the network has {' '.join(classes)}"
-        )
-    return source
 
 
 #: Options of the sources that divide data without splits.
@@ -88,6 +83,28 @@ def _annotated(
     )
 
 
+def _generated(splits: dict[Kind, type[GeneratedSplit[Any]]]) -> DataSource:
+    """A source of generated pictures: kind of task -> its splits, whose arguments are in ``data.kwargs``."""
+
+    def open_kind(
+        options: DataOptions, split: str, kind: Kind, classes: list[str] | None, masks: bool
+    ) -> GeneratedSplit[Any]:
+        source = splits[kind](split, **options.kwargs)
+        if classes is not None and classes != source.classes:
+            raise UserError(
+                f"data.source: {source.source!r} has the classes {' '.join(source.classes)}; the network has "
+                + " ".join(classes)
+            )
+        return source
+
+    def check(options: DataOptions, split: str, classes: list[str] | None) -> SplitCheck:
+        """The pictures of the first kind of task that takes the arguments."""
+        kinds = [kind for kind, generated in splits.items() if accepts(generated.options_type, options.kwargs)]
+        return check_generated(open_kind(options, split, (kinds or list(splits))[0], None, True))
+
+    return DataSource(tuple(splits), open_kind, options=("kwargs",), check=check, counts="images that show a class")
+
+
 #: Name in ``data.source`` -> data source. 'wds' and 'hfds' may be followed by a slash and a path or name.
 SOURCES = {
     "folder": replace(_LABELLED, recognise=looks_like_folder, options=("root", "classes", "range", *_DIVISION)),
@@ -102,6 +119,7 @@ SOURCES = {
     "wds": replace(_LABELLED, recognise=looks_like_shards),
     "hfds": _LABELLED,
     "digits": replace(_LABELLED, options=("classes",)),
+    "pathfinder": _generated({"classification": Pathfinder}),
     "coco": _annotated(read_coco, looks_like_coco),
     "yolo": _annotated(read_yolo, looks_like_yolo, _DIVISION),
     "voc": _annotated(read_voc, looks_like_voc, _DIVISION),
@@ -114,7 +132,14 @@ SOURCES = {
         counts="images that show a class",
         recognise=looks_like_ade20k,
     ),
-    "scenes": DataSource(("detection", "segmentation"), _open_scenes, options=("kwargs",), check=None),
+    "pairs": _generated({"classification": PairClassification, "segmentation": PairSegmentation}),
+    "scenes": _generated(
+        {
+            "detection": SceneDetection,
+            "segmentation": SceneSegmentation,
+            "classification": SceneClassification,
+        }
+    ),
 }
 
 

@@ -10,9 +10,9 @@ class DataOptions:
 
     source: str = "auto"
     """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
-    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; this and sets of labels: 'table' (a CSV file); detection:
-    'coco', 'yolo', 'voc', 'labelme'; segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md and
-    docs/formats.md."""
+    'wds' (shards), 'hfds/NAME'; this and sets of labels: 'table' (a CSV file); detection: 'coco', 'yolo', 'voc',
+    'labelme'; segmentation: 'ade20k'. Embedded: 'digits', 'pathfinder' (classification), 'pairs' (classification,
+    segmentation), 'scenes' (all of these kinds). See docs/data.md, docs/formats.md and docs/reach.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
@@ -47,4 +47,4 @@ class DataOptions:
     """'coco', 'yolo', 'voc', 'labelme': leave out classes without objects in the training split, such as LabelMe's
     `_background_`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    """'scenes': its arguments, e.g. {"img_size": 128, "images": 2000}."""
+    """'scenes', 'pathfinder', 'pairs': their arguments, e.g. {"img_size": 128, "images": 2000}."""
