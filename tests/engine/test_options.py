@@ -33,9 +33,9 @@ def test_same_losses(root, tmp_path, plain, changes):
 def test_each_part_of_a_step_drops_paths_of_its_own(root, tmp_path, monkeypatch):
     seeds, target = [], classification.TARGETS["classification"]
 
-    def spy(logits, targets):
+    def spy(logits, targets, weights):
         seeds.append(torch.initial_seed())  # that the forward pass has drawn from
-        return target.loss(logits, targets)
+        return target.loss(logits, targets, weights)
 
     monkeypatch.setitem(classification.TARGETS, "classification", replace(target, loss=spy))
     train(tiny(root, tmp_path / "run", {**SHORT, "accumulate": 2, "model.drop_path": 0.5}))

@@ -17,7 +17,13 @@ VARIANTS = {
     "fused, layer decay": {"optim.kwargs": {"fused": True}, "optim.layer_decay": 0.75, "channels_last": True},
     "batch norm": {"model.name": "test_resnet", "data.img_size": 32, "ema": 0.9},
     "lamb, recomputed blocks": {"optim.opt": "lamb", "model.grad_checkpointing": True, "model.drop_path": 0.3},
-    "sgd, step schedule": {"optim.opt": "sgd", "optim.sched": "step", "augment.repeats": 2},
+    "sgd, step schedule, balanced": {
+        "optim.opt": "sgd",
+        "optim.sched": "step",
+        "augment.repeats": 2,
+        "sampling": "balanced",
+        "class_weights": {"eight": 1.0, "five": 2.0, "two": 0.5},
+    },
 }
 
 

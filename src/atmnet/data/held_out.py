@@ -1,10 +1,12 @@
 """A part of a split, to train on and to hold out without the validation split."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from atmnet.data.dataset import Split
+from atmnet.data.inventory import Inventory
 
 
 class Part:
@@ -36,6 +38,15 @@ class Part:
     def name(self, index: int) -> str:
         """The picture's name."""
         return self._split.name(self._indices[index])
+
+    def inventory(self) -> Inventory:
+        """The data of the part."""
+        whole = self._split.inventory()
+        names, sizes, labels = (
+            [each[index] for index in self._indices] if len(each) == len(self._split) else []
+            for each in (whole.names, whole.sizes, whole.labels)
+        )
+        return replace(whole, names=names, sizes=sizes, labels=labels)
 
     def image_id(self, index: int) -> int:
         """COCO's number of the picture, for splits for detection."""

@@ -5,7 +5,7 @@ positions are split into parts of ``local`` positions: part a of process r begin
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +33,7 @@ class StepSampler(Sampler[list[Key]]):
         seed: Seed of the order.
         repeats: How often each image occurs in a step (repeated augmentation); an epoch then has length / repeats
             different images.
+        groups: Numbers of the images of each class, if each class is to come equally often.
         epoch_steps: Steps of an epoch, which passes over the data set as often as they need. Default: the complete
             batches of one pass.
         start_step, total_steps: The steps to yield batches for; each step yields ``parts`` batches.
@@ -47,6 +48,7 @@ class StepSampler(Sampler[list[Key]]):
         parts: int = 1,
         seed: int = 0,
         repeats: int = 1,
+        groups: Sequence[torch.Tensor] = (),
         epoch_steps: int | None = None,
         start_step: int = 0,
         total_steps: int,
@@ -54,6 +56,7 @@ class StepSampler(Sampler[list[Key]]):
         rank: int = 0,
     ) -> None:
         self.length, self.batch_size, self.parts, self.seed, self.repeats = length, batch_size, parts, seed, repeats
+        self.groups = [group for group in groups if len(group)]
         self.start_step, self.total_steps, self.world, self.rank = start_step, total_steps, world, rank
         self.steps_per_epoch = epoch_steps or length // batch_size
         self.local = batch_size // (world * parts)
@@ -84,6 +87,21 @@ class StepSampler(Sampler[list[Key]]):
     def order(self, epoch: int) -> torch.Tensor:
         """Data set indices in the order of an epoch."""
         generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch) % 2**63)
-        passes = math.ceil(self.steps_per_epoch * self.batch_size / self.length)
-        orders = [torch.randperm(self.length, generator=generator) for _ in range(passes)]
+        count = self.steps_per_epoch * self.batch_size
+        if self.groups:
+            return self._balanced(math.ceil(count / self.repeats), generator).repeat_interleave(self.repeats)[:count]
+        orders = [torch.randperm(self.length, generator=generator) for _ in range(math.ceil(count / self.length))]
         return torch.cat([order.repeat_interleave(self.repeats)[: self.length] for order in orders])
+
+    def _balanced(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """``count`` images, equally many of each group but for one, which come again only after all of the group."""
+        chosen = []
+        order = torch.randperm(len(self.groups), generator=generator).tolist()  # which groups give one more
+        for rank, number in enumerate(order):
+            group = self.groups[number]
+            wanted = count // len(order) + (rank < count % len(order))
+            passes = [torch.randperm(len(group), generator=generator) for _ in range(math.ceil(wanted / len(group)))]
+            if passes:
+                chosen.append(group[torch.cat(passes)[:wanted]])
+        images = torch.cat(chosen)
+        return images[torch.randperm(len(images), generator=generator)]

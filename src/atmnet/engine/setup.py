@@ -34,6 +34,7 @@ _OPTION_KINDS: dict[str, tuple[Kind, ...]] = {
     **{f"augment.{each.name}": CLASSIFIERS for each in fields(AugmentOptions) if each.name != "repeats"},
     **dict.fromkeys(("data.img_size", "optim.layer_decay"), CLASSIFIERS),
     **dict.fromkeys(("model.channels", "model.head_kwargs", "dense.hflip", "dense.distort"), _DENSE),
+    **dict.fromkeys(("sampling", "class_weights"), ("classification",)),
     **dict.fromkeys(("dense.img_sizes", "dense.max_img_size"), ("detection",)),
     **dict.fromkeys(
         ("dense.crop_size", "dense.scale", "dense.max_class_share", "dense.class_weights"), ("segmentation",)

@@ -58,6 +58,7 @@ from atmnet.engine.trial import check_shapes
 from atmnet.engine.unreadable import UnreadableImages
 from atmnet.ops._private import keep_compiler_caches_private
 from atmnet.tasks import open_training, start_task
+from atmnet.tasks.balance import class_groups
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
@@ -189,6 +190,7 @@ class Trainer:
             parts=options.accumulate,
             seed=options.seed,
             repeats=options.augment.repeats,
+            groups=class_groups(self.train_split, "sampling") if options.sampling == "balanced" else (),
             epoch_steps=self.length.steps_per_epoch,
             start_step=self.step,
             total_steps=self.length.steps,

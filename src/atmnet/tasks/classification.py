@@ -29,7 +29,7 @@ class TargetKind:
     Attributes:
         score_name: Name of the number that checkpoints are compared by.
         mixer: (options, K) -> what mixes images (B, C, h, w) and targets, and returns soft targets (B, K).
-        loss: (logits (B, K), soft targets (B, K)) -> the loss.
+        loss: (logits (B, K), soft targets (B, K), weights of the classes (K,) or None) -> the loss.
         meter: (K, device, number of mistakes to keep) -> a new meter.
         mean: Logits (M, B, K) of M forward passes -> logits (B, K) of their mean probabilities.
         empty: K -> the target of an image without a label.
@@ -37,7 +37,7 @@ class TargetKind:
 
     score_name: str
     mixer: Callable[[AugmentOptions, int], Mixer | SetMixer]
-    loss: Callable[[Tensor, Tensor], Tensor]
+    loss: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     meter: Callable[[int, torch.device, int], Meter]
     mean: Callable[[Tensor], Tensor]
     empty: Callable[[int], Any]
@@ -54,7 +54,13 @@ TARGETS: dict[Kind, TargetKind] = {
 
 
 class ClassificationTask:
-    """A classifier for one label per image, or for sets of labels, as :data:`TARGETS` says."""
+    """A classifier for one label per image, or for sets of labels, as :data:`TARGETS` says.
+
+    Attributes:
+        class_weights: Weights (K,) of the classes in the loss; None for equal weights.
+    """
+
+    class_weights: Tensor | None = None
 
     def __init__(
         self, network: Classifier, augment: AugmentOptions | None = None, keep_mistakes: int = 0, flip: bool = False
@@ -96,7 +102,8 @@ class ClassificationTask:
 
     def loss(self, model: Callable[..., Tensor], images: Tensor, targets: Tensor, seeds: Sequence[int]) -> Tensor:
         """The loss with soft targets (B, K)."""
-        return self._target.loss(model(images), targets)
+        weights = None if self.class_weights is None else self.class_weights.to(targets.device)
+        return self._target.loss(model(images), targets, weights)
 
     def outputs(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         """Logits (B, K), divided by the network's temperature; with mirroring, those of the mean probabilities."""

@@ -73,11 +73,15 @@ class SetMixer:
         return images, weights @ soft
 
 
-def multilabel_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean binary cross-entropy of logits (B, K) with soft targets (B, K), in float32."""
-    return F.binary_cross_entropy_with_logits(logits.float(), targets)
+def multilabel_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean binary cross-entropy of logits (B, K) with soft targets (B, K), in float32; ``weights`` (K,) of classes."""
+    return F.binary_cross_entropy_with_logits(logits.float(), targets, weights)
 
 
-def classification_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of logits (B, K) with soft targets (B, K), in float32."""
-    return F.cross_entropy(logits.float(), targets)
+def classification_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy of logits (B, K) with soft targets (B, K), in float32; ``weights`` (K,) of classes.
+
+    The sum over the batch is divided by B, whatever the weights, so that the loss of a batch is the mean of those of
+    its parts.
+    """
+    return F.cross_entropy(logits.float(), targets, weights)

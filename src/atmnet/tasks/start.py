@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from atmnet.data import Split
 from atmnet.data.sources import open_split
+from atmnet.tasks.balance import class_weights
 from atmnet.tasks.classification import ClassificationTask
 from atmnet.tasks.classifier import Classifier, build_classifier, load_classifier
 from atmnet.tasks.configuration import CLASSIFIERS, read_config
@@ -43,7 +44,10 @@ def start_task(options: TrainOptions, source: Split) -> Task:
     else:
         network = build_dense(options.model, options.dense, source.classes, getattr(source, "category_ids", None))
     network.range = options.data.range
-    return make_task(network, augment=options.augment)
+    task = make_task(network, augment=options.augment)
+    if options.class_weights is not None and isinstance(task, ClassificationTask):
+        task.class_weights = class_weights(options.class_weights, source)
+    return task
 
 
 def load_task(

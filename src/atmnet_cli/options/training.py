@@ -114,6 +114,12 @@ class TrainOptions:
     min_epoch_steps: int = 1
     """Minimum number of steps of an epoch. If the training split has fewer batches, an epoch passes over it several
     times."""
+    sampling: Literal["all", "balanced"] = "all"
+    """Classification: images of an epoch: 'all', or 'balanced', from each class equally many, so that images of rare
+    classes come several times and those of frequent ones not all."""
+    class_weights: Literal["balanced"] | dict[str, float] | None = None
+    """Classification: weights of classes in the loss: 'balanced', by the inverse of their frequency, or a weight for
+    each, {"cat": 2, "dog": 1}. Default: equal weights."""
     batch_size: int = 1024
     """Images per step, over all processes and accumulated parts together."""
     eval_batch_size: int = 256
