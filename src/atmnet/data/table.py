@@ -117,7 +117,8 @@ def open_table(options: DataOptions, split: str, kind: Kind, classes: list[str] 
     table = read_table(path, options.label_separator)
     splits = table.splits or (_splits_by_folder(table) if is_shared else {})
     if splits:
-        kept = [name for name in table.labels if splits.get(name) in map(str.casefold, split_names(split))]
+        wanted = {name.casefold() for name in split_names(split)}
+        kept = [name for name in table.labels if splits.get(name) in wanted]
         if not kept:
             values = ", ".join(sorted(set(splits.values()))[:8])
             raise UserError(f"{path}: no image is in split {split!r}; its splits are {values} (see data.val)")
