@@ -15,12 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from atmnet.data.check import SplitCheck, add_picture, note_classes
-from atmnet.data.class_names import class_indices, read_class_file, repeated_forms
+from atmnet.data.class_names import class_indices, read_class_file
 from atmnet.data.images import UnreadableImage, open_picture, read_image
 from atmnet.data.inventory import Inventory, file_sizes
 from atmnet.data.label_table import LabelTable, read_table
 from atmnet.data.own_split import Picture, own_part
 from atmnet.data.table_files import OF_ALL, OF_SPLIT, find_pictures, locate_table, split_names, with_ending
+from atmnet.records import short
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, Kind
 
@@ -117,9 +118,10 @@ def open_table(options: DataOptions, split: str, kind: Kind, classes: list[str] 
     table = read_table(path, options.label_separator)
     splits = table.splits or (_splits_by_folder(table) if is_shared else {})
     if splits:
-        kept = [name for name in table.labels if splits.get(name) in map(str.casefold, split_names(split))]
+        wanted = {name.casefold() for name in split_names(split)}
+        kept = [name for name in table.labels if splits.get(name) in wanted]
         if not kept:
-            values = ", ".join(sorted(set(splits.values()))[:8])
+            values = ", ".join(map(short, sorted(set(splits.values()))[:8]))
             raise UserError(f"{path}: no image is in split {split!r}; its splits are {values} (see data.val)")
         table.keep(kept)
     folder, ending = find_pictures(path, table.labels, split)
@@ -131,8 +133,6 @@ def open_table(options: DataOptions, split: str, kind: Kind, classes: list[str] 
         table.keep(own_part(options, split, _pictures(table, folder)))
     if not names:
         raise UserError(f"{path}: no image has a label; expected at least one")
-    if repeated := repeated_forms(names):
-        raise UserError(f"{path}: two of its classes have the same name, {repeated[0]!a} and {repeated[1]!a}")
     if classes is None:
         classes = read_class_file(options.classes) if options.classes else names
     indices = dict(zip(names, class_indices(names, classes, str(path)), strict=True))

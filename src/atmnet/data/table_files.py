@@ -7,6 +7,7 @@ from pathlib import Path
 
 from atmnet.data.annotations import is_picture
 from atmnet.data.images import EXTENSIONS
+from atmnet.records import short
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 
@@ -58,7 +59,7 @@ def find_pictures(path: Path, pictures: Iterable[str], split: str) -> tuple[Path
             if any(os.path.isfile(folder / with_ending(name, ending)) for name in names):
                 return folder, ending
     raise UserError(
-        f"{path}: none of its first {len(names)} images exists, such as {folders[0] / names[0]}; expected paths "
+        f"{path}: none of its first {len(names)} images exists, such as {short(names[0])}; expected paths "
         f"relative to the table's folder, or to one of {', '.join(pattern for pattern in patterns if pattern)} in it"
     )
 
