@@ -181,30 +181,6 @@ def _place(rng: random.Random, number: int, dashes: int, free: NDArray[np.bool_]
     return curves
 
 
-def _pairs_of_dots(first: Points, second: Points) -> Iterator[tuple[Points, Points]]:
-    """Two dots on one curve, and two on different curves of which one is the same, in all ways."""
-    for near, far in ((first, second), (second, first)):
-        for start, end in ((near[0], near[-1]), (near[-1], near[0])):
-            for other in (far[0], far[-1]):
-                yield np.stack([start, end]), np.stack([start, other])
-
-
-def _are_as_far(same: Points, different: Points, side: int) -> bool:
-    """Whether two pairs of dots (2, 2) have nearly the same distance, which is not too small."""
-    first, second = _distance(same), _distance(different)
-    return min(first, second) >= _MIN_DISTANCE * UNIT and abs(first - second) <= side * UNIT // _TOLERANCE
-
-
-def _place(rng: random.Random, number: int, dashes: int, free: NDArray[np.bool_]) -> list[Points]:
-    """Up to ``number`` curves, whose surroundings are removed from ``free``."""
-    curves: list[Points] = []
-    for _ in range(_CURVE_TRIES * number):
-        if len(curves) < number and (curve := random_curve(rng, dashes, free)) is not None:
-            take_cells(free, curve)
-            curves.append(curve)
-    return curves
-
-
 def _distance(points: Points) -> int:
     """The distance between two points (2, 2), in units."""
     dy, dx = (points[0] - points[1]).tolist()
