@@ -31,6 +31,8 @@ from atmnet.data.generated import SPLITS, GeneratedClasses, GeneratedOptions
 from atmnet.data.seeding import derive_seed
 from atmnet_cli.errors import UserError
 
+#: Smallest and largest side of a picture, in pixels. Time and memory grow with the square of a curve's length.
+_SIDES = 24, 512
 #: Diameter of a dot in pixels, and the smallest distance between the two.
 _DOT, _MIN_DISTANCE = 4, 8
 #: The distances of the dots for the two answers differ by at most the shorter side divided by this.
@@ -59,11 +61,12 @@ class PathfinderOptions(GeneratedOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        side = min(self.size)
-        if side < 24:
-            raise UserError(f"data.kwargs: img_size: got {self.img_size}, expected at least 24 pixels for 'pathfinder'")
-        if self.long_dashes < 2:
-            raise UserError(f"data.kwargs: dashes: got {self.dashes}, expected at least 2")
+        low, high = _SIDES
+        if not low <= min(self.size) <= max(self.size) <= high:
+            raise UserError(f"data.kwargs: img_size: got {self.img_size}, 'pathfinder' takes {low} to {high} pixels")
+        longest = min(self.size) // 2
+        if not 2 <= self.long_dashes <= longest:
+            raise UserError(f"data.kwargs: dashes: got {self.dashes}, expected 2 to {longest} for this img_size")
         if self.short_curves < 0:
             raise UserError(f"data.kwargs: distractors: got {self.distractors}, expected at least 0")
         lengths = 2 * curve_length(self.long_dashes) + self.short_curves * curve_length(self.short_dashes)
