@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass, fields
 from types import UnionType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from atmnet.data.inventory import Inventory
+from atmnet.data.targets import IGNORE
 from atmnet.files import to_json
 from atmnet_cli.errors import UserError
 from atmnet_cli.renamed import RENAMED
@@ -72,8 +75,8 @@ Options = TypeVar("Options", bound=GeneratedOptions)
 class GeneratedSplit(Generic[Options]):
     """A split of a generated data set, without its pictures.
 
-    A data set adds ``classes``, ``load`` and ``blank`` of :class:`~atmnet.data.dataset.Split`, and ``labels``. Opening
-    and pickling are cheap, since photographs and digits are loaded when they are needed.
+    A data set sets ``classes`` and has ``load``; see :class:`~atmnet.data.dataset.Split`. Opening and pickling are
+    cheap, since photographs and digits are loaded when they are needed.
 
     Raises:
         UserError: For a split other than 'train' and 'val', and for arguments that are unknown or out of range.
@@ -107,6 +110,10 @@ class GeneratedSplit(Generic[Options]):
         """The picture in 'RGB' or 'L', and its target."""
         raise NotImplementedError
 
+    def blank(self, mode: str) -> tuple[Image.Image, Any]:
+        """A sample without a label, or with label 0."""
+        raise NotImplementedError
+
     def labels(self, target: Any) -> set[int]:
         """The labels that a target contains."""
         raise NotImplementedError
@@ -122,6 +129,18 @@ class GeneratedClasses(GeneratedSplit[Options]):
     def blank(self, mode: str) -> tuple[Image.Image, int]:
         """A blank picture with label 0."""
         return Image.new(mode, (32, 32)), 0
+
+
+class GeneratedLabelMaps(GeneratedSplit[Options]):
+    """A split of a generated data set for segmentation: the target is a label map (H, W)."""
+
+    def labels(self, target: Tensor) -> set[int]:
+        """The labels of the pixels."""
+        return set(target.unique().tolist())
+
+    def blank(self, mode: str) -> tuple[Image.Image, Tensor]:
+        """A blank picture, all of whose pixels are ignored."""
+        return Image.new(mode, (32, 32)), torch.full((32, 32), IGNORE, dtype=torch.uint8)
 
 
 def accepts(options_type: type[GeneratedOptions], kwargs: dict[str, Any]) -> bool:

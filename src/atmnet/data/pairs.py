@@ -13,10 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from atmnet.data.generated import GeneratedClasses, GeneratedSplit
+from atmnet.data.generated import GeneratedClasses, GeneratedLabelMaps
 from atmnet.data.pair_scene import PairOptions, RowOptions, make_pair, make_rows
-from atmnet.data.scene_material import require_packages
-from atmnet.data.targets import IGNORE
 
 
 class PairClassification(GeneratedClasses[PairOptions]):
@@ -30,7 +28,6 @@ class PairClassification(GeneratedClasses[PairOptions]):
     options_type = PairOptions
 
     def __init__(self, split: str, **kwargs: Any) -> None:
-        require_packages(self.source)
         super().__init__(split, **kwargs)
         self.classes = ["different", "same"]
 
@@ -40,7 +37,7 @@ class PairClassification(GeneratedClasses[PairOptions]):
         return image.convert(mode), index % 2
 
 
-class PairSegmentation(GeneratedSplit[RowOptions]):
+class PairSegmentation(GeneratedLabelMaps[RowOptions]):
     """Rows of two digits, with label maps: 0 for the photograph, d + 1 where the *other* digit of the row is d.
 
     See :class:`RowOptions` for ``kwargs``.
@@ -53,7 +50,6 @@ class PairSegmentation(GeneratedSplit[RowOptions]):
     options_type = RowOptions
 
     def __init__(self, split: str, **kwargs: Any) -> None:
-        require_packages(self.source)
         super().__init__(split, **kwargs)
         self.classes = ["background", *(f"beside {digit}" for digit in range(self.options.digit_classes))]
 
@@ -65,11 +61,3 @@ class PairSegmentation(GeneratedSplit[RowOptions]):
             other = digits[number ^ 1]  # the two digits of a row follow each other
             labels[digit.place][digit.alpha > 127] = other.label + 1
         return image.convert(mode), torch.from_numpy(labels)
-
-    def labels(self, target: Tensor) -> set[int]:
-        """The labels of the pixels."""
-        return set(target.unique().tolist())
-
-    def blank(self, mode: str) -> tuple[Image.Image, Tensor]:
-        """A blank picture, all of whose pixels are ignored."""
-        return Image.new(mode, (32, 32)), torch.full((32, 32), IGNORE, dtype=torch.uint8)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from atmnet.data.generated import GeneratedOptions
-from atmnet.data.scene_material import EDGE, MARGIN
+from atmnet.data.scene_material import EDGE, MARGIN, require_packages
 from atmnet_cli.errors import UserError
 
 #: Upper limit of a digit's length with its soft edge, as a multiple of its nominal length.
@@ -35,6 +35,7 @@ class DigitOptions(GeneratedOptions):
     contrast: tuple[int, int] = (50, 130)
 
     def __post_init__(self) -> None:
+        require_packages()
         super().__post_init__()
         check_range("digit_sizes", MIN_LENGTH, self.lengths)
         check_range("contrast", 0, self.contrast)

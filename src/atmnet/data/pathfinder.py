@@ -31,6 +31,8 @@ from atmnet.data.generated import SPLITS, GeneratedClasses, GeneratedOptions
 from atmnet.data.seeding import derive_seed
 from atmnet_cli.errors import UserError
 
+#: Smallest and largest side of a picture, in pixels. Time and memory grow with the square of a curve's length.
+_SIDES = 24, 512
 #: Diameter of a dot in pixels, and the smallest distance between the two.
 _DOT, _MIN_DISTANCE = 4, 8
 #: The distances of the dots for the two answers differ by at most the shorter side divided by this.
@@ -59,11 +61,12 @@ class PathfinderOptions(GeneratedOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        side = min(self.size)
-        if side < 24:
-            raise UserError(f"data.kwargs: img_size: got {self.img_size}, expected at least 24 pixels for 'pathfinder'")
-        if self.long_dashes < 2:
-            raise UserError(f"data.kwargs: dashes: got {self.dashes}, expected at least 2")
+        low, high = _SIDES
+        if not low <= min(self.size) <= max(self.size) <= high:
+            raise UserError(f"data.kwargs: img_size: got {self.img_size}, 'pathfinder' takes {low} to {high} pixels")
+        longest = min(self.size) // 2
+        if not 2 <= self.long_dashes <= longest:
+            raise UserError(f"data.kwargs: dashes: got {self.dashes}, expected 2 to {longest} for this img_size")
         if self.short_curves < 0:
             raise UserError(f"data.kwargs: distractors: got {self.distractors}, expected at least 0")
         lengths = 2 * curve_length(self.long_dashes) + self.short_curves * curve_length(self.short_dashes)
@@ -178,30 +181,6 @@ def _place(rng: random.Random, number: int, dashes: int, free: NDArray[np.bool_]
             break
         take_cells(free, curve)
         curves.append(curve)
-    return curves
-
-
-def _pairs_of_dots(first: Points, second: Points) -> Iterator[tuple[Points, Points]]:
-    """Two dots on one curve, and two on different curves of which one is the same, in all ways."""
-    for near, far in ((first, second), (second, first)):
-        for start, end in ((near[0], near[-1]), (near[-1], near[0])):
-            for other in (far[0], far[-1]):
-                yield np.stack([start, end]), np.stack([start, other])
-
-
-def _are_as_far(same: Points, different: Points, side: int) -> bool:
-    """Whether two pairs of dots (2, 2) have nearly the same distance, which is not too small."""
-    first, second = _distance(same), _distance(different)
-    return min(first, second) >= _MIN_DISTANCE * UNIT and abs(first - second) <= side * UNIT // _TOLERANCE
-
-
-def _place(rng: random.Random, number: int, dashes: int, free: NDArray[np.bool_]) -> list[Points]:
-    """Up to ``number`` curves, whose surroundings are removed from ``free``."""
-    curves: list[Points] = []
-    for _ in range(_CURVE_TRIES * number):
-        if len(curves) < number and (curve := random_curve(rng, dashes, free)) is not None:
-            take_cells(free, curve)
-            curves.append(curve)
     return curves
 
 

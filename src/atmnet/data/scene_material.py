@@ -23,18 +23,17 @@ MARGIN = 3
 EDGE = 128
 
 
-def require_packages(source: str) -> None:
+def require_packages() -> None:
     """Check that the packages with the photographs and digits are installed.
-
-    Args:
-        source: Name of the data source that needs them.
 
     Raises:
         UserError: If one is missing.
     """
     for package in ("skimage", "sklearn"):
         if importlib.util.find_spec(package) is None:
-            raise UserError(f"data.source: {source!r} needs scikit-image and scikit-learn: {install('dense')}")
+            raise UserError(
+                f"data.source: digits on photographs need scikit-image and scikit-learn: {install('dense')}"
+            )
 
 
 @functools.cache

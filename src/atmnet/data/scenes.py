@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from atmnet.data.generated import GeneratedClasses, GeneratedSplit
+from atmnet.data.generated import GeneratedClasses, GeneratedLabelMaps, GeneratedSplit
 from atmnet.data.scene import LabelledSceneOptions, Scene, SceneOptions, label_map, make_scene, scene_label
-from atmnet.data.scene_material import require_packages
-from atmnet.data.targets import IGNORE, DetectionTarget, no_objects
+from atmnet.data.targets import DetectionTarget, no_objects
 
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -34,7 +33,6 @@ class SceneClassification(GeneratedClasses[LabelledSceneOptions]):
     options_type = LabelledSceneOptions
 
     def __init__(self, split: str, **kwargs: Any) -> None:
-        require_packages(self.source)
         super().__init__(split, **kwargs)
         self.classes = list(DIGITS)
 
@@ -44,32 +42,24 @@ class SceneClassification(GeneratedClasses[LabelledSceneOptions]):
         return scene.image.convert(mode), scene_label(scene, self.options.label)
 
 
-class _Scenes(GeneratedSplit[SceneOptions]):
-    """The part that scenes for detection and segmentation share."""
-
-    source = "scenes"
-    options_type = SceneOptions
-
-    def __init__(self, split: str, **kwargs: Any) -> None:
-        require_packages(self.source)
-        super().__init__(split, **kwargs)
-
-    def scene(self, index: int) -> Scene:
-        """The picture, labels and masks of a scene."""
-        return make_scene(self.split, index, self.options)
-
-
-class SceneDetection(_Scenes):
+class SceneDetection(GeneratedSplit[SceneOptions]):
     """Scenes with boxes and masks; see :class:`SceneOptions` for ``kwargs``.
 
     Raises:
         UserError: For a split other than 'train' and 'val', and for arguments that are unknown or out of range.
     """
 
+    source = "scenes"
+    options_type = SceneOptions
+
     def __init__(self, split: str, **kwargs: Any) -> None:
         super().__init__(split, **kwargs)
         self.classes = list(DIGITS)
         self.category_ids = [digit + 1 for digit in range(10)]
+
+    def scene(self, index: int) -> Scene:
+        """The picture, labels and masks of a scene."""
+        return make_scene(self.split, index, self.options)
 
     def image_id(self, index: int) -> int:
         """The scene's number, from 1."""
@@ -97,12 +87,15 @@ class SceneDetection(_Scenes):
         return Image.new(mode, (32, 32)), no_objects(32, 32)
 
 
-class SceneSegmentation(_Scenes):
+class SceneSegmentation(GeneratedLabelMaps[SceneOptions]):
     """Scenes with label maps: 0 for the photograph, d + 1 for the digit d; see :class:`SceneOptions` for ``kwargs``.
 
     Raises:
         UserError: For a split other than 'train' and 'val', and for arguments that are unknown or out of range.
     """
+
+    source = "scenes"
+    options_type = SceneOptions
 
     def __init__(self, split: str, **kwargs: Any) -> None:
         super().__init__(split, **kwargs)
@@ -110,16 +103,8 @@ class SceneSegmentation(_Scenes):
 
     def load(self, index: int, mode: str) -> tuple[Image.Image, Tensor]:
         """The picture in 'RGB' or 'L', and its label map."""
-        scene = self.scene(index)
+        scene = make_scene(self.split, index, self.options)
         return scene.image.convert(mode), torch.from_numpy(label_map(scene))
-
-    def labels(self, target: Tensor) -> set[int]:
-        """The labels of the pixels."""
-        return set(target.unique().tolist())
-
-    def blank(self, mode: str) -> tuple[Image.Image, Tensor]:
-        """A blank picture, all of whose pixels are ignored."""
-        return Image.new(mode, (32, 32)), torch.full((32, 32), IGNORE, dtype=torch.uint8)
 
 
 def _boxes(masks: NDArray[np.bool_]) -> Tensor:
