@@ -10,7 +10,7 @@ from atmnet_cli.options import DataOptions
 
 READS = {
     "classification": ["folder", "tar", "wds", "hfds", "digits"],
-    "detection": ["coco", "yolo", "voc", "labelme", "scenes"],
+    "detection": ["coco", "yolo", "voc", "labelme", "cvat", "scenes"],
     "segmentation": ["ade20k", "scenes"],
 }
 

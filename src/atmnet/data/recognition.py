@@ -9,6 +9,7 @@ from pathlib import Path
 
 from atmnet.data.annotations import find_folder, is_picture
 from atmnet.data.coco_file import locate_coco
+from atmnet.data.cvat import CVAT_FILE
 from atmnet.data.listing import is_hidden
 from atmnet.data.yolo import LAYOUTS, find_yaml
 from atmnet_cli.options import DataOptions
@@ -92,7 +93,9 @@ def looks_like_voc(options: DataOptions) -> str:
     if not path.parent.exists() and (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir():
         return "from Annotations and JPEGImages without splits, so that it is divided"
     names = _entries(root / options.train)
-    has_both = any(name.lower().endswith(".xml") for name in names) and any(map(is_picture, names))
+    has_both = any(name.lower().endswith(".xml") and name != CVAT_FILE for name in names) and any(
+        map(is_picture, names)
+    )
     return f"from XML files beside the images in {options.train}" if has_both else ""
 
 
@@ -116,6 +119,15 @@ def _has_shapes(path: Path) -> bool:
             return b'"shapes"' in file.read(_HEAD)
     except OSError:
         return False
+
+
+def looks_like_cvat(options: DataOptions) -> str:
+    """annotations.xml, in the folders of the splits or directly in the root."""
+    root = Path(options.root)
+    for path in (root / options.train / CVAT_FILE, root / CVAT_FILE):
+        if path.is_file():
+            return f"from {_relative(path, options)}"
+    return ""
 
 
 def looks_like_ade20k(options: DataOptions) -> str:

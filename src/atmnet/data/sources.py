@@ -8,6 +8,7 @@ from atmnet.data.ade20k import open_ade20k
 from atmnet.data.check import SplitCheck, check_split
 from atmnet.data.coco import ReadAnnotations, open_coco
 from atmnet.data.coco_file import read_coco
+from atmnet.data.cvat import read_cvat
 from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
 from atmnet.data.labelled import open_labelled
@@ -16,6 +17,7 @@ from atmnet.data.own import OWN
 from atmnet.data.recognition import (
     looks_like_ade20k,
     looks_like_coco,
+    looks_like_cvat,
     looks_like_folder,
     looks_like_labelme,
     looks_like_shards,
@@ -97,6 +99,7 @@ SOURCES = {
     "yolo": _annotated(read_yolo, looks_like_yolo, _DIVISION),
     "voc": _annotated(read_voc, looks_like_voc, _DIVISION),
     "labelme": _annotated(read_labelme, looks_like_labelme, _DIVISION),
+    "cvat": _annotated(read_cvat, looks_like_cvat, _DIVISION),
     "ade20k": DataSource(
         ("segmentation",),
         lambda data, split, kind, classes, masks: open_ade20k(data, split, classes),

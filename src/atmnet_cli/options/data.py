@@ -10,8 +10,8 @@ class DataOptions:
 
     source: str = "auto"
     """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
-    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; detection: 'coco', 'yolo', 'voc', 'labelme'; segmentation:
-    'ade20k'; both of these: 'scenes' (embedded). See docs/data.md and docs/formats.md."""
+    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; detection: 'coco', 'yolo', 'voc', 'labelme', 'cvat';
+    segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md and docs/formats.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
@@ -19,7 +19,7 @@ class DataOptions:
     val: str = "val"
     """Validation split, in the same form."""
     val_share: float = 0.2
-    """'folder', 'yolo', 'voc', 'labelme' without splits: share of each class (0 to 1) that is for validation."""
+    """'folder', 'yolo', 'voc', 'labelme', 'cvat' without splits: share of each class (0 to 1) for validation."""
     split_seed: int = 0
     """Seed of that division."""
     split_file: str = ""
@@ -41,7 +41,7 @@ class DataOptions:
     """'coco', 'voc': what `iscrowd: 1` means: 'regions' of uncounted objects, which are not trained on, or nothing: all
     annotations are 'objects'. Default: 'regions', but a file in which most annotations are so is refused."""
     used_classes: bool = False
-    """'coco', 'yolo', 'voc', 'labelme': leave out classes without objects in the training split, such as LabelMe's
+    """Detection, except 'scenes': leave out classes without objects in the training split, such as LabelMe's
     `_background_`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """'scenes': its arguments, e.g. {"img_size": 128, "images": 2000}."""
