@@ -11,7 +11,16 @@ from atmnet.data.sources import SOURCES, open_split
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 from tests.data.tiny_dense import SIZE
-from tests.data.tiny_formats import CLASSES, FORMATS, OBJECTS, write_cvat, write_labelme, write_voc, write_yolo
+from tests.data.tiny_formats import (
+    CLASSES,
+    FORMATS,
+    OBJECTS,
+    write_cvat,
+    write_labelme,
+    write_labelstudio,
+    write_voc,
+    write_yolo,
+)
 
 pytestmark = pytest.mark.dense
 pytest.importorskip("faster_coco_eval")
@@ -64,7 +73,7 @@ def test_an_inventory_notices_a_changed_annotation(case, tmp_path):
     files = [
         path
         for path in tmp_path.rglob("*")
-        if path.suffix in (".txt", ".xml", ".json") and path.stem in ("b", "annotations")
+        if path.suffix in (".txt", ".xml", ".json") and path.stem in ("b", "annotations", "tasks")
     ]
     for path in files:
         text = path.read_text(encoding="utf-8")
@@ -72,7 +81,8 @@ def test_an_inventory_notices_a_changed_annotation(case, tmp_path):
             text.replace("1.0", "0.9")
             .replace("<ymax>20", "<ymax>19")
             .replace("[30, 20]", "[30, 19]")
-            .replace('ybr="20', 'ybr="19'),
+            .replace('ybr="20', 'ybr="19')
+            .replace('"x": 0.0', '"x": 1.0'),
             encoding="utf-8",
         )
     after = open_split(options, "train", "detection").inventory()
@@ -292,3 +302,43 @@ def test_other_files_of_cvat_are_refused(tmp_path):
     project = write_cvat(tmp_path / "project")
     with pytest.raises(UserError, match=r"no subset 'test'; it has Train, Validation"):
         open_split(DataOptions(source="cvat", root=str(project), train="test"), "test", "detection")
+
+
+def labelstudio_with(tmp_path, *values, **size):
+    path = write_labelstudio(tmp_path) / "train" / "tasks.json"
+    regions = [{"value": value, "original_width": 30, "original_height": 20, **size} for value in values]
+    path.write_text(json.dumps([{"id": 1, "data": {"image": "b.png"}, "annotations": [{"result": regions}]}]))
+    return DataOptions(source="labelstudio", root=str(tmp_path))
+
+
+def test_turned_rectangles_and_ellipses_of_label_studio(tmp_path):
+    """Rectangles turn about their left upper corner."""
+    corner = {"x": 50, "y": 0, "rotation": 90, "rectanglelabels": ["a"]}
+    ellipse = {"x": 50, "y": 50, "radiusX": 10, "radiusY": 10, "ellipselabels": ["a"]}
+    options = labelstudio_with(tmp_path, {**corner, "width": 40, "height": 50}, ellipse, {"keypointlabels": ["a"]})
+    _, target = open_split(options, "train", "detection").load(0, "RGB")
+    torch.testing.assert_close(target.boxes, torch.tensor([[5.0, 0, 15, 12], [12, 8, 18, 12]]))
+    check = SOURCES["labelstudio"].check(options, "train", None)
+    assert any(kind.startswith("region that is no rectangle") for kind in check.notes)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"brushlabels": ["a"], "rle": [1]}, "masks of brushes are not read"),
+        ({"choices": ["a"]}, "copy each picture into a folder of its class"),
+        ({"polygonlabels": ["a"], "points": [[1, 2]]}, "expected at least three pairs"),
+        ({"polygonlabels": ["a"], "points": [[1, 2], [3, 4], [5, 1e9]]}, "expected 2 numbers from -100 to 200"),
+        ({"rectanglelabels": ["a"], "x": 1}, "y is missing, expected a number"),
+        ({"rectanglelabels": [1]}, "expected a list of strings"),
+    ],
+)
+def test_a_wrong_region_of_label_studio_is_named(value, message, tmp_path):
+    with pytest.raises(UserError, match=rf"tasks\.json: .*{message}"):
+        open_split(labelstudio_with(tmp_path, value), "train", "detection")
+
+
+def test_a_picture_of_another_size_than_label_studio_has_seen_is_refused(tmp_path):
+    options = labelstudio_with(tmp_path, {"rectanglelabels": ["a"]}, original_width=60)
+    with pytest.raises(UserError, match=r"original_width and original_height are 60 and 20, but .* has 30x20 pixels"):
+        open_split(options, "train", "detection")

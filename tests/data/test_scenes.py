@@ -210,7 +210,8 @@ def test_bad_splits_and_pairings():
     with pytest.raises(UserError, match="has the splits train and val, not 'test'"):
         SceneSegmentation("test")
     with pytest.raises(
-        UserError, match="got 'ade20k', expected one of coco, yolo, voc, labelme, cvat, scenes for detection"
+        UserError,
+        match="got 'ade20k', expected one of coco, yolo, voc, labelme, cvat, labelstudio, scenes for detection",
     ):
         open_split(DataOptions(source="ade20k"), "train", "detection")
     with pytest.raises(UserError, match="the network has a b"):

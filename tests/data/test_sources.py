@@ -10,7 +10,7 @@ from atmnet_cli.options import DataOptions
 
 READS = {
     "classification": ["folder", "tar", "wds", "hfds", "digits"],
-    "detection": ["coco", "yolo", "voc", "labelme", "cvat", "scenes"],
+    "detection": ["coco", "yolo", "voc", "labelme", "cvat", "labelstudio", "scenes"],
     "segmentation": ["ade20k", "scenes"],
 }
 

@@ -140,6 +140,42 @@ def write_cvat(root: Path, layout: str = "project") -> Path:
     return root
 
 
+def write_labelstudio(root: Path, layout: str = "json") -> Path:
+    """'json' has a cancelled and a second annotation, and a task without; 'min' has addresses of local files."""
+    height, width = SIZE
+    for split in ("train", "val"):
+        write_pictures(root / split / "images")
+        tasks: list[dict[str, object]] = []
+        for number, (stem, objects) in enumerate(OBJECTS.items()):
+            regions: list[dict[str, object]] = []
+            for name, (x0, y0, x1, y1), polygon in objects:
+                value: dict[str, object]
+                if polygon:
+                    pairs = zip(polygon[::2], polygon[1::2], strict=True)
+                    points = [[100 * x / width, 100 * y / height] for x, y in pairs]
+                    value = {"points": points, "closed": True, "polygonlabels": [name]}
+                else:
+                    value = {
+                        "x": 100 * x0 / width, "y": 100 * y0 / height, "width": 100 * (x1 - x0) / width,
+                        "height": 100 * (y1 - y0) / height, "rotation": 0, "rectanglelabels": [name],
+                    }  # fmt: skip
+                size = {"original_width": width, "original_height": height}
+                whole = {**size, "image_rotation": 0, "type": "labels", "value": value}
+                regions.append(whole if layout == "json" else {**value, **size})
+            if layout == "json":
+                cancelled = {"was_cancelled": True, "result": [{"value": {"brushlabels": ["x"]}}]}
+                annotations = [cancelled, {"was_cancelled": False, "result": regions}, {"result": []}]
+                address = f"/data/upload/1/1a2b3c4d-{stem.replace(' ', '_')}.png"
+                tasks.append({"id": number, "data": {"text": "t", "image": address}, "annotations": annotations})
+            else:
+                address = f"/data/local-files/?d=photos%2Fimages%2F{stem.replace(' ', '%20')}.png"
+                tasks += [{"image": address, "id": number, "annotator": 1, "label": part} for part in (regions, [])]
+        if layout == "json":
+            tasks.append({"id": 9, "data": {"image": "/data/upload/1/1a2b3c4d-b.png"}, "annotations": []})
+        (root / split / "tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
+    return root
+
+
 #: Name of a case -> its source, and what writes it.
 FORMATS = {
     "yolo, data.yaml": ("yolo", write_yolo),
@@ -147,6 +183,8 @@ FORMATS = {
     "voc, devkit": ("voc", write_voc),
     "labelme": ("labelme", write_labelme),
     "voc, beside": ("voc", lambda root: write_voc(root, "beside")),
+    "labelstudio, JSON": ("labelstudio", write_labelstudio),
+    "labelstudio, JSON-MIN": ("labelstudio", lambda root: write_labelstudio(root, "min")),
     "cvat, project": ("cvat", write_cvat),
     "cvat, tasks": ("cvat", lambda root: write_cvat(root, "tasks")),
 }

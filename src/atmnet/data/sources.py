@@ -13,6 +13,7 @@ from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
 from atmnet.data.labelled import open_labelled
 from atmnet.data.labelme import read_labelme
+from atmnet.data.labelstudio import read_labelstudio
 from atmnet.data.own import OWN
 from atmnet.data.recognition import (
     looks_like_ade20k,
@@ -20,6 +21,7 @@ from atmnet.data.recognition import (
     looks_like_cvat,
     looks_like_folder,
     looks_like_labelme,
+    looks_like_labelstudio,
     looks_like_shards,
     looks_like_tar,
     looks_like_voc,
@@ -100,6 +102,7 @@ SOURCES = {
     "voc": _annotated(read_voc, looks_like_voc, _DIVISION),
     "labelme": _annotated(read_labelme, looks_like_labelme, _DIVISION),
     "cvat": _annotated(read_cvat, looks_like_cvat, _DIVISION),
+    "labelstudio": _annotated(read_labelstudio, looks_like_labelstudio, _DIVISION),
     "ade20k": DataSource(
         ("segmentation",),
         lambda data, split, kind, classes, masks: open_ade20k(data, split, classes),

@@ -10,8 +10,8 @@ class DataOptions:
 
     source: str = "auto"
     """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
-    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; detection: 'coco', 'yolo', 'voc', 'labelme', 'cvat';
-    segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md and docs/formats.md."""
+    'wds' (shards), 'digits' (embedded) or 'hfds/NAME'; detection: 'coco', 'yolo', 'voc', 'labelme', 'cvat',
+    'labelstudio'; segmentation: 'ade20k'; both of these: 'scenes' (embedded). See docs/data.md and docs/formats.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
@@ -19,7 +19,8 @@ class DataOptions:
     val: str = "val"
     """Validation split, in the same form."""
     val_share: float = 0.2
-    """'folder', 'yolo', 'voc', 'labelme', 'cvat' without splits: share of each class (0 to 1) for validation."""
+    """Data without splits ('folder' and formats of detection except 'coco'): share of each class (0 to 1) that is for
+    validation."""
     split_seed: int = 0
     """Seed of that division."""
     split_file: str = ""
