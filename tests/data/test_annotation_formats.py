@@ -1,6 +1,7 @@
 """Every format of annotations gives the same boxes, masks and classes, and wrong files are refused in one line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,16 @@ from atmnet.data.sources import SOURCES, open_split
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 from tests.data.tiny_dense import SIZE
-from tests.data.tiny_formats import CLASSES, FORMATS, OBJECTS, write_labelme, write_voc, write_yolo
+from tests.data.tiny_formats import (
+    CLASSES,
+    FORMATS,
+    OBJECTS,
+    write_cvat,
+    write_labelme,
+    write_labelstudio,
+    write_voc,
+    write_yolo,
+)
 
 pytestmark = pytest.mark.dense
 pytest.importorskip("faster_coco_eval")
@@ -30,12 +40,12 @@ def test_boxes_masks_and_classes_are_the_same_in_every_format(case, tmp_path):
     assert sorted(train.classes) == sorted(CLASSES)
     val = open_split(options, "val", "detection", train.classes)
     for split in (train, val):
-        assert [split.name(index).replace("_", " ") for index in range(len(split))] == (
+        assert [Path(split.name(index)).name.replace("_", " ") for index in range(len(split))] == (
             ["b.png", "a 1.png", "c.png"] if case == "voc, devkit" else ["a 1.png", "b.png", "c.png"]
         )
         for index in range(len(split)):
             image, target = split.load(index, "RGB")
-            objects = OBJECTS[split.name(index).replace("_", " ")[: -len(".png")]]
+            objects = OBJECTS[Path(split.name(index)).stem.replace("_", " ")]
             assert image.size == SIZE[::-1]
             assert [split.classes[label] for label in target.labels] == [name for name, _, _ in objects]
             boxes = torch.tensor([box for _, box, _ in objects]).reshape(-1, 4).float()
@@ -51,7 +61,7 @@ def test_check_data_reads_every_format(case, tmp_path):
     options = DataOptions(source=source, root=str(write(tmp_path)))
     check = SOURCES[source].check(options, "train", None)
     assert not check.errors
-    assert check.notes["image without objects"] == ["c.png"]
+    assert [Path(name).name for name in check.notes["image without objects"]] == ["c.png"]
     assert sum(check.labels.values()) == 3
 
 
@@ -60,11 +70,20 @@ def test_an_inventory_notices_a_changed_annotation(case, tmp_path):
     source, write = FORMATS[case]
     options = DataOptions(source=source, root=str(write(tmp_path)))
     before = open_split(options, "train", "detection").inventory()
-    files = [path for path in tmp_path.rglob("*") if path.suffix in (".txt", ".xml", ".json") and path.stem == "b"]
+    files = [
+        path
+        for path in tmp_path.rglob("*")
+        if path.suffix in (".txt", ".xml", ".json") and path.stem in ("b", "annotations", "tasks")
+    ]
     for path in files:
         text = path.read_text(encoding="utf-8")
         path.write_text(
-            text.replace("1.0", "0.9").replace("<ymax>20", "<ymax>19").replace("[30, 20]", "[30, 19]"), encoding="utf-8"
+            text.replace("1.0", "0.9")
+            .replace("<ymax>20", "<ymax>19")
+            .replace("[30, 20]", "[30, 19]")
+            .replace('ybr="20', 'ybr="19')
+            .replace('"x": 0.0', '"x": 1.0'),
+            encoding="utf-8",
         )
     after = open_split(options, "train", "detection").inventory()
     assert before.names == after.names
@@ -228,3 +247,98 @@ def test_unreadable_pictures_are_named_by_check_data(tmp_path):
     (tmp_path / "train" / "images" / "b.png").write_bytes(b"no picture")
     check = SOURCES["yolo"].check(DataOptions(source="yolo", root=str(tmp_path)), "train", None)
     assert [name.split(" ")[0] for name in check.errors["unreadable"]] == ["b.png"]
+
+
+def cvat_with(tmp_path, shapes, image='name="a 1.png" width="30" height="20"'):
+    path = write_cvat(tmp_path, "tasks") / "train" / "annotations.xml"
+    path.write_text(f"<annotations><image {image}>{shapes}</image></annotations>")
+    (tmp_path / "train" / "images" / "x" / "a 1.png").replace(tmp_path / "train" / "images" / "a 1.png")
+    return DataOptions(source="cvat", root=str(tmp_path))
+
+
+def test_turned_boxes_ellipses_and_part_masks_of_cvat(tmp_path):
+    shapes = (
+        '<box label="a" xtl="5" ytl="8" xbr="25" ybr="12" rotation="90"/>'
+        '<ellipse label="a" cx="10" cy="10" rx="8" ry="4"/>'
+        '<mask label="a" rle="1,2,3" left="4" top="5" width="3" height="2"/>'
+    )
+    split = open_split(cvat_with(tmp_path, shapes), "train", "detection")
+    _, target = split.load(0, "RGB")
+    torch.testing.assert_close(target.boxes, torch.tensor([[13.0, 0, 17, 20], [2, 6, 18, 14], [5, 5, 7, 6]]))
+    assert target.masks[2].nonzero().tolist() == [[5, 5], [5, 6]]
+    assert target.masks[0].sum() == 80
+    assert abs(int(target.masks[1].sum()) - 100) < 6
+
+
+def test_check_data_counts_what_is_left_out_of_cvat(tmp_path):
+    check = SOURCES["cvat"].check(DataOptions(source="cvat", root=str(write_cvat(tmp_path))), "train", None)
+    assert len(check.notes["polyline: no box or mask, left out"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ("<box label='a' xtl='nan' ytl='0' xbr='1' ybr='1'/>", "xtl: got 'nan', expected a number"),
+        ("<box xtl='0' ytl='0' xbr='1' ybr='1'/>", "expected a label"),
+        ("<polygon label='a' points='1,1;2,2'/>", "expected at least three points"),
+        ("<mask label='a' rle='1,2' left='0' top='0' width='2' height='2'/>", "expected runs that sum to 4 pixels"),
+        ("<mask label='a' rle='4' left='29' top='0' width='2' height='2'/>", "lead out of the picture of 30x20"),
+        ("<blob/>", "got <blob>, expected box"),
+    ],
+)
+def test_a_wrong_shape_of_cvat_is_named(shapes, message, tmp_path):
+    with pytest.raises(UserError, match=rf"annotations\.xml: image 'a 1\.png': .*{message}"):
+        open_split(cvat_with(tmp_path, shapes), "train", "detection")
+
+
+def test_other_files_of_cvat_are_refused(tmp_path):
+    with pytest.raises(UserError, match="expected the path of a picture in"):
+        open_split(cvat_with(tmp_path, "", 'name="../.." width="1" height="1"'), "train", "detection")
+    path = tmp_path / "train" / "annotations.xml"
+    for text, message in (("<annotations><track/></annotations>", "tracks of a video"), ("<a/>", "got <a>, expected")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            open_split(DataOptions(source="cvat", root=str(tmp_path)), "train", "detection")
+    project = write_cvat(tmp_path / "project")
+    with pytest.raises(UserError, match=r"no subset 'test'; it has Train, Validation"):
+        open_split(DataOptions(source="cvat", root=str(project), train="test"), "test", "detection")
+
+
+def labelstudio_with(tmp_path, *values, **size):
+    path = write_labelstudio(tmp_path) / "train" / "tasks.json"
+    regions = [{"value": value, "original_width": 30, "original_height": 20, **size} for value in values]
+    path.write_text(json.dumps([{"id": 1, "data": {"image": "b.png"}, "annotations": [{"result": regions}]}]))
+    return DataOptions(source="labelstudio", root=str(tmp_path))
+
+
+def test_turned_rectangles_and_ellipses_of_label_studio(tmp_path):
+    """Rectangles turn about their left upper corner."""
+    corner = {"x": 50, "y": 0, "rotation": 90, "rectanglelabels": ["a"]}
+    ellipse = {"x": 50, "y": 50, "radiusX": 10, "radiusY": 10, "ellipselabels": ["a"]}
+    options = labelstudio_with(tmp_path, {**corner, "width": 40, "height": 50}, ellipse, {"keypointlabels": ["a"]})
+    _, target = open_split(options, "train", "detection").load(0, "RGB")
+    torch.testing.assert_close(target.boxes, torch.tensor([[5.0, 0, 15, 12], [12, 8, 18, 12]]))
+    check = SOURCES["labelstudio"].check(options, "train", None)
+    assert any(kind.startswith("region that is no rectangle") for kind in check.notes)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"brushlabels": ["a"], "rle": [1]}, "masks of brushes are not read"),
+        ({"choices": ["a"]}, "copy each picture into a folder of its class"),
+        ({"polygonlabels": ["a"], "points": [[1, 2]]}, "expected at least three pairs"),
+        ({"polygonlabels": ["a"], "points": [[1, 2], [3, 4], [5, 1e9]]}, "expected 2 numbers from -100 to 200"),
+        ({"rectanglelabels": ["a"], "x": 1}, "y is missing, expected a number"),
+        ({"rectanglelabels": [1]}, "expected a list of strings"),
+    ],
+)
+def test_a_wrong_region_of_label_studio_is_named(value, message, tmp_path):
+    with pytest.raises(UserError, match=rf"tasks\.json: .*{message}"):
+        open_split(labelstudio_with(tmp_path, value), "train", "detection")
+
+
+def test_a_picture_of_another_size_than_label_studio_has_seen_is_refused(tmp_path):
+    options = labelstudio_with(tmp_path, {"rectanglelabels": ["a"]}, original_width=60)
+    with pytest.raises(UserError, match=r"original_width and original_height are 60 and 20, but .* has 30x20 pixels"):
+        open_split(options, "train", "detection")

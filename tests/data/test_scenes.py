@@ -240,7 +240,10 @@ def test_bad_arguments_of_labelled_scenes(kwargs, message):
 def test_bad_splits_and_pairings():
     with pytest.raises(UserError, match="has the splits train and val, not 'test'"):
         SceneSegmentation("test")
-    with pytest.raises(UserError, match="got 'ade20k', expected one of coco, yolo, voc, labelme, scenes for detection"):
+    with pytest.raises(
+        UserError,
+        match="got 'ade20k', expected one of coco, yolo, voc, labelme, cvat, labelstudio, scenes for detection",
+    ):
         open_split(DataOptions(source="ade20k"), "train", "detection")
     with pytest.raises(UserError, match="the network has a b"):
         open_split(DataOptions(source="scenes"), "val", "detection", ["a", "b"])

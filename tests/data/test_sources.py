@@ -11,7 +11,7 @@ from atmnet_cli.options import DataOptions
 READS = {
     "classification": ["folder", "table", "tar", "wds", "hfds", "digits", "pathfinder", "pairs", "scenes"],
     "multilabel": ["table"],
-    "detection": ["coco", "yolo", "voc", "labelme", "scenes"],
+    "detection": ["coco", "yolo", "voc", "labelme", "cvat", "labelstudio", "scenes"],
     "segmentation": ["ade20k", "pairs", "scenes"],
 }
 

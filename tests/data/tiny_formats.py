@@ -104,6 +104,78 @@ def write_labelme(root: Path, layout: str = "splits") -> Path:
     return root
 
 
+def write_cvat(root: Path, layout: str = "project") -> Path:
+    """'project' is one file with subsets; 'tasks' one file per split, with masks, names of Windows and other shapes."""
+    height, width = SIZE
+    labels = "".join(f"<label><name>{name}</name><type>any</type></label>" for name in CLASSES)
+    labels += "<label><name>limb</name><parent>body</parent></label>"
+    images: dict[str, str] = {}
+    for subset, split in (("Train", "train"), ("Validation", "val")):
+        folder = root / "images" / subset if layout == "project" else root / split / "images" / "x"
+        write_pictures(folder)
+        for number, (stem, objects) in enumerate(OBJECTS.items()):
+            text = '<polyline label="edge" points="0,0;3,3"/><tag label="cat"/>'
+            text += '<box label="cat" outside="1" xtl="0" ytl="0" xbr="9" ybr="9"/>'
+            for name, (x0, y0, x1, y1), polygon in objects:
+                common = f'label="{name}" source="manual" occluded="0" z_order="0"'
+                if polygon:
+                    points = ";".join(f"{x:.2f},{y:.2f}" for x, y in zip(polygon[::2], polygon[1::2], strict=True))
+                    text += f'<polygon {common} points="{points}"><attribute name="a">b</attribute></polygon>'
+                elif layout == "tasks":
+                    w, h = x1 - x0, y1 - y0
+                    text += f'<mask {common} rle="0, {w * h}" left="{x0}" top="{y0}" width="{w}" height="{h}"/>'
+                else:
+                    text += f'<box {common} xtl="{x0}.00" ytl="{y0}.00" xbr="{x1}.00" ybr="{y1}.00"/>'
+            place = f'name="{stem}.png" subset="{subset}"' if layout == "project" else f'name="x\\{stem}.png"'
+            images[split] = images.get(split, "") + (
+                f'<image id="{number}" {place} width="{width}" height="{height}">{text}</image>'
+            )
+    parts = {"": "".join(images.values())} if layout == "project" else images
+    for split, text in parts.items():
+        (root / split / "annotations.xml").write_text(
+            '<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta><project><labels>'
+            f"{labels}</labels></project></meta>{text}</annotations>",
+            encoding="utf-8",
+        )
+    return root
+
+
+def write_labelstudio(root: Path, layout: str = "json") -> Path:
+    """'json' has a cancelled and a second annotation, and a task without; 'min' has addresses of local files."""
+    height, width = SIZE
+    for split in ("train", "val"):
+        write_pictures(root / split / "images")
+        tasks: list[dict[str, object]] = []
+        for number, (stem, objects) in enumerate(OBJECTS.items()):
+            regions: list[dict[str, object]] = []
+            for name, (x0, y0, x1, y1), polygon in objects:
+                value: dict[str, object]
+                if polygon:
+                    pairs = zip(polygon[::2], polygon[1::2], strict=True)
+                    points = [[100 * x / width, 100 * y / height] for x, y in pairs]
+                    value = {"points": points, "closed": True, "polygonlabels": [name]}
+                else:
+                    value = {
+                        "x": 100 * x0 / width, "y": 100 * y0 / height, "width": 100 * (x1 - x0) / width,
+                        "height": 100 * (y1 - y0) / height, "rotation": 0, "rectanglelabels": [name],
+                    }  # fmt: skip
+                size = {"original_width": width, "original_height": height}
+                whole = {**size, "image_rotation": 0, "type": "labels", "value": value}
+                regions.append(whole if layout == "json" else {**value, **size})
+            if layout == "json":
+                cancelled = {"was_cancelled": True, "result": [{"value": {"brushlabels": ["x"]}}]}
+                annotations = [cancelled, {"was_cancelled": False, "result": regions}, {"result": []}]
+                address = f"/data/upload/1/1a2b3c4d-{stem.replace(' ', '_')}.png"
+                tasks.append({"id": number, "data": {"text": "t", "image": address}, "annotations": annotations})
+            else:
+                address = f"/data/local-files/?d=photos%2Fimages%2F{stem.replace(' ', '%20')}.png"
+                tasks += [{"image": address, "id": number, "annotator": 1, "label": part} for part in (regions, [])]
+        if layout == "json":
+            tasks.append({"id": 9, "data": {"image": "/data/upload/1/1a2b3c4d-b.png"}, "annotations": []})
+        (root / split / "tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
+    return root
+
+
 #: Name of a case -> its source, and what writes it.
 FORMATS = {
     "yolo, data.yaml": ("yolo", write_yolo),
@@ -111,4 +183,8 @@ FORMATS = {
     "voc, devkit": ("voc", write_voc),
     "labelme": ("labelme", write_labelme),
     "voc, beside": ("voc", lambda root: write_voc(root, "beside")),
+    "labelstudio, JSON": ("labelstudio", write_labelstudio),
+    "labelstudio, JSON-MIN": ("labelstudio", lambda root: write_labelstudio(root, "min")),
+    "cvat, project": ("cvat", write_cvat),
+    "cvat, tasks": ("cvat", lambda root: write_cvat(root, "tasks")),
 }

@@ -6,15 +6,19 @@ opened and evaluated as one of COCO's own.
 
 import math
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from atmnet.data.class_names import normal_form
 from atmnet.data.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage
 from atmnet.data.images import EXTENSIONS, UnreadableImage, open_picture
 from atmnet.data.listing import list_pictures, natural_key
+from atmnet.data.outlines import polygon_area
 from atmnet_cli.errors import UserError
 
 #: EXIF orientations that exchange width and height.
@@ -34,6 +38,7 @@ class Annotations:
         self._images: list[CocoImage] = []
         self._objects: list[tuple[str, CocoAnnotation]] = []
         self._files: list[Path] = []
+        self._notes: dict[str, list[str]] = defaultdict(list)
 
     def add_image(self, name: str, size: tuple[int, int] | None, file: Path | None) -> int:
         """Add a picture and return its id.
@@ -61,6 +66,36 @@ class Annotations:
         ys = [y for points in polygons for y in points[1::2]]
         box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
         self._add(image, category, box, sum(map(polygon_area, polygons)), polygons, False)
+
+    def add_mask(
+        self, image: int, category: str, mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]
+    ) -> None:
+        """Add an object by the mask (h, w) of a part of a picture, which is not empty.
+
+        Args:
+            image: The id of the picture.
+            category: The class name.
+            mask: The part.
+            corner: x and y of the part's left upper pixel.
+            size: Width and height of the whole picture.
+        """
+        (x, y), (width, height) = corner, size
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        box = [
+            float(x + columns[0]), float(y + rows[0]),
+            float(columns[-1] - columns[0] + 1), float(rows[-1] - rows[0] + 1),
+        ]  # fmt: skip
+        whole = np.zeros((width, height), bool)  # COCO's runs are of columns
+        whole[x : x + mask.shape[1], y : y + mask.shape[0]] = mask.T
+        flat = whole.ravel()
+        changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+        runs = np.diff(changes, prepend=0, append=flat.size).tolist()
+        counts = [0, *runs] if flat[0] else runs
+        self._add(image, category, box, float(mask.sum()), {"size": [height, width], "counts": counts}, False)
+
+    def note(self, kind: str, name: str) -> None:
+        """Note something that is left out, for `atmnet check-data`: its kind, and where it is."""
+        self._notes[kind].append(name)
 
     def _add(self, image: int, category: str, box: list[float], area: float, segmentation: object, crowd: bool) -> None:
         annotation: CocoAnnotation = {
@@ -91,13 +126,15 @@ class Annotations:
         for name, annotation in self._objects:
             annotation["category_id"] = ids[name]
         annotations = [annotation for _, annotation in self._objects]
-        return CocoFile(self.path, self.folder, self._images, annotations, categories, tuple(self._files))
-
-
-def polygon_area(points: list[float]) -> float:
-    """The area that a polygon x, y, x, y, ... encloses."""
-    xs, ys = points[::2], points[1::2]
-    return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(len(xs)))) / 2
+        return CocoFile(
+            self.path,
+            self.folder,
+            self._images,
+            annotations,
+            categories,
+            tuple(self._files) if self._files or not self.path.is_file() else None,
+            notes=dict(self._notes),
+        )
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

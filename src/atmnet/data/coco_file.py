@@ -1,7 +1,7 @@
 """The JSON file of a split in COCO's format: where it is, how it is read, and which classes it has."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -56,7 +56,8 @@ class CocoFile:
     """The annotations of a split, and the folder of its images. Ids are as in the file and may contradict each other.
 
     ``path`` names the split in errors; ``files`` are its annotation files, by default that path. ``own_part`` says
-    that the split was chosen by :mod:`atmnet.data.own_split`.
+    that the split was chosen by :mod:`atmnet.data.own_split`. ``notes`` says what was left out:
+    kind -> names of images.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class CocoFile:
     categories: list[CocoCategory]
     files: tuple[Path, ...] | None = None
     own_part: bool = False
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
 
 def choose_classes(file: CocoFile, options: DataOptions, classes: list[str] | None) -> list[str]:

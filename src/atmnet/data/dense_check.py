@@ -52,6 +52,8 @@ def check_coco(
     implausible = crowd_problems(consistent, options.crowd)
     source = CocoSplit(consistent, classes, options)
     check = SplitCheck(source, options.range)
+    for kind, left_out in file.notes.items():
+        check.notes[kind] += left_out
     for kind, ids in {**problems, **implausible}.items():
         check.errors[kind] += [f"id {number}" for number in ids]
     crowds: Counter[int] = Counter()

@@ -13,6 +13,7 @@ from atmnet.data.annotations import (
 )
 from atmnet.data.coco_file import CocoFile
 from atmnet.data.listing import natural_key
+from atmnet.data.outlines import ellipse, rectangle
 from atmnet.data.own_split import own_part_of
 from atmnet.records import Record
 from atmnet_cli.errors import UserError
@@ -21,8 +22,6 @@ from atmnet_cli.options import DataOptions
 _FARTHEST = 1e6
 #: Shapes that have no area, and are left out.
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
-#: Corners of the polygon that stands for a circle.
-_CORNERS = 32
 
 
 def read_labelme(options: DataOptions, split: str, classes: list[str] | None = None) -> CocoFile:
@@ -87,12 +86,11 @@ def _outline(kind: str, shape: Record) -> list[float]:
     if kind == "rectangle" and len(points) in (2, 4):
         xs, ys = zip(*points, strict=True)
         x0, y0, x1, y1 = map(float, (min(xs), min(ys), max(xs), max(ys)))
-        return [x0, y0, x1, y0, x1, y1, x0, y1]
+        return rectangle(x0, y0, x1, y1)
     if kind == "circle" and len(points) == 2:
         (x, y), edge = points
         radius = math.dist((x, y), edge)
-        angles = [2 * math.pi * i / _CORNERS for i in range(_CORNERS)]
-        return [value for angle in angles for value in (x + radius * math.cos(angle), y + radius * math.sin(angle))]
+        return ellipse(x, y, radius, radius)
     raise UserError(
         f"{shape.where}: got a {kind!r:.40} of {len(points)} points, expected a polygon of at least 3, or a rectangle "
         "or circle of 2"

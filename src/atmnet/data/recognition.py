@@ -9,6 +9,7 @@ from pathlib import Path
 
 from atmnet.data.annotations import find_folder, is_picture
 from atmnet.data.coco_file import locate_coco
+from atmnet.data.cvat import CVAT_FILE
 from atmnet.data.label_table import is_table
 from atmnet.data.listing import is_hidden
 from atmnet.data.table_files import locate_table
@@ -19,6 +20,8 @@ from atmnet_cli.options import DataOptions
 _ENTRIES = 2000
 #: Bytes of a file that are looked at.
 _HEAD = 65_536
+#: Files of a folder that are opened.
+_FILES = 4
 #: Folders that hold parts of an annotated data set, and are no classes.
 _PARTS = {"images", "labels", "annotations", "jpegimages", "imagesets"}
 
@@ -104,7 +107,9 @@ def looks_like_voc(options: DataOptions) -> str:
     if not path.parent.exists() and (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir():
         return "from Annotations and JPEGImages without splits, so that it is divided"
     names = _entries(root / options.train)
-    has_both = any(name.lower().endswith(".xml") for name in names) and any(map(is_picture, names))
+    has_both = any(name.lower().endswith(".xml") and name != CVAT_FILE for name in names) and any(
+        map(is_picture, names)
+    )
     return f"from XML files beside the images in {options.train}" if has_both else ""
 
 
@@ -117,17 +122,40 @@ def looks_like_labelme(options: DataOptions) -> str:
     ):
         names = _entries(folder)
         files = [name for name in names if name.lower().endswith(".json")]
-        if files and any(map(is_picture, names)) and _has_shapes(folder / files[0]):
+        if files and any(map(is_picture, names)) and _mentions(folder / files[0], b'"shapes"'):
             return f"from JSON files beside the images {where}"
     return ""
 
 
-def _has_shapes(path: Path) -> bool:
+def _mentions(path: Path, *words: bytes) -> bool:
+    """Whether the beginning of a file contains one of the words."""
     try:
         with path.open("rb") as file:
-            return b'"shapes"' in file.read(_HEAD)
+            head = file.read(_HEAD)
     except OSError:
         return False
+    return any(word in head for word in words)
+
+
+def looks_like_labelstudio(options: DataOptions) -> str:
+    """A JSON file of tasks for each split, or one in the root."""
+    root = Path(options.root)
+    for folder in (root / options.train, root):
+        names = [name for name in _entries(folder) if name.lower().endswith(".json")]
+        # Where there are many files, they are not of this format, and each would be opened.
+        for name in sorted(names, key=lambda name: name != f"{options.train}.json")[:_FILES]:
+            if _mentions(folder / name, b'"original_width"', b'"was_cancelled"'):
+                return f"from {_relative(folder / name, options)}"
+    return ""
+
+
+def looks_like_cvat(options: DataOptions) -> str:
+    """annotations.xml, in the folders of the splits or directly in the root."""
+    root = Path(options.root)
+    for path in (root / options.train / CVAT_FILE, root / CVAT_FILE):
+        if path.is_file():
+            return f"from {_relative(path, options)}"
+    return ""
 
 
 def looks_like_ade20k(options: DataOptions) -> str:

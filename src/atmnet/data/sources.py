@@ -9,20 +9,24 @@ from atmnet.data.ade20k import open_ade20k
 from atmnet.data.check import SplitCheck, check_split
 from atmnet.data.coco import ReadAnnotations, open_coco
 from atmnet.data.coco_file import read_coco
+from atmnet.data.cvat import read_cvat
 from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
 from atmnet.data.generated import GeneratedSplit, accepts
 from atmnet.data.generated_check import check_generated
 from atmnet.data.labelled import open_labelled
 from atmnet.data.labelme import read_labelme
+from atmnet.data.labelstudio import read_labelstudio
 from atmnet.data.own import OWN
 from atmnet.data.pairs import PairClassification, PairSegmentation
 from atmnet.data.pathfinder import Pathfinder
 from atmnet.data.recognition import (
     looks_like_ade20k,
     looks_like_coco,
+    looks_like_cvat,
     looks_like_folder,
     looks_like_labelme,
+    looks_like_labelstudio,
     looks_like_shards,
     looks_like_table,
     looks_like_tar,
@@ -124,6 +128,8 @@ SOURCES = {
     "yolo": _annotated(read_yolo, looks_like_yolo, _DIVISION),
     "voc": _annotated(read_voc, looks_like_voc, _DIVISION),
     "labelme": _annotated(read_labelme, looks_like_labelme, _DIVISION),
+    "cvat": _annotated(read_cvat, looks_like_cvat, _DIVISION),
+    "labelstudio": _annotated(read_labelstudio, looks_like_labelstudio, _DIVISION),
     "ade20k": DataSource(
         ("segmentation",),
         lambda data, split, kind, classes, masks: open_ade20k(data, split, classes),

@@ -11,8 +11,8 @@ class DataOptions:
     source: str = "auto"
     """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
     'wds' (shards), 'hfds/NAME'; this and sets of labels: 'table' (a CSV file); detection: 'coco', 'yolo', 'voc',
-    'labelme'; segmentation: 'ade20k'. Embedded: 'digits', 'pathfinder' (classification), 'pairs' (classification,
-    segmentation), 'scenes' (all of these kinds). See docs/data.md, docs/formats.md and docs/reach.md."""
+    'labelme', 'cvat', 'labelstudio'; segmentation: 'ade20k'. Embedded: 'digits', 'pathfinder' (classification), 'pairs'
+    (classification, segmentation), 'scenes' (all of these kinds). See docs/data.md, docs/formats.md and docs/reach.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
@@ -20,7 +20,8 @@ class DataOptions:
     val: str = "val"
     """Validation split, in the same form."""
     val_share: float = 0.2
-    """'folder', 'table', 'yolo', 'voc', 'labelme' without splits: share of each class (0 to 1) for validation."""
+    """Data without splits ('folder', 'table' and formats of detection except 'coco'): share of each class (0 to 1)
+    that is for validation."""
     split_seed: int = 0
     """Seed of that division."""
     split_file: str = ""
@@ -44,7 +45,7 @@ class DataOptions:
     """'coco', 'voc': what `iscrowd: 1` means: 'regions' of uncounted objects, which are not trained on, or nothing: all
     annotations are 'objects'. Default: 'regions', but a file in which most annotations are so is refused."""
     used_classes: bool = False
-    """'coco', 'yolo', 'voc', 'labelme': leave out classes without objects in the training split, such as LabelMe's
+    """Detection, except 'scenes': leave out classes without objects in the training split, such as LabelMe's
     `_background_`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """'scenes', 'pathfinder', 'pairs': their arguments, e.g. {"img_size": 128, "images": 2000}."""
