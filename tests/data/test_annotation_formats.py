@@ -116,6 +116,7 @@ def test_a_polygon_is_more_than_its_box(tmp_path):
         ([{"points": []}], "label is missing"),
         ([{"label": "a", "points": [[0, 1], [2, 3]]}], "a 'polygon' of 2 points, expected a polygon of at least 3"),
         ([{"label": "a", "points": [[0, 1], [2, float("nan")], [1, 1]]}], "not valid JSON: NaN"),
+        ([{"label": "a", "points": [[0, 1], [2, 10**400], [1, 1]]}], "expected a list of pairs of numbers in pixels"),
         ([{"label": "a", "points": [[0, 1], [2, 1e300], [1, 1]]}], "expected a list of pairs of numbers in pixels"),
         ([{"label": "a", "shape_type": "mask", "points": [[0, 1], [2, 3]]}], "a 'mask' of 2 points"),
     ],

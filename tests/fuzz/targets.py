@@ -22,6 +22,7 @@ def write_sound(root: Path) -> Path:
     from atmnet.engine import save_checkpoint
     from atmnet.tasks import load_network
     from tests.data.tiny_dense import write_coco
+    from tests.data.tiny_formats import write_labelme, write_labelstudio
     from tests.export.tiny_files import METADATA, write_tiny
     from tests.tasks.checkpoints import write_checkpoints
 
@@ -31,6 +32,8 @@ def write_sound(root: Path) -> Path:
     for kind in METADATA:
         write_tiny(root / "files" / f"{kind}.onnx", kind)
     write_coco(root / "coco")
+    write_labelme(root / "labelme")
+    write_labelstudio(root / "labelstudio")
     network = load_network(str(root / "checkpoints" / "classifier"))
     state = {
         "step": 3, "epoch": 1, "best": {"score": 50.0, "step": 3}, "log": {"seconds": 1.5, "images": 24},
@@ -125,9 +128,26 @@ def coco(sound: Path, folder: Path, damage: Damage, seed: int) -> None:
             split.load(index, "RGB")
 
 
+def annotation_formats(sound: Path, folder: Path, damage: Damage, seed: int) -> None:
+    """LabelMe's and Label Studio's annotations: every picture with its objects."""
+    from atmnet.data.images import UnreadableImage
+    from atmnet.data.sources import open_split
+    from atmnet_cli.options import DataOptions
+
+    source, name = (("labelme", "a 1.json"), ("labelstudio", "tasks.json"))[seed % 2]
+    shutil.copytree(sound / source / "train", folder / source / "train")
+    path = folder / source / "train" / name
+    path.write_bytes(damage(json.loads(path.read_text(encoding="utf-8-sig"))))
+    split = open_split(DataOptions(root=str(folder / source), source=source), "train", "detection", masks=True)
+    for index in range(len(split)):
+        with contextlib.suppress(UnreadableImage):  # readers note it and go on
+            split.load(index, "RGB")
+
+
 TARGETS: dict[str, Callable[[Path, Path, Damage, int], None]] = {
     "configuration": configuration,
     "exported_file": exported_file,
     "run_folder": run_folder,
     "coco": coco,
+    "annotation_formats": annotation_formats,
 }

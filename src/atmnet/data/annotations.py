@@ -4,7 +4,6 @@ Readers of other formats collect pictures and objects in an :class:`Annotations`
 opened and evaluated as one of COCO's own.
 """
 
-import math
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -174,8 +173,9 @@ def find_folder(root: Path, split: str, patterns: Sequence[str]) -> Path | None:
 
 
 def is_finite(values: Sequence[float], low: float, high: float) -> bool:
-    """Whether all values are finite and from ``low`` to ``high``."""
-    return all(math.isfinite(value) and low <= value <= high for value in values)
+    """Whether all values are numbers from ``low`` to ``high``."""
+    # Comparisons of NaN are false, and those of integers are exact whatever their size.
+    return all(low <= value <= high for value in values)
 
 
 def portable_name(text: str) -> str:
