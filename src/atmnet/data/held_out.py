@@ -1,12 +1,14 @@
 """A part of a split, to train on and to hold out without the validation split."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from atmnet.data.dataset import Split
 from atmnet.data.inventory import Inventory
+
+_Value = TypeVar("_Value")
 
 
 class Part:
@@ -42,11 +44,11 @@ class Part:
     def inventory(self) -> Inventory:
         """The data of the part."""
         whole = self._split.inventory()
-        names, sizes, labels = (
-            [each[index] for index in self._indices] if len(each) == len(self._split) else []
-            for each in (whole.names, whole.sizes, whole.labels)
-        )
-        return replace(whole, names=names, sizes=sizes, labels=labels)
+        return replace(whole, names=self._of(whole.names), sizes=self._of(whole.sizes), labels=self._of(whole.labels))
+
+    def _of(self, values: list[_Value]) -> list[_Value]:
+        """The values of this part's pictures; none if the split has none."""
+        return [values[index] for index in self._indices] if len(values) == len(self._split) else []
 
     def image_id(self, index: int) -> int:
         """COCO's number of the picture, for splits for detection."""

@@ -12,7 +12,7 @@ class DataOptions:
     """Kind of data; 'auto' recognises it by the files in root. Classification: 'folder' (one folder per class), 'tar',
     'wds' (shards), 'hfds/NAME'; this and sets of labels: 'table' (a CSV file); detection: 'coco', 'yolo', 'voc',
     'labelme', 'cvat', 'labelstudio'; segmentation: 'ade20k'. Embedded: 'digits', 'pathfinder' (classification), 'pairs'
-    (classification, segmentation), 'scenes' (all of these kinds). See docs/data.md, docs/formats.md and docs/reach.md."""
+    (classification, segmentation), 'scenes' (all kinds but sets). See docs/data.md, docs/formats.md, docs/reach.md."""
     root: str = ""
     """Folder that contains the splits; for 'hfds/NAME', the cache folder."""
     train: str = "train"
