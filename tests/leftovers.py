@@ -25,6 +25,8 @@ _FORK_SERVER: Any = multiprocessing.forkserver._forkserver
 _TRACKER: Any = multiprocessing.resource_tracker._resource_tracker
 #: multiprocessing's folders, which are looked into, and the cache of torch's compiler, which is kept on purpose.
 _KEPT = ("pymp-", "torchinductor_")
+#: Folders of Weights & Biases, which it removes as the process ends.
+_KEPT_ENDINGS = ("wandb-media", "wandb-artifacts")
 #: Seconds that what is about to end may take: a loader process notices the end of its parent within one or two.
 _PATIENCE = 8.0
 
@@ -68,7 +70,11 @@ def _present(folder: Path) -> set[tuple[str, str]]:
         *(("process", name) for name in _processes()),
         *(("descriptor", name) for name in _descriptors()),
         *(("shared memory", name) for name in _shared_memory()),
-        *(("temporary file", path.name) for path in folder.iterdir() if not path.name.startswith(_KEPT)),
+        *(
+            ("temporary file", path.name)
+            for path in folder.iterdir()
+            if not path.name.startswith(_KEPT) and not path.name.endswith(_KEPT_ENDINGS)
+        ),
         *(("temporary file", str(path)) for path in folder.glob("pymp-*/*") if not _is_the_servers(path)),
     }
 

@@ -10,7 +10,7 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -73,11 +73,13 @@ _SEVERAL = {"images": "+", "arguments": "*"}
 _RECIPES_OF = ("train", "compare")
 #: Options that the command line takes several values of without brackets.
 _LISTS: dict[str, dict[str, Any]] = {
+    "train": {"trackers": Literal["wandb", "mlflow"]},
     "benchmark": {"models": str},
     "compare": {"models": str | dict[str, Any], "lrs": float},
 }
 _LIST_HELP = {
     "models": "Names of timm models; the others are compared with the first.",
+    "trackers": "Experiment trackers that get the metrics, besides TensorBoard's files: wandb, mlflow.",
     "lrs": "Learning rates to try for each model on a part held out of the training data. Default: only optim.lr.",
 }
 #: The option that may be typed with two numbers.

@@ -12,6 +12,7 @@ from atmnet.engine.claim import claimed
 from atmnet.engine.data_record import DATA_FILE
 from atmnet.engine.extension import LENGTH
 from atmnet.engine.recorded import OPTIONS_FILE, read_run
+from atmnet.engine.trackers import TRACKERS_FILE
 from atmnet.files import refuse_links_out, to_json, write_json
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
@@ -25,6 +26,7 @@ _CONTENT = (
     DATA_FILE,
     SPLIT_FILE,
     "metrics.jsonl",
+    TRACKERS_FILE,
     "tensorboard",
     "checkpoints",
     "last",
@@ -44,6 +46,7 @@ _MAY_CHANGE = {
     "keep",
     "allow_data_change",
     "log_every",
+    "trackers",
 }
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,12 @@ class TrainingLog:
 
     def open(self, folder: Path, step: int) -> None:
         """Start to write, after ``step`` completed steps."""
-        if self._group.is_main:
-            self._metrics = MetricsFile(folder, self._metrics_length, step)
+        options = self._options
         self._progress = Progress("step", self._length.steps, step, self._group.is_main)
+        if self._group.is_main:
+            self._metrics = MetricsFile(
+                folder, self._metrics_length, step, options.trackers, asdict(options), self.print_line
+            )
         if self._metrics is not None and self._metrics.note:
             self.print_line(self._metrics.note)
         self._clock = self._window_clock = time.monotonic()

@@ -1,12 +1,15 @@
 """The run's metrics: one JSON object per line, without gaps or repeated lines after a resume; and TensorBoard files."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atmnet.engine.trackers import Trackers
 from atmnet.files import flush_file, open_to_append, replacing, to_json, write_flushed
 from atmnet.records import Record, parse_json
 from atmnet_cli.errors import UserError
+from atmnet_cli.printing import print_line
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -21,21 +24,34 @@ class MetricsFile:
         folder: The run's folder.
         length: Length of the file at the checkpoint, in bytes.
         step: Step of the checkpoint.
+        trackers: Names of experiment trackers, see :data:`~atmnet.engine.trackers.TRACKERS`.
+        options: The run's options, for the trackers.
+        warn: Called with a line about a tracker that fails.
 
     Attributes:
         note: What is wrong with a file that somebody has changed since, and which lines are kept; else empty.
     """
 
-    def __init__(self, folder: Path, length: int, step: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        length: int,
+        step: int,
+        trackers: Sequence[str] = (),
+        options: dict[str, Any] | None = None,
+        warn: Callable[[str], None] = print_line,
+    ) -> None:
         path = folder / _NAME
         self.note = _repair(path, length, step)
         self._file = open_to_append(path)
         self._board = _summary_writer(folder, step)
+        self._trackers = Trackers(trackers, folder, options or {}, read_metrics(folder) if trackers else [], warn)
 
     def write(self, **values: Any) -> None:
         """Append a line; ``values`` must contain ``kind`` and ``step``. Numbers that are not finite become null."""
         self._file.write((to_json(values) + "\n").encode())
         self._file.flush()
+        self._trackers.write(values)
         if self._board is not None:
             for key, value in values.items():
                 if isinstance(value, int | float) and key != "step":
@@ -49,6 +65,7 @@ class MetricsFile:
     def close(self) -> None:
         """Flush and close."""
         self._file.close()
+        self._trackers.close()
         if self._board is not None:
             self._board.close()
 

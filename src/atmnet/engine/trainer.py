@@ -54,6 +54,7 @@ from atmnet.engine.setup import (
     check_pairs,
     prepare_model,
 )
+from atmnet.engine.trackers import check_trackers
 from atmnet.engine.trial import check_shapes
 from atmnet.engine.unreadable import UnreadableImages
 from atmnet.ops._private import keep_compiler_caches_private
@@ -81,6 +82,7 @@ def train(options: TrainOptions, splits: Splits | None = None) -> Path:
         Interrupted: After Ctrl-C or SIGTERM, with everything saved.
     """
     check_numbers(options)
+    check_trackers(options.trackers)
     folder = Path(options.output)
     options, line = choose_data(options)
     with (

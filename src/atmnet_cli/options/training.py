@@ -155,5 +155,7 @@ class TrainOptions:
     """Number of steps between checkpoints; there is also one before each evaluation and after Ctrl-C."""
     keep: int = 2
     """Number of latest checkpoints to keep, besides the best."""
+    trackers: list[Literal["wandb", "mlflow"]] = field(default_factory=list)
+    """Experiment trackers that get the metrics, besides TensorBoard's files; see docs/tracking.md."""
     log_every: int | None = None
     """Number of steps between lines of metrics.jsonl. Default: 50, or fewer so that a short run writes 20 lines."""
