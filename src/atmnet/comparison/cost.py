@@ -13,6 +13,7 @@ from atmnet.benchmark.products import PRODUCTS
 from atmnet.comparison.plan import ComparedModel, Comparison, Job
 from atmnet.data import Sample, Split, image_mode, reseed, to_device
 from atmnet.engine import device_of
+from atmnet.engine.evaluation import autocast
 from atmnet.engine.setup import build_optimizer
 from atmnet.tasks import Task, start_task
 from atmnet.threads import cpu_threads
@@ -83,7 +84,9 @@ def _prepare(
     def step() -> None:
         network.train()
         for _ in range(options.accumulate):
-            task.loss(network, images, targets, range(len(images))).backward()
+            with autocast(device, options.precision):
+                loss = task.loss(network, images, targets, range(len(images)))
+            loss.backward()
         optimizer.step()
         optimizer.zero_grad()
 
@@ -93,7 +96,8 @@ def _prepare(
         @torch.inference_mode()
         def run() -> object:
             network.eval()
-            return task.outputs(network, *inputs)
+            with autocast(device, options.precision):
+                return task.outputs(network, *inputs)
 
         return run
 

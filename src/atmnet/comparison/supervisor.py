@@ -1,6 +1,6 @@
 """Starts the processes of a comparison, shows how far they are, and starts again what was killed."""
 
-import os
+import platform
 import subprocess
 import sys
 import time
@@ -10,6 +10,7 @@ from typing import Any
 from atmnet.comparison.cost import measure_cost
 from atmnet.comparison.plan import Comparison, record_comparison, total_steps
 from atmnet.comparison.status import Status
+from atmnet.comparison.worker import STOPPED, current_file
 from atmnet.data import Split
 from atmnet.engine import latest_checkpoint
 from atmnet.engine.claim import claimed
@@ -94,12 +95,11 @@ class _Workers:
                 self._processes[number] = None
                 if status < 0:
                     self._count_kill(process.pid, -status)
-                elif status:
+                elif status not in (0, STOPPED):
                     raise UserError(
                         f"a run ended in an error: {self._last_line(number)}; all of it is in {self._log(number)}"
                     )
-                current = self._logs / f".current-{process.pid}"
-                current.unlink(missing_ok=True)
+                current_file(self._comparison, process.pid).unlink(missing_ok=True)
             if self._processes[number] is None and self._jobs_left():
                 self._processes[number] = self._start(number)
 
@@ -115,7 +115,7 @@ class _Workers:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            (self._logs / f".current-{process.pid}").unlink(missing_ok=True)
+            current_file(self._comparison, process.pid).unlink(missing_ok=True)
 
     def _jobs_left(self) -> bool:
         return any(self._comparison.result(job) is None for job in self._comparison.jobs())
@@ -127,7 +127,7 @@ class _Workers:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def _log(self, number: int) -> Path:
-        return self._logs / f"{os.uname().nodename if hasattr(os, 'uname') else 'process'}-{number}.log"
+        return self._logs / f"{platform.node() or 'process'}-{number}.log"
 
     def _last_line(self, number: int) -> str:
         lines = [line for line in self._log(number).read_text("utf-8", "replace").splitlines() if line.strip()]
@@ -136,7 +136,7 @@ class _Workers:
     def _count_kill(self, pid: int, signal: int) -> None:
         """Note that a job's process was killed; a job that gets nowhere any more has failed."""
         try:
-            name = (self._logs / f".current-{pid}").read_text()
+            name = current_file(self._comparison, pid).read_text()
         except OSError:
             return
         job = next((job for job in self._comparison.jobs() if job.name == name), None)

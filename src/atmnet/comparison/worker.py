@@ -5,6 +5,7 @@ It is started as ``python -m atmnet.comparison.worker FOLDER NUMBER``.
 
 import json
 import os
+import platform
 import signal
 import sys
 import threading
@@ -35,8 +36,15 @@ from atmnet.threads import cpu_threads
 from atmnet_cli.errors import first_line
 from atmnet_cli.options import TrainOptions
 
+#: Exit status of a process that was asked to stop, and has saved.
+STOPPED = 130
 #: Seconds between looks for a job that has become free.
 _WAIT = 0.5
+
+
+def current_file(comparison: Comparison, pid: int) -> Path:
+    """The file with the name of the job that a process of this machine runs."""
+    return comparison.folder / "logs" / f".current-{platform.node()}-{pid}"
 
 
 def take_jobs(comparison: Comparison, steps: dict[str, int], current: Path | None = None) -> None:
@@ -159,9 +167,9 @@ def main(folder: str, number: int) -> int:
     steps = json.loads((comparison.folder / "cost.json").read_text("utf-8"))["steps"]
     _end_with_parent()
     try:
-        take_jobs(comparison, steps, comparison.folder / "logs" / f".current-{os.getpid()}")
+        take_jobs(comparison, steps, current_file(comparison, os.getpid()))
     except Interrupted:
-        return 130
+        return STOPPED
     return 0
 
 
