@@ -35,8 +35,10 @@ from atmnet_cli.errors import UserError
 _SIDES = 24, 512
 #: Diameter of a dot in pixels, and the smallest distance between the two.
 _DOT, _MIN_DISTANCE = 4, 8
-#: The distances of the dots for the two answers differ by at most the shorter side divided by this.
-_TOLERANCE = 16
+#: The distances of the dots for the two answers are in the same interval, of the shorter side divided by this. Were
+#: they only close to each other, those of one answer could be larger on average. In intervals of a sixteenth, their
+#: places within them still tell the answer of short curves in 62 % of the pictures; in those of a 32nd, in 54 %.
+_INTERVALS = 32
 #: Tries for one curve, and for a whole picture.
 _CURVE_TRIES, _PICTURE_TRIES = 20, 500
 
@@ -166,9 +168,10 @@ def _pairs_of_dots(first: Points, second: Points) -> Iterator[tuple[Points, Poin
 
 
 def _are_as_far(same: Points, different: Points, side: int) -> bool:
-    """Whether two pairs of dots (2, 2) have nearly the same distance, which is not too small."""
+    """Whether the distances of two pairs of dots (2, 2) are in the same interval, and not too small."""
     first, second = _distance(same), _distance(different)
-    return min(first, second) >= _MIN_DISTANCE * UNIT and abs(first - second) <= side * UNIT // _TOLERANCE
+    width = max(1, side * UNIT // _INTERVALS)
+    return min(first, second) >= _MIN_DISTANCE * UNIT and first // width == second // width
 
 
 def _place(rng: random.Random, number: int, dashes: int, free: NDArray[np.bool_]) -> list[Points]:
