@@ -6,7 +6,6 @@ checkpoint come out the same again.
 """
 
 import importlib
-import json
 import os
 import time
 import uuid
@@ -14,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from atmnet.files import write_json
+from atmnet.files import to_json, write_json
 from atmnet.records import Record
 from atmnet_cli.errors import UserError, first_line, install
 
@@ -179,5 +178,5 @@ def _flat(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]
     pairs: list[tuple[str, Any]] = []
     for name, value in options.items():
         is_group = isinstance(value, Mapping)
-        pairs += _flat(value, f"{prefix}{name}.") if is_group else [(prefix + name, json.dumps(value))]
+        pairs += _flat(value, f"{prefix}{name}.") if is_group else [(prefix + name, to_json(value))]
     return pairs
