@@ -31,6 +31,7 @@ from atmnet_cli.options import (
     TrainOptions,
     WeightsOptions,
 )
+from atmnet_cli.own_modules import import_own_modules
 from atmnet_cli.printing import ERROR
 from atmnet_cli.streams import durable_streams, open_closed_streams, print_error
 
@@ -152,6 +153,7 @@ def _run(arguments: list[str]) -> int:
     try:
         try:
             name, options = parse(arguments)
+            import_own_modules()
             module = importlib.import_module(f"atmnet.cli.{name.replace('-', '_')}")
             status: int = module.run(options)
             return status

@@ -35,6 +35,7 @@ from atmnet.tasks import load_task, open_training
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import first_line
 from atmnet_cli.options import TrainOptions
+from atmnet_cli.own_modules import import_own_modules
 
 #: Exit status of a process that was asked to stop, and has saved.
 STOPPED = 130
@@ -160,6 +161,7 @@ def main(folder: str, number: int) -> int:
     """Take jobs of the comparison in ``folder``; ``number`` counts the processes of one command from 0."""
     from atmnet_cli.command import parse
 
+    import_own_modules()
     options = parse(["compare", "--config", str(Path(folder) / OPTIONS_FILE), f"--output={folder}"])[1]
     if options.device in ("auto", "cuda") and torch.cuda.device_count() > 1:
         options = replace(options, device=f"cuda:{number % torch.cuda.device_count()}")

@@ -1,0 +1,93 @@
+"""The models of the study: as large as atmnet_nano, and varied where their names say so."""
+
+import pytest
+import timm
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from atmnet.layers import ATM
+from atmnet.models.looks import record_looks
+from benchmarks import study
+from benchmarks.ablations import ABLATIONS, EqualWeights
+from benchmarks.families import FAMILIES, SIZED
+
+
+def _cost(name):
+    model, image = timm.create_model(name, num_classes=2).eval(), torch.randn(1, 3, 64, 64)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image)
+    return sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_cost_as_much_as_atmnet_nano(family):
+    parameters, macs = (
+        own / reference for own, reference in zip(_cost(f"family_{family}"), _cost("atmnet_nano"), strict=True)
+    )
+    if family == "mixer":
+        assert 0.3 < parameters < 0.4
+        assert 1 < macs < 1.15
+    else:
+        assert 0.9 < parameters < 1.1
+        assert 0.9 < macs < 1.1
+
+
+def _offsets(name):
+    """Mean distances along width and height of an ablation's first group, with weights that look somewhere."""
+    torch.manual_seed(0)
+    model = timm.create_model(f"ablation_{name}", num_classes=2).eval()
+    if name != "random_offsets":
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear):
+                torch.nn.init.normal_(module.weight, std=0.5)
+    offsets = []
+    predictor = model.stages[0].groups[0].offset
+    predictor.register_forward_hook(lambda module, inputs, output: offsets.append(output))
+    with torch.no_grad():
+        model(torch.randn(1, 3, 64, 64))
+    width, height = offsets[0].chunk(2, -1)
+    return width.abs().mean().item(), height.abs().mean().item(), width.std((1, 2)).max().item()
+
+
+def test_ablations_look_where_their_names_say():
+    assert _offsets("zero_offsets")[:2] == (0, 0)
+    width, height, spread = _offsets("random_offsets")
+    assert 1 < width < 3
+    assert 1 < height < 3
+    assert spread < 1e-5, "the same at all tokens"
+    width, height, _ = _offsets("rows_only")
+    assert width > 0
+    assert height == 0
+    width, height, _ = _offsets("columns_only")
+    assert width == 0
+    assert height > 0
+
+
+def test_random_offsets_are_not_trained():
+    model = timm.create_model("ablation_random_offsets", num_classes=2)
+    model(torch.randn(2, 3, 32, 32)).sum().backward()
+    assert all(group.offset.proj.bias.grad is None for stage in model.stages for group in stage.groups)
+
+
+def test_equal_weights_are_a_third_each():
+    model = timm.create_model("ablation_equal_weights", num_classes=2)
+    layers = [module for module in model.modules() if isinstance(module, ATM)]
+    assert all(isinstance(layer.fusion, EqualWeights) for layer in layers)
+    weights = layers[0]._branch_weights(torch.randn(2, layers[0].dim))
+    torch.testing.assert_close(weights, torch.full_like(weights, 1 / 3))
+
+
+def test_reach_is_measured_through_the_ablations():
+    model = timm.create_model("ablation_rows_only", num_classes=2).eval()
+    assert record_looks(model, lambda: model(torch.randn(1, 3, 64, 64)))
+
+
+def test_parts_name_models_that_exist():
+    for part in study.PARTS.values():
+        assert all(timm.is_model(model["name"]) for model in part.models)
+        for model in part.models:
+            size = part.options["data"]["img_size"]
+            if model["label"] in SIZED:
+                assert model["kwargs"] == {"img_size": size}
+    used = {model["name"].removeprefix("ablation_") for part in study.PARTS.values() for model in part.models}
+    assert used >= set(ABLATIONS)
