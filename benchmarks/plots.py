@@ -1,4 +1,4 @@
-"""The plots of docs/performance.md, as SVG files whose bytes depend only on the results."""
+"""The plots of docs/performance.md and docs/evidence.md, as SVG files whose bytes depend only on the results."""
 
 import json
 from collections.abc import Callable
@@ -13,6 +13,8 @@ from benchmarks.sides import PUBLISHED
 
 #: Colours that most colour-blind people tell apart (Okabe and Ito).
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+#: Parts of the study in the plot of reach, and what they are called.
+REACH = {"digits": "digits", "pathfinder_32": "pathfinder", "pathfinder_64": "pathfinder, 64 pixels"}
 #: Batch size in the plot of models.
 BATCH = 8
 _STYLE: Any = {
@@ -35,10 +37,17 @@ def draw(results: Path, images: Path) -> list[Path]:
         if (results / f"{name}.json").exists():
             record = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
             path = images / f"performance_{name}.svg"
-            with matplotlib.rc_context(_STYLE):
-                plot(record).savefig(path, metadata={"Date": None})
-            paths.append(path)
+            paths.append(_save(plot, record, path))
+    study = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (results / "study").glob("*.json")}
+    if REACH.keys() & study:
+        paths.append(_save(reach, study, images / "evidence_reach.svg"))
     return paths
+
+
+def _save(plot: Callable[[dict[str, Any]], Figure], record: dict[str, Any], path: Path) -> Path:
+    with matplotlib.rc_context(_STYLE):
+        plot(record).savefig(path, metadata={"Date": None})
+    return path
 
 
 def growth(record: dict[str, Any]) -> Figure:
@@ -110,3 +119,22 @@ def _bars(axes: Axes, bars: dict[str, list[dict[str, float] | None]], names: lis
     axes.grid(axis="x", alpha=0.25)
     axes.set_axisbelow(True)
     axes.figure.legend(loc="outside lower center", ncols=len(bars))
+
+
+def reach(records: dict[str, dict[str, Any]]) -> Figure:
+    """How far tokens look, by stage, as a share of the map's side, for each task of the study.
+
+    Args:
+        records: The records of the parts.
+    """
+    figure = Figure(figsize=(5.2, 3.2), layout="constrained")
+    axes = figure.subplots()
+    shown = [(title, records[name]["models"][0]["reach"]) for name, title in REACH.items() if name in records]
+    for number, (title, rows) in enumerate(shown):
+        stages = [row["stage"] + 1 + 0.2 * (number - (len(shown) - 1) / 2) for row in rows]
+        axes.bar(stages, [100 * row["share"] for row in rows], 0.18, label=title, color=COLOURS[number])
+    axes.set_xticks(range(1, 5))
+    axes.set_xlabel("stage")
+    axes.set_ylabel("mean distance, % of the map's side")
+    axes.legend()
+    return figure

@@ -1,7 +1,7 @@
 """Write the results into the pages of docs, and draw their plots: ``python -m benchmarks.tables``.
 
 The table of results/NAME.json goes between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``. NAME is that of a
-script, with ``-cuda`` appended for its results on a GPU. Without results, the text there is unchanged.
+script, with ``-cuda`` appended for its results on a GPU, or study/PART. Without results, the text there is unchanged.
 """
 
 import json
@@ -14,6 +14,7 @@ from benchmarks import (
     dense_size,
     ecosystem,
     eight_bits,
+    evidence,
     first_call,
     fold,
     growth,
@@ -28,7 +29,7 @@ from benchmarks import (
 from benchmarks.script import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / f"{name}.md" for name in ("performance", "dense", "deploy", "ecosystem", "training")]
+PAGES = [DOCS / f"{name}.md" for name in ("performance", "dense", "deploy", "ecosystem", "training", "evidence")]
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "operator": operator.table,
     "layer": layer.table,
@@ -43,8 +44,9 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "runtimes": runtimes.table,
     "ecosystem": ecosystem.table,
     "small_data": small_data.table,
+    "study": evidence.table,
 }
-_BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w/-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 
 
 def updated(text: str, results: Path = RESULTS) -> str:
@@ -54,7 +56,7 @@ def updated(text: str, results: Path = RESULTS) -> str:
         record = results / f"{match['name']}.json"
         if not record.exists():
             return match[0]
-        table = TABLES[match["name"].partition("-")[0]]
+        table = TABLES[re.split("[-/]", match["name"])[0]]
         return f"{match[1]}\n{table(json.loads(record.read_text(encoding='utf-8')))}\n\n{match[3]}"
 
     return _BLOCK.sub(block, text)
