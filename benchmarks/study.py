@@ -66,11 +66,11 @@ class Part:
     sizes: Sequence[int] = ()
 
 
-def families(img_size: int) -> list[Any]:
-    """atmnet_nano and the families of benchmarks.families, for images of this side."""
+def families(img_size: int, names: Sequence[str] = tuple(FAMILIES)) -> list[Any]:
+    """atmnet_nano and families of benchmarks.families, for images of this side."""
     others = [
         {"name": f"family_{name}", "label": name, "kwargs": {"img_size": img_size} if name in SIZED else {}}
-        for name in FAMILIES
+        for name in names
     ]
     return [_nano(), *others]
 
@@ -116,6 +116,9 @@ _PATH_32 = Pictures(
 _PATH_64 = Pictures(
     "pathfinder_64", Pathfinder, {"img_size": 64, "dashes": 6, "distractors": 0, "images": [40000, 2000]}
 )
+#: A part of many long runs is divided, so that its halves fit into a night.
+_FIRST = ("resnet", "convnext", "swin", "mambaout")
+_OTHERS = tuple(name for name in FAMILIES if name not in _FIRST)
 _SIMPLE = [name for name in ABLATIONS if not name.startswith(("share", "interval"))]
 _SHARES = [name for name in ABLATIONS if name.startswith("share")]
 _INTERVALS = [name for name in ABLATIONS if name.startswith("interval")]
@@ -127,9 +130,12 @@ def _pairs(distance: float) -> Pictures:
 
 
 PARTS: dict[str, Part] = {
-    "digits": Part("Handwritten digits, 32 pixels", families(32), _DIGITS, None, 10.0, sizes=(48, 64)),
+    "digits": Part("Handwritten digits, 32 pixels", families(32), _DIGITS, None, 10.0, lrs=(2e-3, 6e-3, 2e-2)),
     "pathfinder_32": Part(
-        "Pathfinder, 32 pixels", families(32), _reach(32, 4, 0.5, 0.5), _PATH_32, sizes=(48, 64)
+        "Pathfinder, 32 pixels", families(32, _FIRST), _reach(32, 4, 0.5, 0.5), _PATH_32
+    ),
+    "pathfinder_32_more": Part(
+        "Pathfinder, 32 pixels, other families", families(32, _OTHERS), _reach(32, 4, 0.5, 0.5), _PATH_32
     ),
     "ablation_pathfinder_32": Part(
         "Ablations on pathfinder, 32 pixels", ablations(_SIMPLE), _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(4e-3,)
@@ -144,7 +150,7 @@ PARTS: dict[str, Part] = {
         "Intervals on pathfinder, 32 pixels", ablations(_INTERVALS), _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(4e-3,)
     ),
     "pathfinder_64": Part(
-        "Pathfinder, 64 pixels", families(64), _reach(64, 8, 0.5, 0.5), _PATH_64
+        "Pathfinder, 64 pixels", families(64), _reach(64, 8, 0.5, 0.5), _PATH_64, sizes=(96, 128)
     ),
     **{
         f"pairs_{round(100 * distance)}": Part(

@@ -19,7 +19,7 @@ ROWS = [
     ("layers",),
     ("models", "necks", "heads"),
     ("benchmark", "data"),
-    ("tasks",),
+    ("tasks", "conversion"),
     ("engine",),
     ("predictions", "integrations"),
     ("comparison",),

@@ -20,6 +20,7 @@ FIRST = {
     ),
     "evaluate": ("data.root", "data.source", "data.val", "report", "weights", "batch_size", "device"),
     "predict": ("output", "format", "sheet", "top", "threshold", "weights", "batch_size", "device"),
+    "convert": ("data.source", "data.root", "data.train", "data.val", "to", "output", "images"),
     "check-data": ("data.source", "data.root", "data.train", "data.val", "data.classes", "show"),
     "export": ("output", "to", "precision", "img_size", "pixels", "images", "weights"),
 }  # fmt: skip

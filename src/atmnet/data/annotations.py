@@ -20,6 +20,8 @@ from atmnet.data.listing import list_pictures, natural_key
 from atmnet.data.outlines import polygon_area
 from atmnet_cli.errors import UserError
 
+#: Decimals of pixels that are kept of coordinates that a format has as shares of the picture.
+ROUNDED = 4
 #: EXIF orientations that exchange width and height.
 _TURNED = (5, 6, 7, 8)
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from atmnet.data.annotations import Annotations, find_folder, is_picture, picture_size
+from atmnet.data.annotations import ROUNDED, Annotations, find_folder, is_picture, picture_size
 from atmnet.data.coco_file import CocoFile
 from atmnet.data.listing import list_pictures, natural_key
 from atmnet.data.outlines import ellipse, rectangle, turned
@@ -218,4 +218,5 @@ def _add_region(result: Annotations, image: int, region: Record, size: tuple[int
 
 
 def _in_pixels(percentages: list[float], size: tuple[int, int]) -> list[float]:
-    return [value * size[i % 2] / 100 for i, value in enumerate(percentages)]
+    # Rounded, since a corner of 29.999999999999996 pixels would move the mask's edge by a pixel.
+    return [round(value * size[i % 2] / 100, ROUNDED) for i, value in enumerate(percentages)]

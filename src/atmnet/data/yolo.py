@@ -7,7 +7,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from atmnet.data.annotations import Annotations, find_folder, is_finite, picture_size, pictures_by_stem
+from atmnet.data.annotations import ROUNDED, Annotations, find_folder, is_finite, picture_size, pictures_by_stem
 from atmnet.data.class_names import read_lines
 from atmnet.data.coco_file import CocoFile
 from atmnet.data.own_split import own_part_of
@@ -157,7 +157,6 @@ def _class_file(root: Path) -> list[str]:
 def _add_objects(result: Annotations, image: int, path: Path, size: tuple[int, int], names: list[str]) -> None:
     if path.stat().st_size > _MAX_LABELS:
         raise UserError(f"{path}: larger than {_MAX_LABELS:,} bytes; expected the labels of one image")
-    width, height = size
     seen: set[tuple[float, ...]] = set()
     for number, line in enumerate(read_lines(path), 1):
         try:
@@ -181,8 +180,11 @@ def _add_objects(result: Annotations, image: int, path: Path, size: tuple[int, i
         name = names[int(label)]
         if len(points) == 4:
             x, y, w, h = points
-            corners = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-            result.add_box(image, name, corners)
+            result.add_box(image, name, _in_pixels([x - w / 2, y - h / 2, x + w / 2, y + h / 2], size))
         else:
-            scaled = [value * side for value, side in zip(points, (width, height) * (len(points) // 2), strict=True)]
-            result.add_polygons(image, name, [scaled])
+            result.add_polygons(image, name, [_in_pixels(points, size)])
+
+
+def _in_pixels(shares: list[float], size: tuple[int, int]) -> list[float]:
+    # Rounded, since a corner of 29.999999999999996 pixels would move the mask's edge by a pixel.
+    return [round(value * size[i % 2], ROUNDED) for i, value in enumerate(shares)]

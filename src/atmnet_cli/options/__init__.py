@@ -3,6 +3,7 @@
 from atmnet_cli.options.commands import (
     BenchmarkOptions,
     CheckDataOptions,
+    ConvertOptions,
     EmbedOptions,
     EvaluateOptions,
     EvaluationData,
@@ -23,6 +24,7 @@ __all__ = [
     "BenchmarkOptions",
     "CheckDataOptions",
     "CompareOptions",
+    "ConvertOptions",
     "DataOptions",
     "DenseOptions",
     "EmbedOptions",

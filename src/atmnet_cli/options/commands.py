@@ -187,6 +187,20 @@ class CheckDataOptions:
 
 
 @dataclass
+class ConvertOptions:
+    """Write a data set in another format."""
+
+    to: Literal["coco", "yolo", "voc", "labelme", "cvat", "labelstudio", "folder", "table"]
+    """Format: of boxes and masks 'coco', 'yolo', 'voc', 'labelme', 'cvat', 'labelstudio'; of labels of whole images
+    'folder' (one folder per class) and 'table' (labels.csv)."""
+    output: str
+    """Folder to write to; it must be new or empty."""
+    data: DataOptions = field(default_factory=DataOptions)
+    images: Literal["copy", "link"] = "copy"
+    """How pictures come into the folder: as copies, or as hard links, which take no space and need the same disk."""
+
+
+@dataclass
 class MakeScenesOptions:
     """Write the embedded digit scenes to files, in the layouts of COCO and ADE20K."""
 

@@ -1,0 +1,13 @@
+"""``atmnet convert``"""
+
+from atmnet.conversion import convert
+from atmnet_cli.options import ConvertOptions
+from atmnet_cli.printing import print_line
+
+
+def run(options: ConvertOptions) -> int:
+    """Write the data set, and print what was read, what was written, and what the format cannot hold."""
+    for line in convert(options):
+        print_line(line)
+    print_line(f"wrote {options.output}: --data.source {options.to} --data.root {options.output}")
+    return 0

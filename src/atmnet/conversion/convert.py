@@ -1,0 +1,175 @@
+"""Write a data set in another format."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from atmnet.conversion.coco import write_coco
+from atmnet.conversion.cvat import write_cvat
+from atmnet.conversion.labelme import write_labelme
+from atmnet.conversion.labels import check_folder_names, check_table_names, labelled_images, table_rows, write_table
+from atmnet.conversion.labelstudio import write_labelstudio
+from atmnet.conversion.objects import DataPart, Losses, read_part
+from atmnet.conversion.voc import write_voc
+from atmnet.conversion.yolo import write_yolo
+from atmnet.data.coco import CocoSplit
+from atmnet.data.sources import choose_source, find_source, open_split
+from atmnet_cli.errors import UserError, refuse_options
+from atmnet_cli.options import ConvertOptions, DataOptions, Kind
+
+#: Format of boxes and masks -> writes a split into the folder of the data set, and returns that for its pictures.
+_WRITERS: dict[str, Callable[[DataPart, Path, Losses], Path]] = {
+    "coco": write_coco,
+    "yolo": write_yolo,
+    "voc": write_voc,
+    "labelme": write_labelme,
+    "cvat": write_cvat,
+    "labelstudio": write_labelstudio,
+}
+#: Formats in which the annotations of a picture are in a file of its name.
+_BY_STEM = ("yolo", "voc", "labelme")
+#: Formats that do not say which classes there are, or in which order.
+_WITHOUT_CLASSES = ("voc", "labelme", "labelstudio")
+
+
+def convert(options: ConvertOptions) -> list[str]:
+    """Write both splits of a data set in another format. The folder appears once everything is written.
+
+    Args:
+        options: The data set, the format, and the folder, which must be new or empty.
+
+    Returns:
+        Lines that say what was read and written, and what the format cannot hold.
+
+    Raises:
+        UserError: For data that the format has no place for, a missing or unreadable picture, or a folder that is not
+            empty.
+    """
+    folder = Path(options.output).absolute()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"output: {folder} is not empty; expected a new or empty folder")
+    data, line = choose_source(options.data, "detection" if options.to in _WRITERS else "classification")
+    refuse_options(data, ["img_size", "max_unreadable", "workers"], "convert", prefix="data.")
+    kind = _kind(data, options.to)
+    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
+    try:
+        partial.mkdir(parents=True)
+        if kind == "detection":
+            lines = _convert_objects(data, options, partial)
+        else:
+            lines = _convert_labels(data, options, partial, kind)
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise UserError(f"output: {error.filename or folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return [*filter(None, [line]), *lines]
+
+
+def _kind(data: DataOptions, to: str) -> Kind:
+    """The kind of data to convert.
+
+    Raises:
+        UserError: If the source does not have the kind that the format is for.
+    """
+    kinds = find_source(data).kinds
+    if to in _WRITERS:
+        if "detection" not in kinds:
+            raise UserError(f"to: {to} is for boxes and masks, and {data.source} has labels of whole images")
+        if data.source == "scenes":
+            raise UserError("data.source: `atmnet make-scenes` writes scenes in COCO's format")
+        return "detection"
+    if "multilabel" in kinds and to == "table":
+        return "multilabel"
+    if "classification" in kinds:
+        return "classification"
+    raise UserError(f"to: {to} is for labels of whole images, and {data.source} has {' and '.join(kinds)}")
+
+
+def _convert_objects(data: DataOptions, options: ConvertOptions, root: Path) -> list[str]:
+    losses, lines = Losses(), []
+    classes: list[str] | None = None
+    for split, name in (("train", data.train), ("val", data.val)):
+        source = open_split(data, name, "detection", classes)
+        assert isinstance(source, CocoSplit)
+        classes = source.classes
+        try:
+            part = read_part(source, split, losses)
+        except ValueError as error:
+            raise UserError(f"{data.root}: a mask of split {name}: {error}; `atmnet check-data` lists all") from error
+        _check_names(part, options.to)
+        pictures = _WRITERS[options.to](part, root, losses)
+        for image in part.images:
+            _place(image.path, pictures / image.name, options.images)
+        count = sum(len(image.objects) for image in part.images)
+        lines.append(f"{split}: {len(part.images)} images, {count} objects of {len(classes)} classes")
+    if options.to in _WITHOUT_CLASSES:
+        (root / "classes.txt").write_text("".join(f"{name}\n" for name in classes or ()), encoding="utf-8")
+        lines.append(f"{options.to} has no list of classes: classes.txt has their order, for --data.classes")
+    return lines + [f"note: {text}" for text in losses.lines()]
+
+
+def _convert_labels(data: DataOptions, options: ConvertOptions, root: Path, kind: Kind) -> list[str]:
+    lines, rows = [], []
+    classes: list[str] | None = None
+    for split, name in (("train", data.train), ("val", data.val)):
+        source = open_split(data, name, kind, classes)
+        classes = source.classes
+        (check_folder_names if options.to == "folder" else check_table_names)(classes)
+        written: list[tuple[str, list[str]]] = []
+        taken: Counter[str] = Counter()
+        for image in labelled_images(source, "RGB"):
+            base = f"{image.labels[0]}/" if options.to == "folder" else ""
+            own_name = _unused(base + (PurePosixPath(image.name).name if base else image.name), taken)
+            target = root / split / own_name
+            if isinstance(image.file, bytes):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(image.file)
+            else:
+                _place(image.file, target, options.images)
+            written.append((own_name, image.labels))
+        rows += table_rows(split, written)
+        lines.append(f"{split}: {len(written)} images of {len(classes)} classes")
+    if options.to == "table":
+        write_table(rows, root / "labels.csv")
+    return lines
+
+
+def _unused(name: str, taken: Counter[str]) -> str:
+    """The name, with a number if another picture of the split already has it, in capitals or not."""
+    key = name.casefold()
+    taken[key] += 1
+    if taken[key] == 1:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    return _unused(f"{stem}-{taken[key]}{dot}{ending}", taken)
+
+
+def _check_names(part: DataPart, to: str) -> None:
+    """Refuse pictures that are missing, or would share a file."""
+    for image in part.images:
+        if not image.path.is_file():
+            raise UserError(f"{image.path}: no such image; `atmnet check-data` lists all that are missing")
+    names = Counter(image.name for image in part.images)
+    stems = Counter(image.stem for image in part.images) if to in _BY_STEM else Counter()
+    if repeated := [name for counts in (names, stems) for name, count in counts.items() if count > 1]:
+        raise UserError(
+            f"to: {to}: {len(repeated)} images of split {part.split} would share a file, the first {repeated[0]}; "
+            "rename one of them"
+        )
+
+
+def _place(source: Path, target: Path, how: str) -> None:
+    """Copy or link a picture."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if how == "copy":
+        shutil.copy2(source, target)
+        return
+    try:
+        os.link(source, target)
+    except OSError as error:
+        raise UserError(f"images: {source} cannot be linked ({error.strerror}); use --images copy") from error
