@@ -1,4 +1,4 @@
-"""COCO's format: ``annotations/instances_SPLIT.json`` and pictures in ``SPLIT``."""
+"""COCO's format: ``annotations/instances_SPLIT.json`` and pictures in ``images/SPLIT``."""
 
 from pathlib import Path
 from typing import Any
@@ -30,4 +30,4 @@ def write_coco(part: DataPart, root: Path, losses: Losses) -> Path:
     path = root / "annotations" / f"instances_{part.split}.json"
     path.parent.mkdir(exist_ok=True)
     write_json(path, {"images": images, "annotations": annotations, "categories": categories})
-    return root / part.split
+    return root / "images" / part.split

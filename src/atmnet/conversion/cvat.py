@@ -15,14 +15,16 @@ def write_cvat(part: DataPart, root: Path, losses: Losses) -> Path:
     folder.mkdir(parents=True)
     content = Element("annotations")
     SubElement(content, "version").text = "1.1"
-    labels = SubElement(SubElement(SubElement(content, "meta"), "task"), "labels")
+    task = SubElement(SubElement(content, "meta"), "task")
+    SubElement(task, "subset").text = part.split
+    labels = SubElement(task, "labels")
     for name in part.classes:
         label = SubElement(labels, "label")
         SubElement(label, "name").text = name
         SubElement(label, "type").text = "any"
     for number, image in enumerate(part.images):
         size = {"width": str(image.width), "height": str(image.height)}
-        element = SubElement(content, "image", {"id": str(number), "name": image.name, **size})
+        element = SubElement(content, "image", {"id": str(number), "name": image.name, "subset": part.split, **size})
         for item in image.objects:
             if item.crowd:
                 losses.add("crowd regions are left out")
