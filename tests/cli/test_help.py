@@ -68,7 +68,9 @@ def test_help_fits_a_screen(command):
     lines = done.stdout.splitlines()
     assert len(lines) <= 40
     assert command not in FIRST or max(map(len, lines)) <= 80
-    assert "--device" in done.stdout or command not in FIRST or command in ("check-data", "convert", "export", "compare")
+    assert (
+        "--device" in done.stdout or command not in FIRST or command in ("check-data", "convert", "export", "compare")
+    )
     assert (f"atmnet {command} --help-all" in lines[-1]) == (command in FIRST)
 
 

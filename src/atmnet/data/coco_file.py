@@ -1,6 +1,8 @@
 """The JSON file of a split in COCO's format: where it is, how it is read, and which classes it has."""
 
+import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -18,6 +20,12 @@ _KEYS: dict[str, dict[str, type]] = {
 }
 #: Limit of ids and sizes in both directions; larger integers do not fit into floats and tensors.
 _LARGEST = 2**53
+
+#: Files of exports without splits: of CVAT, Roboflow, Label Studio, and of others.
+_UNDIVIDED = (
+    "annotations/instances_default.json", "_annotations.coco.json", "result.json", "annotations.json",
+    "annotations/annotations.json", "annotations/instances.json", "coco.json",
+)  # fmt: skip
 
 
 class CocoImage(TypedDict):
@@ -122,7 +130,23 @@ def read_coco(options: DataOptions, split: str, classes: list[str] | None = None
     Raises:
         UserError: If the file or the images are missing, or the file is not in COCO's format.
     """
-    path, folder = _find_files(options, split)
+    if not options.root and not split.endswith(".json"):
+        raise UserError("data.root: expected the folder that holds annotations and images; none given")
+    path, folders = locate_coco(options, split)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file (see data.root, data.train, data.val)")
+    return read_file(path, folders)
+
+
+def read_file(path: Path, folders: Sequence[Path]) -> CocoFile:
+    """Read a JSON file, whose images are in the first of ``folders`` that has the first of them, else that exists.
+
+    Raises:
+        UserError: If the images are missing, or the file is not in COCO's format.
+    """
+    existing = [folder for folder in folders if folder.is_dir()]
+    if not existing:
+        raise UserError(f"{' and '.join(map(str, folders))}: no such folder; expected the images of {path.name}")
     # NaN is read, since Python's own writer writes it, so that the annotations that have it can be named.
     content = read_json(path, max_bytes=None, constants=float)
     lists = []
@@ -139,7 +163,9 @@ def read_coco(options: DataOptions, split: str, classes: list[str] | None = None
         raise UserError(
             f"{path}: it has {len(images)} images and {len(categories)} categories; expected at least one of each"
         )
-    return CocoFile(path, folder, images, annotations, categories)
+    # os.path.isfile is false for a name that no file can have.
+    fitting = [folder for folder in existing if os.path.isfile(folder / images[0]["file_name"])]
+    return CocoFile(path, (fitting or existing)[0], images, annotations, categories)
 
 
 def _problem(item: object, keys: dict[str, type]) -> str:
@@ -172,14 +198,17 @@ def locate_coco(options: DataOptions, split: str) -> tuple[Path, list[Path]]:
     return root / "annotations" / f"instances_{split}.json", [root / split, root / "images" / split]
 
 
-def _find_files(options: DataOptions, split: str) -> tuple[Path, Path]:
-    """The JSON file of a split and the folder of its images."""
-    if not options.root and not split.endswith(".json"):
-        raise UserError("data.root: expected the folder that holds annotations and images; none given")
-    path, folders = locate_coco(options, split)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file (see data.root, data.train, data.val)")
-    for candidate in folders:
-        if candidate.is_dir():
-            return path, candidate
-    raise UserError(f"{' and '.join(map(str, folders))}: no such folder; expected the images of {path.name}")
+def undivided_coco(options: DataOptions) -> tuple[Path, list[Path]] | None:
+    """The one JSON file of a data set without splits, and the folders in which its images may be; else None.
+
+    It is that of the training split if there is no other JSON file, or has one of the names that tools give it.
+    """
+    root = Path(options.root)
+    if options.val != "val" or ":" in options.train or locate_coco(options, options.val)[0].is_file():
+        return None
+    path, folders = locate_coco(options, options.train)
+    if path.is_file():
+        others = {*root.glob("annotations/*.json"), *root.glob("*/_annotations.coco.json")} - {path}
+        return None if others else (path, folders)
+    paths = [root / name for name in _UNDIVIDED if (root / name).is_file()]
+    return (paths[0], [root / "images" / "default", root / "images", root]) if len(paths) == 1 else None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from atmnet.data.coco_file import CocoFile
+from atmnet.data.coco_file import CocoFile, read_coco, read_file, undivided_coco
 from atmnet.data.inventory import file_digest, file_sizes
 from atmnet.records import Record
 from atmnet_cli.errors import UserError
@@ -55,6 +55,14 @@ def own_part(options: DataOptions, split: str, pictures: Sequence[Picture]) -> s
         raise UserError(f"data.val_share: got {options.val_share}, expected a share between 0 and 1, such as 0.2")
     val = _choose_validation(options, pictures)
     return val if split == options.val else {picture.name for picture in pictures} - val
+
+
+def read_coco_or_part(options: DataOptions, split: str, classes: list[str] | None = None) -> CocoFile:
+    """Read a split in COCO's format as :func:`~atmnet.data.coco_file.read_coco` does, or a part of the only file."""
+    undivided = undivided_coco(options) if options.root else None
+    if undivided is None:
+        return read_coco(options, split, classes)
+    return own_part_of(read_file(*undivided), options, split)
 
 
 def own_part_of(file: CocoFile, options: DataOptions, split: str) -> CocoFile:

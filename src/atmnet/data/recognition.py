@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from atmnet.data.annotations import find_folder, is_picture
-from atmnet.data.coco_file import locate_coco
+from atmnet.data.coco_file import locate_coco, undivided_coco
 from atmnet.data.cvat import CVAT_FILE
 from atmnet.data.label_table import is_table
 from atmnet.data.listing import is_hidden
@@ -81,7 +81,10 @@ def looks_like_shards(options: DataOptions) -> str:
 
 
 def looks_like_coco(options: DataOptions) -> str:
-    """A JSON file per split."""
+    """A JSON file per split, or one for all."""
+    undivided = undivided_coco(options)
+    if undivided is not None and _mentions(undivided[0], b'"images"', b'"annotations"', b'"categories"'):
+        return f"from {_relative(undivided[0], options)} without splits, so that it is divided"
     path, _ = locate_coco(options, options.train)
     return f"from {_relative(path, options)}" if path.is_file() else ""
 

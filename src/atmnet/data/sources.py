@@ -8,7 +8,6 @@ from typing import Any
 from atmnet.data.ade20k import open_ade20k
 from atmnet.data.check import SplitCheck, check_split
 from atmnet.data.coco import ReadAnnotations, open_coco
-from atmnet.data.coco_file import read_coco
 from atmnet.data.cvat import read_cvat
 from atmnet.data.dataset import Split
 from atmnet.data.dense_check import check_ade20k, check_coco
@@ -18,6 +17,7 @@ from atmnet.data.labelled import open_labelled
 from atmnet.data.labelme import read_labelme
 from atmnet.data.labelstudio import read_labelstudio
 from atmnet.data.own import OWN
+from atmnet.data.own_split import read_coco_or_part
 from atmnet.data.pairs import PairClassification, PairSegmentation
 from atmnet.data.pathfinder import Pathfinder
 from atmnet.data.recognition import (
@@ -124,7 +124,7 @@ SOURCES = {
     "hfds": _LABELLED,
     "digits": replace(_LABELLED, options=("classes",)),
     "pathfinder": _generated({"classification": Pathfinder}),
-    "coco": _annotated(read_coco, looks_like_coco),
+    "coco": _annotated(read_coco_or_part, looks_like_coco, _DIVISION),
     "yolo": _annotated(read_yolo, looks_like_yolo, _DIVISION),
     "voc": _annotated(read_voc, looks_like_voc, _DIVISION),
     "labelme": _annotated(read_labelme, looks_like_labelme, _DIVISION),

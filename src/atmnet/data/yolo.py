@@ -18,7 +18,7 @@ from atmnet_cli.options import DataOptions
 #: Folders of pictures in which {} stands for the split, where there is no data.yaml.
 LAYOUTS = ("images/{}", "{}/images")
 _YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
-_MAX_YAML, _MAX_LABELS, _MAX_CLASSES = 2**20, 64 * 2**20, 100_000
+_MAX_YAML, _MAX_LABELS, _MAX_LIST, _MAX_CLASSES = 2**20, 64 * 2**20, 256 * 2**20, 100_000
 #: Coordinates may exceed the picture by its own size; pixels in place of shares of the picture are far beyond.
 _LOW, _HIGH = -1.0, 2.0
 
@@ -33,8 +33,8 @@ def read_yolo(options: DataOptions, split: str, classes: list[str] | None = None
 
     Args:
         options: ``root`` contains data.yaml; or classes.txt, and the pictures in ``images/SPLIT`` or ``SPLIT/images``,
-            with a folder ``labels`` in place of ``images``. Pictures directly in ``images`` are
-            divided, see :mod:`atmnet.data.own_split`.
+            with a folder ``labels`` in place of ``images``. Pictures directly in ``images``, and those of a data.yaml
+            without ``val``, are divided, see :mod:`atmnet.data.own_split`.
         split: A key of data.yaml, or the name of the folders.
         classes: Not used, since the format declares its classes.
 
@@ -47,7 +47,9 @@ def read_yolo(options: DataOptions, split: str, classes: list[str] | None = None
     yaml = find_yaml(root)
     if yaml is not None:
         record = _read_yaml(yaml)
-        names, folder = class_list(record), _yaml_folder(record, yaml.parent, split)
+        names = class_list(record)
+        is_undivided = options.val == "val" and _split_value(record, "val") is None
+        folder, pictures = _yaml_pictures(record, yaml.parent, options.train if is_undivided else split)
     else:
         names = _class_file(root)
         found = find_folder(root, split, (*LAYOUTS, "images"))
@@ -56,17 +58,16 @@ def read_yolo(options: DataOptions, split: str, classes: list[str] | None = None
                 f"{root}: no split {split!r}; expected data.yaml, or images in images/{split} or {split}/images "
                 "(see data.train, data.val)"
             )
-        folder = found
-    labels = _labels_folder(folder)
+        folder, pictures = found, _with_labels(found, found)
+        is_undivided = folder == root / "images"
     result = Annotations(folder, folder)
-    for stem, name in pictures_by_stem(folder).items():
-        size, path = picture_size(folder / name), labels / f"{stem}.txt"
+    for name, path in pictures.items():
+        size = picture_size(folder / name)
         has_labels = path.is_file()
         image = result.add_image(name, size, path if has_labels else None)
         if has_labels and size is not None:
             _add_objects(result, image, path, size, names)
     file = result.to_coco(names, first_id=0)
-    is_undivided = yaml is None and folder == root / "images"
     return own_part_of(file, options, split) if is_undivided else file
 
 
@@ -106,33 +107,73 @@ def _read_yaml(path: Path) -> Record:
     return record
 
 
-def _yaml_folder(record: Record, root: Path, split: str) -> Path:
-    """The folder of a split's pictures.
-
-    ``path`` often names another machine, and Roboflow writes ``../train/images`` for ``train/images``. So a path counts
-    from the folder of data.yaml, and leading parts that do not exist are left out.
-    """
+def _split_value(record: Record, split: str) -> object:
+    """What data.yaml says of a split; None if nothing."""
     keys = ("val", "valid", "validation") if split == "val" else (split,)
-    value = next((record.value[key] for key in keys if key in record), None)
-    if not isinstance(value, str):
-        expected = f"a folder of images for {split!r} (see data.train, data.val)"
+    return next((record.value[key] for key in keys if record.value.get(key) is not None), None)
+
+
+def _yaml_pictures(record: Record, root: Path, split: str) -> tuple[Path, dict[str, Path]]:
+    """The folder of a split's pictures, and the label file of each picture by its name in this folder.
+
+    A split is a folder, a text file that lists pictures, or a list of these. ``path`` often names another machine, and
+    Roboflow writes ``../train/images`` for ``train/images``. So a path counts from the folder of data.yaml, and leading
+    parts that do not exist are left out.
+    """
+    value = _split_value(record, split)
+    values = value if isinstance(value, list) else [value]
+    paths = [each for each in values if isinstance(each, str) and each]
+    if not paths or len(paths) < len(values):
+        expected = f"a folder or list of images for {split!r} (see data.train, data.val)"
         raise UserError(f"{record.where}: {split}: got {short(value)}, expected {expected}")
-    if value.endswith(".txt"):
-        raise UserError(f"{record.where}: {split}: got {short(value)}, a list of files; expected a folder of images")
+    places = [_locate(record, root, split, each) for each in paths]
+    if len(places) == 1 and places[0].is_dir():
+        folder = places[0] / "images" if (places[0] / "images").is_dir() else places[0]
+        return folder, _with_labels(folder, folder)
+    pictures: dict[str, Path] = {}
+    for place in places:
+        pictures |= _with_labels(place, root) if place.is_dir() else _listed(record, root, split, place)
+    if not pictures:
+        raise UserError(f"{record.where}: {split}: {short(value)} lists no images; expected at least one")
+    return root, pictures
+
+
+def _locate(record: Record, root: Path, split: str, value: str) -> Path:
+    """The folder or file in ``root`` that a path of data.yaml, or of a list that it names, leads to."""
     base = record.value.get("path")
     parts = PurePosixPath(value.replace("\\", "/")).parts
     candidates = [root / base / value] if isinstance(base, str) and "\\" not in base else []
     candidates += [*(root.joinpath(*parts[start:]) for start in range(len(parts)))]
-    for candidate in map(os.path.normpath, candidates):  # os.path.isdir is false for a name that no folder can have
-        if os.path.isdir(candidate) and Path(candidate).is_relative_to(os.path.normpath(root)):
-            return _pictures_folder(Path(candidate))
+    for candidate in map(os.path.normpath, candidates):  # os.path.exists is false for a name that no folder can have
+        if os.path.exists(candidate) and Path(candidate).is_relative_to(os.path.normpath(root)):
+            return Path(candidate)
     raise UserError(
-        f"{record.where}: {split}: no folder {short(value)} in {root}; data.root must contain all images and labels"
+        f"{record.where}: {split}: no folder or file {short(value)} in {root}; data.root must contain all images and "
+        "labels"
     )
 
 
-def _pictures_folder(folder: Path) -> Path:
-    return folder / "images" if (folder / "images").is_dir() else folder
+def _listed(record: Record, root: Path, split: str, path: Path) -> dict[str, Path]:
+    """The pictures that a text file lists, one path a line, from its own folder or that of data.yaml."""
+    if path.stat().st_size > _MAX_LIST:
+        raise UserError(f"{path}: larger than {_MAX_LIST:,} bytes; expected a list of images")
+    pictures = {}
+    for line in read_lines(path):
+        beside = Path(os.path.normpath(path.parent / line.replace("\\", "/")))
+        is_beside = os.path.isfile(beside) and beside.is_relative_to(os.path.normpath(root))
+        picture = beside if is_beside else _locate(record, root, split, line)
+        name = picture.relative_to(os.path.normpath(root)).as_posix()
+        pictures[name] = _labels_folder(picture.parent) / f"{picture.stem}.txt"
+    return pictures
+
+
+def _with_labels(folder: Path, root: Path) -> dict[str, Path]:
+    """The label file of each picture in a folder and below, by the picture's path from ``root``."""
+    labels, inside = _labels_folder(folder), os.path.relpath(folder, root)
+    return {
+        PurePosixPath(inside.replace(os.sep, "/"), name).as_posix(): labels / f"{stem}.txt"
+        for stem, name in pictures_by_stem(folder).items()
+    }
 
 
 def _labels_folder(images: Path) -> Path:

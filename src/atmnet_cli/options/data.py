@@ -20,8 +20,8 @@ class DataOptions:
     val: str = "val"
     """Validation split, in the same form."""
     val_share: float = 0.2
-    """Data without splits ('folder', 'table' and formats of detection except 'coco'): share of each class (0 to 1)
-    that is for validation."""
+    """Data without splits ('folder', 'table' and formats of detection): share of each class (0 to 1) that is for
+    validation."""
     split_seed: int = 0
     """Seed of that division."""
     split_file: str = ""
