@@ -12,7 +12,16 @@ from atmnet.data.sources import choose_source, find_source, open_split
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions
 from tests.data.tiny_dense import write_picture
-from tests.data.tiny_tables import CLASSES, COUNT, TABLES, labels_of, write_labels, write_parts, write_table
+from tests.data.tiny_tables import (
+    CLASSES,
+    COUNT,
+    TABLES,
+    labels_of,
+    write_labels,
+    write_parts,
+    write_pictures,
+    write_table,
+)
 
 
 def numbers(split):
@@ -174,3 +183,20 @@ def test_check_counts_labels(tmp_path):
     assert len(check.notes["several labels: for --model.head multilabel only"]) == 4
     assert len(check.notes["no label: for --model.head multilabel only"]) == 3
     assert [name.split()[0] for name in check.errors["unreadable"]] == ["p1.png"]
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd.png", "../p0.png", "a/../../p0.png", "C:\\x\\p0.png", "https://example.org/p0.png"]
+)
+def test_names_that_lead_out_are_refused(tmp_path, name):
+    write_pictures(tmp_path)
+    write_table(tmp_path / "labels.csv", ["file,label", "p1.png,cat", f"{name},cat"])
+    with pytest.raises(UserError, match=r"line 3: .*leads out of the table's folder"):
+        open_split(DataOptions("table", str(tmp_path)), "train", "multilabel")
+
+
+def test_absolute_paths_within_the_folder(tmp_path):
+    write_pictures(tmp_path)
+    write_table(tmp_path / "train.csv", ["file,label,split", *(f"{tmp_path}/p{n}.png,cat,train" for n in range(3))])
+    split = open_split(DataOptions("table", str(tmp_path)), "train", "classification")
+    assert [split.name(index) for index in range(3)] == ["p0.png", "p1.png", "p2.png"]

@@ -1,10 +1,14 @@
 """Detectors and segmenters train with the same guarantees as classifiers."""
 
+import json
 import random
+from dataclasses import replace
 
 import pytest
 
 from atmnet.engine import read_metrics, train
+from atmnet_cli.errors import UserError
+from tests.data.tiny_dense import write_picture
 from tests.engine.runs import DETECTOR, SEGMENTER, assert_same_run, litter, metrics, tiny
 from tests.processes import call, start, torchrun
 
@@ -38,6 +42,32 @@ def test_same_bits_after_a_death(tmp_path, changes, die_after):
 @pytest.mark.parametrize("changes", MORE.values(), ids=MORE)
 def test_same_bits_after_a_death_for_other_heads(tmp_path, changes, die_after):
     _dies_and_goes_on(tmp_path, changes, die_after)
+
+
+@pytest.mark.slow
+def test_same_bits_after_a_death_on_data_that_are_divided(tmp_path, die_after):
+    """The division stays that of the start, also if a picture has come, which must be allowed."""
+    for number in range(20):
+        _write_labelme(tmp_path / "data" / f"{number}x.png", number)
+    changes = {**DETECTOR, "data.source": "labelme", "data.root": str(tmp_path / "data"), "data.kwargs": {}, **SHORT}
+    whole, parts = (tiny("", tmp_path / name, changes) for name in ("whole", "parts"))
+    train(whole)
+    with pytest.raises(die_after(3)):
+        train(parts)
+    die_after(None)
+    before = (tmp_path / "parts" / "split.json").read_bytes()
+    _write_labelme(tmp_path / "data" / "new.png", 99)
+    with pytest.raises(UserError, match="its annotations changed since this run started"):
+        train(parts)
+    train(replace(parts, allow_data_change=True))
+    assert (tmp_path / "parts" / "split.json").read_bytes() == before
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def _write_labelme(path, number):
+    write_picture(path, (64, 64), seed=number)
+    shapes = [{"label": f"class{number % 2}", "shape_type": "rectangle", "points": [[8, 8], [40 + number, 50]]}]
+    path.with_suffix(".json").write_text(json.dumps({"shapes": shapes}))
 
 
 @pytest.mark.slow

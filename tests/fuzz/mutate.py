@@ -1,8 +1,9 @@
-"""Damaged JSON, by a seed: values of other types and sizes, keys that are missing, texts that are cut."""
+"""Damaged files, by a seed: values of other types and sizes, keys and words that are missing, texts that are cut."""
 
 import copy
 import json
 import random
+import re
 from typing import Any
 
 #: What stands for the address and the file that nothing may touch; :func:`mutated` fills them in.
@@ -85,3 +86,35 @@ def _damaged(text: bytes, rng: random.Random) -> bytes:
         text + text,
         b"",
     ])  # fmt: skip
+
+
+#: What a word of a text becomes.
+_WORDS = [
+    "", "0", "-1", "1e9", "-1e308", "nan", "inf", "1e400", "9" * 5000, "0x10", "1,5", "a", "x" * 10_000, "\x00",
+    "\x1b[2J", "\ud800", "../../x", "C:\\x", "/", FILE, URL, "<", ">", "&", "&amp;", "&x;",
+    "<!DOCTYPE a [<!ENTITY x SYSTEM 'y'>]>", "]]>", "<a>", "</a>", "<!--", '"', "'", ";", "|", ",", "\t", "\n", "\r",
+    "!!python/object/apply:os.system [ls]", "{", "[", ": ", "- ",
+]  # fmt: skip
+_WORD = re.compile(r"[\w.+-]+|[^\w\s]")
+
+
+def damaged_text(text: str, seed: int, url: str, file: str) -> bytes:
+    """A text with one to four of its words changed, left out, exchanged or repeated; the same for the same seed."""
+    rng = random.Random(seed)
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        words = list(_WORD.finditer(text))
+        if not words:
+            break
+        word, kind = rng.choice(words), rng.random()
+        if kind < 0.6:
+            new = rng.choice(_WORDS)
+        elif kind < 0.8:
+            new = rng.choice(words)[0]
+        else:
+            end = min(len(text), word.start() + rng.choice([1, 10, 100, 1000]))
+            part = text[word.start() : end]
+            text = text[: word.start()] + part * rng.choice([0, 2, 50]) + text[end:]
+            continue
+        text = text[: word.start()] + new + text[word.end() :]
+    content = text.replace(URL, url).replace(FILE, file).encode("utf-8", "surrogatepass")
+    return _damaged(content, rng) if rng.random() < 0.1 else content

@@ -22,7 +22,8 @@ def write_sound(root: Path) -> Path:
     from atmnet.engine import save_checkpoint
     from atmnet.tasks import load_network
     from tests.data.tiny_dense import write_coco
-    from tests.data.tiny_formats import write_labelme, write_labelstudio
+    from tests.data.tiny_formats import write_cvat, write_labelme, write_labelstudio, write_voc, write_yolo
+    from tests.data.tiny_tables import write_parts
     from tests.export.tiny_files import METADATA, write_tiny
     from tests.tasks.checkpoints import write_checkpoints
 
@@ -34,6 +35,12 @@ def write_sound(root: Path) -> Path:
     write_coco(root / "coco")
     write_labelme(root / "labelme")
     write_labelstudio(root / "labelstudio")
+    write_voc(root / "voc", "beside")
+    write_yolo(root / "yolo")
+    for name in ("cvat", "table"):
+        (root / name).mkdir()
+    write_cvat(root / "cvat", "tasks")
+    write_parts(root / "table")
     network = load_network(str(root / "checkpoints" / "classifier"))
     state = {
         "step": 3, "epoch": 1, "best": {"score": 50.0, "step": 3}, "log": {"seconds": 1.5, "images": 24},
@@ -144,10 +151,42 @@ def annotation_formats(sound: Path, folder: Path, damage: Damage, seed: int) -> 
             split.load(index, "RGB")
 
 
+#: Source -> a file of its training split, and the folder of the sound files.
+_TEXTS = {
+    "voc": ("voc/train/a 1.xml", "voc"),
+    "cvat": ("cvat/train/annotations.xml", "cvat"),
+    "yolo": ("yolo/data.yaml", "yolo"),
+    "table": ("table/labels.csv", "table"),
+}
+
+
+def text_formats(sound: Path, folder: Path, damage: Damage, seed: int) -> None:
+    """The XML of VOC and CVAT, the YAML and labels of YOLO, and tables: every picture with what it shows."""
+    from atmnet.data.images import UnreadableImage
+    from atmnet.data.sources import open_split
+    from atmnet_cli.options import DataOptions
+    from tests.fuzz.mutate import damaged_text
+
+    source = sorted(_TEXTS)[seed % len(_TEXTS)]
+    name, kept = _TEXTS[source]
+    shutil.copytree(sound / kept, folder / kept)
+    path = folder / name
+    if source == "yolo" and seed // 4 % 2:
+        path = folder / "yolo/train/labels/a 1.txt"
+    text = path.read_text(encoding="utf-8-sig")
+    path.write_bytes(damaged_text(text, seed, "http://127.0.0.1:9/x", str(folder.parent / "secret")))
+    kind: Any = "multilabel" if source == "table" else "detection"
+    split = open_split(DataOptions(root=str(folder / kept), source=source), "train", kind, masks=True)
+    for index in range(len(split)):
+        with contextlib.suppress(UnreadableImage):  # readers note it and go on
+            split.load(index, "RGB")
+
+
 TARGETS: dict[str, Callable[[Path, Path, Damage, int], None]] = {
     "configuration": configuration,
     "exported_file": exported_file,
     "run_folder": run_folder,
     "coco": coco,
     "annotation_formats": annotation_formats,
+    "text_formats": text_formats,
 }
