@@ -4,7 +4,6 @@ Anybody may have written it. Columns are found by the names that common tools wr
 """
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,11 +94,6 @@ def read_table(path: Path, separator: str | None = None) -> LabelTable:
         name = row[table.columns.file].replace("\\", "/").removeprefix("./")
         if not name or "\0" in name:
             raise UserError(f"{path}: line {line}: got {short(name)}, expected the name of an image")
-        name = name.removeprefix(f"{path.parent.as_posix()}/")
-        if os.path.isabs(name) or ".." in name.split("/") or ":" in name.partition("/")[0]:
-            raise UserError(
-                f"{path}: line {line}: {short(name)} leads out of the table's folder; expected a path within it"
-            )
         labels = dict.fromkeys((*table.labels.get(name, ()), *_labels(row, table.columns, separators, path, line)))
         table.labels[name] = shared.setdefault(tuple(labels), tuple(labels))
         if table.columns.split is not None:

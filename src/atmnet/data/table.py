@@ -4,6 +4,7 @@ Shapes: K classes.
 """
 
 import hashlib
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,7 @@ def open_table(options: DataOptions, split: str, kind: Kind, classes: list[str] 
         table.keep(kept)
     folder, ending = find_pictures(path, table.labels, split)
     table.labels = {with_ending(name, ending): labels for name, labels in table.labels.items()}
+    _check_paths(table, folder, Path(options.root))
     names, is_undivided = table.classes, is_shared and not splits
     if is_undivided and split not in (options.train, "val"):
         raise UserError(f"{path}: it has no column of splits, so that it has no {split!r}; expected one called split")
@@ -196,6 +198,14 @@ def _pictures(table: LabelTable, folder: Path) -> list[Picture]:
         Picture(name, folder / name, min(names, key=lambda one: (counts[one], one), default=""))
         for name, names in table.labels.items()
     ]
+
+
+def _check_paths(table: LabelTable, folder: Path, root: Path) -> None:
+    """Refuse pictures outside of the data set: a table may be of anybody."""
+    base, inside = os.path.abspath(folder), os.path.abspath(root)
+    for name in table.labels:
+        if not Path(os.path.normpath(os.path.join(base, name))).is_relative_to(inside):
+            raise UserError(f"{table.path}: {short(name)} leads out of {root}; data.root must contain all images")
 
 
 def _check_single(table: LabelTable) -> None:
