@@ -8,6 +8,9 @@ from atmnet.report.curve import axis_ticks
 from atmnet.report.drawing import DOT
 from atmnet_cli.printing import printable
 
+#: In percent of the area: where marks have their label on the left, its distance from the mark, and room for a label.
+_LEFT, _BESIDE, _WIDTH, _HEIGHT = 60, 3, 30, 7
+
 
 def trade_off_section(results: dict[str, Any], models: Sequence[dict[str, Any]]) -> str:
     """Score against latency and against multiply-accumulates, with the Pareto front; empty for fewer than two models.
@@ -21,12 +24,17 @@ def trade_off_section(results: dict[str, Any], models: Sequence[dict[str, Any]])
         for model in models
         if results["times"][model["label"]]
     }
-    macs = {model["label"]: model["macs"] / 1e9 for model in models if model["macs"]}
+    macs = {model["label"]: model["macs"] for model in models if model["macs"]}
+    unit, letter = (1e9, "G") if max(macs.values(), default=0) >= 1e8 else (1e6, "M")
     figures = [
         _scatter(f"{results['score'].capitalize()} over {name}", axis, values, models)
         for name, axis, values in (
             ("latency", "ms for one image", latencies),
-            ("multiply-accumulates", "G multiply-accumulates for one image", macs),
+            (
+                "multiply-accumulates",
+                f"{letter} multiply-accumulates for one image",
+                {label: count / unit for label, count in macs.items()},
+            ),
         )
         if len(values) > 1
     ]
@@ -69,17 +77,37 @@ def _scatter(title: str, axis: str, costs: dict[str, float], models: Sequence[di
         if each["half_width"]
     )
     marks = "".join(f"M{x(each):.2f} {y(each['mean']):.2f}{DOT}" for each in shown)
+    sides = {each["label"]: -1 if x(each) > _LEFT else 1 for each in shown}
+    tops = _label_tops([(x(each), y(each["mean"]), sides[each["label"]]) for each in shown])
+    places = [(each, x(each) + _BESIDE * sides[each["label"]], top) for each, top in zip(shown, tops, strict=True)]
+    leaders = "".join(f"M{x(each):.2f} {y(each['mean']):.2f}L{left:.2f} {top:.2f}" for each, left, top in places)
     names = "".join(
-        f'<span class="at{" left" if x(each) > 60 else ""}" style="left:{x(each):.2f}%;top:{y(each["mean"]):.2f}%">'
+        f'<span class="at{" left" if sides[each["label"]] < 0 else ""}" style="left:{left:.2f}%;top:{top:.2f}%">'
         f"{escape(printable(each['label']))}</span>"
-        for each in shown
+        for each, left, top in places
     )
     return (
         f'<figure class="scatter"><figcaption><b>{escape(title)}</b></figcaption><div class="area">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(title)}">{rules}'
-        f'<path class="raw" d="{line}"/><path class="bars" d="{bars}"/><path class="mark" d="{marks}"/></svg>'
+        f'<path class="leader" d="{leaders}"/><path class="raw" d="{line}"/>'
+        f'<path class="bars" d="{bars}"/><path class="mark" d="{marks}"/></svg>'
         f'{labels}{names}</div><p class="axis">{escape(axis)}</p></figure>'
     )
+
+
+def _label_tops(marks: Sequence[tuple[float, float, int]]) -> list[float]:
+    """Where labels stand so that none covers another: as near as possible to their mark's height.
+
+    Args:
+        marks: x and y of each mark in percent of the area, and the side on which its label stands.
+    """
+    tops: list[float] = []
+    for number, (x, y, side) in enumerate(marks):
+        near = [tops[other] for other in range(number) if abs(marks[other][0] - x) < _WIDTH and marks[other][2] == side]
+        heights = [y, *range(101)]
+        free = [top for top in heights if all(abs(top - other) >= _HEIGHT for other in near)]
+        tops.append(min(free or [y], key=lambda top: abs(top - y)))
+    return tops
 
 
 def _is_on_front(model: dict[str, Any], models: Sequence[dict[str, Any]], costs: dict[str, float]) -> bool:
