@@ -35,12 +35,17 @@ def batch_loss(
         step: Number of completed steps.
         first: Position of the batch's first image in the step.
     """
-    images, targets = to_device(batch.images, device), to_device(batch.targets, device)
-    reseed(options.seed, _MIXING, step)
-    images, targets = task.mix(images, targets)
+    batch = batch._replace(images=to_device(batch.images, device), targets=to_device(batch.targets, device))
+    images, targets = mixed(task, batch, options, step)
     if options.channels_last and isinstance(images, Tensor):
         images = images.to(memory_format=torch.channels_last)
     seeds = [derive_seed(options.seed, _MODEL, step, first + i) for i in range(len(images))]
     reseed(options.seed, _MODEL, step, first)
     with autocast(device, options.precision):
         return task.loss(model, images, targets, seeds)
+
+
+def mixed(task: Task, batch: Batch, options: TrainOptions, step: int) -> tuple[Any, Any]:
+    """Images and targets of a batch, combined at random as the network gets them in the step after ``step``."""
+    reseed(options.seed, _MIXING, step)
+    return task.mix(batch.images, batch.targets)

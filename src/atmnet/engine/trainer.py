@@ -24,6 +24,7 @@ from atmnet.data import (
 )
 from atmnet.data.own import Splits
 from atmnet.engine.auto_batch import choose_batch, measure_share, recorded_batch
+from atmnet.engine.board import Draw, Pictures
 from atmnet.engine.checkpoint import (
     amend_checkpoint,
     latest_checkpoint,
@@ -67,12 +68,13 @@ from atmnet_cli.printing import print_line
 from atmnet_cli.streams import durable_streams
 
 
-def train(options: TrainOptions, splits: Splits | None = None) -> Path:
+def train(options: TrainOptions, splits: Splits | None = None, draw: Draw | None = None) -> Path:
     """Train a network, or resume the run in ``options.output``; returns the run's folder.
 
     Args:
         options: The options.
         splits: The data sets of a program, instead of those that ``options.data`` names.
+        draw: What draws pictures for TensorBoard. Default: there are none.
 
     Raises:
         UserError: For a mistake that the user can correct; checkpoints are not affected.
@@ -96,7 +98,7 @@ def train(options: TrainOptions, splits: Splits | None = None) -> Path:
         if share is not None:
             options, line = choose_batch(options, share, group)
             lines.append(line)
-        trainer = Trainer(options, group, folder, splits)
+        trainer = Trainer(options, group, folder, splits, draw)
         if group.is_main:
             for line in lines:
                 print_line(line)
@@ -108,7 +110,14 @@ def train(options: TrainOptions, splits: Splits | None = None) -> Path:
 class Trainer:
     """The state of a run, and its loop over steps."""
 
-    def __init__(self, options: TrainOptions, group: Group, folder: Path, splits: Splits | None = None) -> None:
+    def __init__(
+        self,
+        options: TrainOptions,
+        group: Group,
+        folder: Path,
+        splits: Splits | None = None,
+        draw: Draw | None = None,
+    ) -> None:
         self.options, self.group, self.folder = options, group, folder
         if latest_checkpoint(folder) is None:
             rehearse_optimizer(options.optim, group.device)
@@ -137,6 +146,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.precision == "fp16")
         self.trained = Trained(self.model, self.ema, self.optimizer, self.scaler)
         self.log = TrainingLog(options, group, self.length)
+        self.pictures = Pictures(draw, self.task, self.val_split, options, self.length, self.log.print_line)
 
         self.step = self.evaluated = 0
         self.patience = Patience(options.patience, options.min_delta)
@@ -168,6 +178,9 @@ class Trainer:
         for line in first_lines(options, self.train_split, self.mode, self.length, self.step):
             self._print_line(line)
         self.log.open(self.folder, self.step)
+        self.pictures.board = self.log.board
+        if 0 < self.evaluated == self.step:  # TensorBoard drops them as the run resumes
+            self.pictures.show_answers(self.step, self._weights_to_use(), self.group.device)
         with StopRequest() as stop, closing(self.log), closing(iter(self._loader())) as batches:
             if self._evaluation_due():  # the run was stopped during an evaluation
                 self._evaluate(stop)
@@ -218,6 +231,8 @@ class Trainer:
         for part in range(options.accumulate):
             batch = next(batches)
             self.unreadable.add(batch.unreadable)
+            if self.step == part == 0:
+                self.pictures.show_batch(batch)
             is_last = part == options.accumulate - 1
             with nullcontext() if self.parallel is None or is_last else self.parallel.no_sync():
                 loss = self._loss(batch, part) / options.accumulate
@@ -272,6 +287,7 @@ class Trainer:
         if not self.best or result.score > self.best["score"]:
             self.best = {"step": self.step, "score": result.score}
         self.patience.add(result.score)
+        self.pictures.show_answers(self.step, self._weights_to_use(), group.device)
         self.log.end_evaluation(self.step, result, time.monotonic() - start)
         self.evaluated = self.step
         self._write(amend_checkpoint, self.folder, self.step, self._counters())
