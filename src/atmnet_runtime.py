@@ -22,7 +22,7 @@ _RESIZING = ("interpolation", "crop_pct", "crop_mode")
 #: The metadata of the files of each kind, as strings of JSON; see docs/deploy.md.
 KEYS = {
     "classification": (*_COMMON, *_RESIZING, "calibration_temperature"),
-    "multilabel": (*_COMMON, *_RESIZING),
+    "multilabel": (*_COMMON, *_RESIZING, "calibration_temperature"),
     "segmentation": (*_COMMON, "shorter", "longest", "head"),
     "detection": (*_COMMON, "shorter", "longest", "head", "raw", "category_ids"),
 }
@@ -160,9 +160,9 @@ class ExportedClassifier(ExportedFile):
         The probabilities of a picture sum to 1; those of a file of kind 'multilabel' are independent of each other.
         """
         logits = self.logits(np.stack([preprocess(image, self.config) for image in images])).astype(np.float64)
+        logits /= self.config["calibration_temperature"]
         if self.kind == "multilabel":
             return np.asarray(np.exp(-np.logaddexp(0, -logits)))
-        logits /= self.config["calibration_temperature"]
         powers = np.exp(logits - logits.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)
 

@@ -13,6 +13,7 @@ from atmnet import engine
 from atmnet.data.own import OWN, DatasetSplit, Splits
 from atmnet.files import to_json
 from atmnet.predictions import Predictor
+from atmnet.predictions.board import DRAW
 from atmnet.tasks import find_head, load_task
 from atmnet_cli.command import parse
 from atmnet_cli.errors import UserError
@@ -91,7 +92,7 @@ def train(
         where = {"root": str(data)} if isinstance(data, str | Path) else dict(data or {})
     folder = str(output) if output is not None else _default_folder(where, str(network.get("name", "")))
     values = {"output": folder, "data": where, "model": network, **options}
-    return Run(engine.train(_train_options(_RECIPES[kind] if recipe is None else recipe, values), splits))
+    return Run(engine.train(_train_options(_RECIPES[kind] if recipe is None else recipe, values), splits, DRAW))
 
 
 def load(

@@ -198,6 +198,8 @@ def parse(arguments: list[str]) -> tuple[str, Any]:
     values = parser.instantiate(parsed)[name]
     if name in _RECIPES_OF:
         del values["config"]
+        if values.auto_batch and "batch_size" in map(_option, arguments):
+            raise UserError("auto_batch: it chooses the batch size; leave out batch_size, or auto_batch")
     return name, _COMMANDS[name](**vars(values))
 
 

@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import shutil
+from pathlib import PurePath
 
 import pytest
 
 from atmnet.engine import read_metrics, train
+from atmnet.records import read_json
 from tests.data.tiny_sets import CLASSES, labels_of, write_sets
 from tests.engine.runs import tiny
 from tests.report.reports import Page
@@ -66,13 +69,41 @@ def test_evaluate_writes_tables_and_a_report(atmnet, sets, tmp_path):
         assert row["correct"] == str(truth == answer)
     report = Page(page.read_text("utf-8"))
     assert not report.open
-    assert report.sections() == ["looks", "curve", "classes", "mistakes"]
+    assert report.sections() == ["looks", "curve", "classes", "calibration", "mistakes"]
     assert "mAP" in report.said()
 
 
-def test_options_of_single_labels_are_refused(atmnet, sets):
+def test_windows_are_refused(atmnet, sets):
     _, run = sets
-    error = atmnet("evaluate", run, "--calibrate=true").error
-    assert error == f"calibrate: only classifiers of one label take it, and {run} is for multilabel; leave it out"
     error = atmnet("evaluate", run, "--windows.window=32").error
     assert error == f"windows: only segmenters take windows, and {run} is for multilabel; leave it out"
+
+
+def test_calibration_is_used_everywhere(atmnet, sets, tmp_path):
+    root, run = sets
+    checkpoint = shutil.copytree((run / "last").resolve(), tmp_path / "checkpoint")
+    data = (f"--data.root={root}", "--data.source=table", "--data.workers=0", "--device=cpu")
+    before, raw = json.loads(atmnet("evaluate", checkpoint, *data).out), _probabilities(atmnet, checkpoint, root)
+    metrics = json.loads(atmnet("evaluate", checkpoint, *data, "--calibrate=true").out)
+    assert metrics["loss"] < before["loss"]
+    assert metrics["map"] == pytest.approx(before["map"], abs=1)
+    assert metrics["f1"] == before["f1"]
+    assert {"ece", "ece_uncalibrated"} <= metrics.keys()
+    temperature = read_json(checkpoint / "config.json")["calibration_temperature"]
+    assert temperature == metrics["temperature"] != 1
+    expected = {key: _tempered(p, temperature) for key, p in raw.items()}
+    assert _probabilities(atmnet, checkpoint, root) == pytest.approx(expected, abs=1e-6)
+
+
+def _probabilities(atmnet, model, root):
+    result = atmnet("predict", model, root / "val", "--format=jsonl", "--threshold=0", "--device=cpu")
+    records = map(json.loads, result.out.splitlines())
+    return {
+        (PurePath(record["image"]).name, item["class"]): item["probability"]
+        for record in records
+        for item in record["predictions"]
+    }
+
+
+def _tempered(p, temperature):
+    return 1 / (1 + ((1 - p) / p) ** (1 / temperature))

@@ -22,17 +22,21 @@ def _probabilities(predictor, pictures):
     ]
 
 
-def test_the_file_agrees_with_the_checkpoint(tmp_path):
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_the_file_agrees_with_the_checkpoint(tmp_path, temperature):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     torch.manual_seed(0)
     network = build_classifier(ModelOptions(name="test_resnet"), CLASSES, 32, "multilabel")
     network.model.eval().fc.bias.data = torch.tensor([1.0, 0.0, -1.0])
     pictures = [str(path) for path in sorted((write_sets(tmp_path / "sets") / "val").iterdir())]
+    raw = np.array(_probabilities(Predictor(make_task(network), "cpu"), pictures))
+    network.temperature = temperature
     path = tmp_path / "sets.onnx"
     report = export(network, path, ExportSettings(images=str(tmp_path / "sets" / "val"), dynamic=False))
     assert "the same set of labels on 100.0% of 12 pictures" in report.text
     expected = _probabilities(Predictor(make_task(network), "cpu"), pictures)
+    np.testing.assert_allclose(expected, 1 / (1 + (1 / raw - 1) ** (1 / temperature)), atol=1e-6)
     loaded = load_network(str(path))
     assert loaded.kind == "multilabel"
     np.testing.assert_allclose(_probabilities(Predictor(make_task(loaded), "cpu"), pictures), expected, atol=1e-5)

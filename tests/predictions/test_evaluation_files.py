@@ -114,7 +114,11 @@ def test_images_of_a_detector(tmp_path):
     ]  # fmt: skip
     assert content["classes"][0]["box_ap50"] == pytest.approx(100)
     assert content["classes"][2]["box_ap"] is None
-    assert "confusion" not in content
+    assert content["confusion"] == [
+        {"truth": CLASSES[0], "answer": CLASSES[0], "count": 1},
+        {"truth": CLASSES[1], "answer": "missed", "count": 1},
+        {"truth": "background", "answer": CLASSES[2], "count": 1},
+    ]
 
 
 def test_the_command_writes_them(tmp_path, capsys):

@@ -64,7 +64,7 @@ def pages(tmp_path_factory):
 @pytest.mark.parametrize("head", WRITERS)
 def test_sections_and_escaped_names(pages, head):
     _, page = pages[head]
-    middle = ["precision"] if head.endswith("rcnn") else ["confusion"]
+    middle = ["precision", "confusion"] if head.endswith("rcnn") else ["confusion"]
     assert page.sections() == ["curve", "classes", *middle, "mistakes", "looks"]
     assert not [tag for tag, _ in page.elements if tag == "evil"]
     assert page.text.count("</script>") == 2

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from atmnet.data.targets import DetectionTarget
-from atmnet.tasks.matching import ObjectCounter, match
+from atmnet.tasks.matching import ObjectCounter, confusions, match
 from atmnet.tasks.worst import Worst
 
 BOX, SHIFTED, FAR = [10.0, 10, 30, 30], [14.0, 10, 34, 30], [60.0, 60, 80, 80]  # IoU of the first two is 2/3
@@ -83,3 +83,50 @@ def test_worst_keeps_no_more_than_it_should():
     unused = Worst(0)
     unused.add(1, 2.0)
     assert unused.indices() == []
+
+
+OTHER = 2  # stands for no object
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "scores", "pairs"),
+    [
+        ([BOX], [0], [0.5], [(0, 0), (1, OTHER)]),
+        ([BOX], [0], [0.49], [(0, OTHER), (1, OTHER)]),  # below the threshold: as if it were not there
+        ([BOX, FAR], [1, 1], [0.9, 0.9], [(0, 1), (1, 1)]),
+        ([FAR], [0], [0.9], [(0, OTHER), (1, 0)]),
+        ([[100.0, 0, 120, 20]], [1], [0.9], [(0, OTHER), (1, OTHER), (OTHER, 1)]),
+        # A detection of the right class takes the object, whatever the scores; the other one has none left.
+        ([SHIFTED, BOX], [0, 1], [0.6, 0.9], [(0, 0), (1, OTHER), (OTHER, 1)]),
+        ([SHIFTED, BOX], [1, 1], [0.6, 0.9], [(0, 1), (1, OTHER), (OTHER, 1)]),
+        ([[10.0, 10, 30, 20]], [1], [0.9], [(0, 1), (1, OTHER)]),  # an IoU of exactly a half
+    ],
+)
+def test_pairs_of_true_and_predicted_classes(boxes, labels, scores, pairs):
+    output, target = _output(boxes, labels, scores), _target([BOX, FAR], [0, 1])
+    result = confusions(output, target, match(output, target), OTHER)
+    assert sorted(map(tuple, result.tolist())) == pairs
+
+
+def test_crowd_regions_are_in_no_pair():
+    output, target = _output([BOX], [0], [0.9]), _target([[0.0, 0, 100, 100]], [0], crowd=[True])
+    assert confusions(output, target, match(output, target), OTHER).shape == (0, 2)
+
+
+def test_the_matrix_agrees_with_the_counts():
+    generator = torch.Generator().manual_seed(0)
+    counter = ObjectCounter(3, keep=1)
+    for index in range(40):
+        corners = 20 * torch.rand(12, 2, generator=generator)
+        boxes = torch.cat([corners, corners + 5 + 10 * torch.rand(12, 2, generator=generator)], 1).tolist()
+        labels = torch.randint(3, (12,), generator=generator).tolist()
+        scores = torch.rand(12, generator=generator).tolist()
+        output = _output([[x + 1 for x in box] for box in boxes[:8]], labels[:8], scores[:8])
+        counter.add(index, output, _target(boxes[4:], labels[3:11]))
+    counts = counter.result()
+    matrix = counts.confusion.to_dense()
+    assert matrix[:3].sum(1).tolist() == counts.labelled  # each object is in its row once
+    assert (matrix.diagonal()[:3] + torch.tensor(counts.missed)).tolist() == counts.labelled
+    assert (matrix[:, :3].sum(0) - matrix.diagonal()[:3]).tolist() == counts.invented
+    assert matrix[3, 3] == 0
+    assert matrix[:3, :3].sum() > matrix.diagonal().sum()  # there are confusions

@@ -78,7 +78,7 @@ def _calibration(network: Network, result: Result, calibration: Calibration | No
     if not isinstance(network, Classifier) or network.temperature == 1:
         return {}
     before = {} if calibration is None else {"ece_uncalibrated": calibration.error_before}
-    error = calibration_error(cast(ClassificationResult, result).calibration)
+    error = calibration_error(cast(ClassificationResult | MultilabelResult, result).calibration)
     return {"temperature": network.temperature, **before, "ece": error}
 
 
@@ -93,10 +93,8 @@ def _check_options(options: EvaluateOptions, network: Network) -> None:
         )
     if options.data.img_size is not None and network.exported:
         raise UserError("data.img_size: an exported file keeps the size that it was exported with; leave it out")
-    if options.calibrate and network.kind != "classification":
-        raise UserError(
-            f"calibrate: only classifiers of one label take it, and {options.model} is for {network.kind}; leave it out"
-        )
+    if options.calibrate and network.kind not in CLASSIFIERS:
+        raise UserError(f"calibrate: only classifiers take it, and {options.model} is for {network.kind}; leave it out")
     if options.calibrate and options.data.img_size is not None:
         raise UserError("calibrate: a temperature is for the checkpoint's own image size; leave data.img_size out")
     if options.precision != "fp32" and network.exported:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from atmnet.engine import Interrupted, latest_checkpoint, train
+from atmnet.predictions.board import DRAW
 from atmnet_cli.ending import Failure, failure_text
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
@@ -19,7 +20,7 @@ def run(options: TrainOptions) -> int:
     """
     before = time.process_time()
     try:
-        folder = train(options)
+        folder = train(options, draw=DRAW)
     except (UserError, Interrupted):
         raise
     except KeyboardInterrupt as stop:

@@ -168,6 +168,7 @@ class Comparison:
         if len(set(self.lrs)) < len(self.lrs):
             raise UserError(f"lrs: got {self.lrs}, expected each learning rate once")
         refuse_options(options, ["model.name"], "`atmnet compare`, which takes --models,")
+        refuse_options(options, ["auto_batch"], "`atmnet compare`, whose models all take the same batch,")
         first = self.train_options(Job(self.models[0], options.seed))
         split = open_training(first)
         if find_head(options.model.head).kind in CLASSIFIERS and options.data.img_size is None:

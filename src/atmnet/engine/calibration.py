@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from atmnet.engine.evaluation import evaluate
-from atmnet.tasks import ClassificationMeter, ClassificationResult, ClassificationTask, Classifier
+from atmnet.tasks import ClassificationResult, ClassificationTask, Classifier, Result
 from atmnet.tasks.calibration import calibration_error, fit_temperature, record_temperature
+from atmnet.tasks.multilabel_meter import MultilabelResult
+from atmnet.tasks.task import Meter
 from atmnet.tasks.weights import find_checkpoint
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import DataOptions, EvaluateOptions
@@ -58,7 +60,7 @@ def calibrate(options: EvaluateOptions, classifier: Classifier, data: DataOption
             f"calibrate: the logits of {images:,} images of {classes:,} classes exceed {_MAX_BYTES:,} bytes; calibrate "
             "on a smaller split"
         )
-    result = cast(ClassificationResult, evaluate(options, task, data))
+    result = cast(ClassificationResult | MultilabelResult, evaluate(options, task, data))
     logits, targets = torch.cat(task.logits), torch.cat(task.targets)
     temperature = fit_temperature(logits, targets)
     record_temperature(folder, temperature)
@@ -67,23 +69,25 @@ def calibrate(options: EvaluateOptions, classifier: Classifier, data: DataOption
 
 
 class _LogitsTask(ClassificationTask):
-    """A task whose evaluation keeps the logits (B, K) and classes (B,) of all batches."""
+    """A task whose evaluation keeps the logits (B, K) and targets, (B,) or (B, K), of all batches."""
 
     def __init__(self, network: Classifier) -> None:
         super().__init__(network)
         self.logits: list[Tensor] = []
         self.targets: list[Tensor] = []
 
-    def meter(self, device: torch.device) -> ClassificationMeter:
-        return _LogitsMeter(self, device)
+    def meter(self, device: torch.device) -> Meter:
+        return _LogitsMeter(self, super().meter(device))
 
 
-class _LogitsMeter(ClassificationMeter):
-    def __init__(self, task: _LogitsTask, device: torch.device) -> None:
-        super().__init__(len(task.network.classes), device)
-        self._task = task
+class _LogitsMeter:
+    def __init__(self, task: _LogitsTask, meter: Meter) -> None:
+        self._task, self._meter = task, meter
 
     def update(self, logits: Tensor, targets: Tensor, first: int, stride: int = 1) -> None:
-        super().update(logits, targets, first, stride)
+        self._meter.update(logits, targets, first, stride)
         self._task.logits.append(logits.float().cpu())
         self._task.targets.append(targets.cpu())
+
+    def result(self) -> Result:
+        return self._meter.result()

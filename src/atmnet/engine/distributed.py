@@ -37,17 +37,25 @@ def process_group(device: str) -> Iterator[Group]:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Group(1, 0, device_of(device))
         return
-    local = int(os.environ["LOCAL_RANK"])
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        device = f"cuda:{local}"
-    own_device = device_of(device)
-    if own_device.type == "cuda":
-        torch.cuda.set_device(own_device)
-    dist.init_process_group("nccl" if own_device.type == "cuda" else "gloo")
+    own = own_device(device)
+    if own.type == "cuda":
+        torch.cuda.set_device(own)
+    dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
     try:
-        yield Group(dist.get_world_size(), dist.get_rank(), own_device)
+        yield Group(dist.get_world_size(), dist.get_rank(), own)
     finally:
         dist.destroy_process_group()
+
+
+def own_device(device: str) -> torch.device:
+    """The device of this process: of those that torchrun started on a machine, each has a GPU of its own.
+
+    Raises:
+        UserError: If the device cannot be used.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ and device in ("auto", "cuda") and torch.cuda.is_available():
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    return device_of(device)
 
 
 def device_of(name: str) -> torch.device:

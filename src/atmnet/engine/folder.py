@@ -36,6 +36,7 @@ _CONTENT = (
 _MAY_CHANGE = {
     "patience",
     "min_delta",
+    "auto_batch",  # batch_size holds what it has chosen
     "output",
     "data.workers",
     "data.split_file",
@@ -60,8 +61,28 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
     folder = Path(options.output)
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    check_folder(options)
+    with claimed(folder / _LOCK_FILE) as is_held:
+        if not is_held:
+            raise UserError(f"output: {folder} is in use by another process")
+        try:
+            yield
+        finally:
+            if is_new and not (folder / OPTIONS_FILE).exists():  # the run failed before its first step
+                (folder / _LOCK_FILE).unlink()
+                folder.rmdir()
+
+
+def check_folder(options: TrainOptions) -> None:
+    """Refuse a folder that is not for this run. It need not exist.
+
+    Raises:
+        UserError: If the folder belongs to a run with other options, or contains other files.
+    """
+    folder = Path(options.output)
+    if not folder.exists():
+        return
     refuse_links_out(folder, _CONTENT)
-    record = folder / OPTIONS_FILE
     requested = json.loads(to_json(asdict(options)))
     if latest_checkpoint(folder) is not None:
         recorded = read_run(folder)
@@ -71,17 +92,8 @@ def run_folder(options: TrainOptions) -> Iterator[None]:
                 f"output: {folder} holds another run: {'; '.join(differences[:4])}"
                 f"{' ...' if len(differences) > 4 else ''}. Choose another folder, or use the same options to resume"
             )
-    elif not record.exists() and any(map(_is_of_others, folder.iterdir())):
+    elif not (folder / OPTIONS_FILE).exists() and any(map(_is_of_others, folder.iterdir())):
         raise UserError(f"output: {folder} holds files that are not a run's; choose another folder")
-    with claimed(folder / _LOCK_FILE) as is_held:
-        if not is_held:
-            raise UserError(f"output: {folder} is in use by another process")
-        try:
-            yield
-        finally:
-            if is_new and not record.exists():  # the run failed before its first step
-                (folder / _LOCK_FILE).unlink()
-                folder.rmdir()
 
 
 def _is_of_others(path: Path) -> bool:

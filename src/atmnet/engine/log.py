@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from atmnet.engine.board import Board
 from atmnet.engine.distributed import Group, gather_over_processes, mean_over_processes
 from atmnet.engine.length import RunLength
 from atmnet.engine.metrics import MetricsFile
@@ -42,6 +43,11 @@ class TrainingLog:
         if self._metrics is not None and self._metrics.note:
             self.print_line(self._metrics.note)
         self._clock = self._window_clock = time.monotonic()
+
+    @property
+    def board(self) -> Board | None:
+        """TensorBoard's files, in the main process of an open log."""
+        return None if self._metrics is None else self._metrics.board
 
     def close(self) -> None:
         """Stop writing."""

@@ -1,18 +1,16 @@
-"""The run's metrics: one JSON object per line, without gaps or repeated lines after a resume; and TensorBoard files."""
+"""The run's metrics: one JSON object per line, without gaps or repeated lines after a resume."""
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from atmnet.engine.board import Board
 from atmnet.engine.trackers import Trackers
 from atmnet.files import flush_file, open_to_append, replacing, to_json, write_flushed
 from atmnet.records import Record, parse_json
 from atmnet_cli.errors import UserError
 from atmnet_cli.printing import print_line
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 _NAME = "metrics.jsonl"
 
@@ -29,6 +27,7 @@ class MetricsFile:
         warn: Called with a line about a tracker that fails.
 
     Attributes:
+        board: TensorBoard's files.
         note: What is wrong with a file that somebody has changed since, and which lines are kept; else empty.
     """
 
@@ -44,18 +43,16 @@ class MetricsFile:
         path = folder / _NAME
         self.note = _repair(path, length, step)
         self._file = open_to_append(path)
-        self._board = _summary_writer(folder, step)
-        self._trackers = Trackers(trackers, folder, options or {}, read_metrics(folder) if trackers else [], warn)
+        lines = read_metrics(folder)
+        self.board = Board(folder, step, lines)
+        self._trackers = Trackers(trackers, folder, options or {}, lines if trackers else [], warn)
 
     def write(self, **values: Any) -> None:
         """Append a line; ``values`` must contain ``kind`` and ``step``. Numbers that are not finite become null."""
         self._file.write((to_json(values) + "\n").encode())
         self._file.flush()
         self._trackers.write(values)
-        if self._board is not None:
-            for key, value in values.items():
-                if isinstance(value, int | float) and key != "step":
-                    self._board.add_scalar(f"{values['kind']}/{key}", value, values["step"])
+        self.board.write(values)
 
     def sync(self) -> int:
         """Flush the file to the disk; returns its length in bytes, for the checkpoint."""
@@ -66,8 +63,7 @@ class MetricsFile:
         """Flush and close."""
         self._file.close()
         self._trackers.close()
-        if self._board is not None:
-            self._board.close()
+        self.board.close()
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -118,12 +114,3 @@ def _is_before(line: bytes, step: int) -> bool:
         return bool(_read_line(line.decode(), "")["step"] <= step)
     except (UserError, UnicodeDecodeError):
         return False
-
-
-def _summary_writer(folder: Path, step: int) -> "SummaryWriter | None":
-    """TensorBoard's writer; None if TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step)

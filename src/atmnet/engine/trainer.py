@@ -7,7 +7,7 @@ checkpoints contain counters and no generator states.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from atmnet.data import (
     Batch,
     Loader,
     StepSampler,
-    derive_seed,
     image_mode,
     reseed,
-    to_device,
     train_loader,
 )
 from atmnet.data.own import Splits
+from atmnet.engine.auto_batch import choose_batch, measure_share, recorded_batch
+from atmnet.engine.board import Draw, Pictures
 from atmnet.engine.checkpoint import (
     amend_checkpoint,
     latest_checkpoint,
@@ -34,14 +34,15 @@ from atmnet.engine.checkpoint import (
 from atmnet.engine.chosen_data import choose_data, write_division
 from atmnet.engine.data_record import DataRecord
 from atmnet.engine.distributed import Group, any_process, barrier, data_parallel, process_group
-from atmnet.engine.evaluation import autocast, evaluate_model, evaluation_loader
+from atmnet.engine.evaluation import evaluate_model, evaluation_loader
 from atmnet.engine.extension import change_length
 from atmnet.engine.first_lines import first_lines
-from atmnet.engine.folder import record_options, run_folder
+from atmnet.engine.folder import check_folder, record_options, run_folder
 from atmnet.engine.freezing import freeze, hold
 from atmnet.engine.interrupt import Interrupted, StopRequest
 from atmnet.engine.length import run_length
 from atmnet.engine.log import TrainingLog, divergence_error
+from atmnet.engine.loss import batch_loss
 from atmnet.engine.patience import Patience
 from atmnet.engine.rehearsal import check_state, rehearse_optimizer, rehearse_save
 from atmnet.engine.resume import Trained, load_state
@@ -66,16 +67,14 @@ from atmnet_cli.options import TrainOptions
 from atmnet_cli.printing import print_line
 from atmnet_cli.streams import durable_streams
 
-# The counters that follow the seed for random numbers of a step; those of samples have an epoch there.
-_MIXING, _MODEL = -1, -2
 
-
-def train(options: TrainOptions, splits: Splits | None = None) -> Path:
+def train(options: TrainOptions, splits: Splits | None = None, draw: Draw | None = None) -> Path:
     """Train a network, or resume the run in ``options.output``; returns the run's folder.
 
     Args:
         options: The options.
         splits: The data sets of a program, instead of those that ``options.data`` names.
+        draw: What draws pictures for TensorBoard. Default: there are none.
 
     Raises:
         UserError: For a mistake that the user can correct; checkpoints are not affected.
@@ -85,16 +84,24 @@ def train(options: TrainOptions, splits: Splits | None = None) -> Path:
     check_trackers(options.trackers)
     folder = Path(options.output)
     options, line = choose_data(options)
-    with (
-        durable_streams(stdout_may_fail=True),
-        cpu_threads(options.threads),
-        process_group(options.device) as group,
-        run_folder(options) if group.is_main else nullcontext(),
-    ):
+    options = recorded_batch(options)
+    with durable_streams(stdout_may_fail=True), cpu_threads(options.threads), ExitStack() as held:
+        share = None
+        if options.auto_batch and latest_checkpoint(folder) is None:
+            check_folder(options)
+            share = measure_share(options, splits)
+        group = held.enter_context(process_group(options.device))
+        if group.is_main:
+            held.enter_context(run_folder(options))
         barrier()
-        trainer = Trainer(options, group, folder, splits)
-        if line and group.is_main:
-            print_line(line)
+        lines = [line] if line else []
+        if share is not None:
+            options, line = choose_batch(options, share, group)
+            lines.append(line)
+        trainer = Trainer(options, group, folder, splits, draw)
+        if group.is_main:
+            for line in lines:
+                print_line(line)
         trainer.run()
         barrier()
     return folder
@@ -103,7 +110,14 @@ def train(options: TrainOptions, splits: Splits | None = None) -> Path:
 class Trainer:
     """The state of a run, and its loop over steps."""
 
-    def __init__(self, options: TrainOptions, group: Group, folder: Path, splits: Splits | None = None) -> None:
+    def __init__(
+        self,
+        options: TrainOptions,
+        group: Group,
+        folder: Path,
+        splits: Splits | None = None,
+        draw: Draw | None = None,
+    ) -> None:
         self.options, self.group, self.folder = options, group, folder
         if latest_checkpoint(folder) is None:
             rehearse_optimizer(options.optim, group.device)
@@ -132,6 +146,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=options.precision == "fp16")
         self.trained = Trained(self.model, self.ema, self.optimizer, self.scaler)
         self.log = TrainingLog(options, group, self.length)
+        self.pictures = Pictures(draw, self.task, self.val_split, options, self.length, self.log.print_line)
 
         self.step = self.evaluated = 0
         self.patience = Patience(options.patience, options.min_delta)
@@ -163,6 +178,9 @@ class Trainer:
         for line in first_lines(options, self.train_split, self.mode, self.length, self.step):
             self._print_line(line)
         self.log.open(self.folder, self.step)
+        self.pictures.board = self.log.board
+        if 0 < self.evaluated == self.step:  # TensorBoard drops them as the run resumes
+            self.pictures.show_answers(self.step, self._weights_to_use(), self.group.device)
         with StopRequest() as stop, closing(self.log), closing(iter(self._loader())) as batches:
             if self._evaluation_due():  # the run was stopped during an evaluation
                 self._evaluate(stop)
@@ -213,6 +231,8 @@ class Trainer:
         for part in range(options.accumulate):
             batch = next(batches)
             self.unreadable.add(batch.unreadable)
+            if self.step == part == 0:
+                self.pictures.show_batch(batch)
             is_last = part == options.accumulate - 1
             with nullcontext() if self.parallel is None or is_last else self.parallel.no_sync():
                 loss = self._loss(batch, part) / options.accumulate
@@ -237,17 +257,8 @@ class Trainer:
         self.log.end_step(self.step, lr, norm, len(self.unreadable.names))
 
     def _loss(self, batch: Batch, part: int) -> Tensor:
-        device, seed = self.group.device, self.options.seed
-        images, targets = to_device(batch.images, device), to_device(batch.targets, device)
-        reseed(seed, _MIXING, self.step)
-        images, targets = self.task.mix(images, targets)
-        if self.options.channels_last and isinstance(images, Tensor):
-            images = images.to(memory_format=torch.channels_last)
         first = self.sampler.first_position(part)
-        seeds = [derive_seed(seed, _MODEL, self.step, first + i) for i in range(len(images))]
-        reseed(seed, _MODEL, self.step, first)
-        with autocast(device, self.options.precision):
-            return self.task.loss(self.compiled, images, targets, seeds)
+        return batch_loss(self.task, self.compiled, batch, self.options, self.group.device, self.step, first)
 
     def _is_over(self) -> bool:
         """Whether the last step was evaluated, or enough evaluations were without a better score."""
@@ -276,6 +287,7 @@ class Trainer:
         if not self.best or result.score > self.best["score"]:
             self.best = {"step": self.step, "score": result.score}
         self.patience.add(result.score)
+        self.pictures.show_answers(self.step, self._weights_to_use(), group.device)
         self.log.end_evaluation(self.step, result, time.monotonic() - start)
         self.evaluated = self.step
         self._write(amend_checkpoint, self.folder, self.step, self._counters())

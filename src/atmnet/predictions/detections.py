@@ -28,7 +28,7 @@ def draw_detections(
     image: Image.Image,
     boxes: Tensor,
     labels: Tensor,
-    scores: Tensor,
+    scores: Tensor | None,
     masks: Tensor | None,
     classes: list[str],
     side: int | None = None,
@@ -42,7 +42,7 @@ def draw_detections(
         image: The image, of any mode.
         boxes: (N, 4), x0 y0 x1 y1 in pixels of the image.
         labels: (N,), indices into ``classes``.
-        scores: (N,), 0 to 1.
+        scores: (N,), 0 to 1; None for labelled objects, which have none.
         masks: (N, 1, H, W) or (N, H, W), booleans, or probabilities, which are drawn where they exceed 0.5; or None.
         classes: Names of all classes. A class has the same colour in all images.
         side: Longer side of the drawing without its legend, in pixels; see :func:`~atmnet.predictions.canvas.scaled`.
@@ -65,10 +65,11 @@ def draw_detections(
         draw.rectangle((x0, y0, x1, y1), outline=colours[names[i]], width=line)
     lettering = lettering_for(sheet)
     placed: list[_Box] = []
-    for i in scores.argsort(descending=True, stable=True).tolist():
-        score = f"{100 * scores[i].item():.0f} %"
-        name_width = round(sheet.width - lettering.length(f"{_SEPARATOR}{score}")) - _LABEL_PADDING
-        text = f"{lettering.shorten(classes[names[i]], name_width)}{_SEPARATOR}{score}"
+    by_score = range(len(names)) if scores is None else scores.argsort(descending=True, stable=True).tolist()
+    for i in by_score:
+        score = "" if scores is None else f"{_SEPARATOR}{100 * scores[i].item():.0f} %"
+        name_width = round(sheet.width - lettering.length(score)) - _LABEL_PADDING
+        text = f"{lettering.shorten(classes[names[i]], name_width)}{score}"
         label = _label_box(boxes[i].tolist(), text, lettering, placed, sheet.size)
         _draw_label(draw, label, text, colours[names[i]], lettering)
         placed.append(label)

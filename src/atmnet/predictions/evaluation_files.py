@@ -19,7 +19,7 @@ from atmnet.files import replacing, write_json
 from atmnet.tasks import ClassificationResult, Kind, Result, Task
 from atmnet.tasks.confusion import marginals
 from atmnet.tasks.detection_meter import DetectionResult
-from atmnet.tasks.matching import match
+from atmnet.tasks.matching import BACKGROUND, MISSED, match
 from atmnet.tasks.multilabel_meter import MultilabelResult
 from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet.tasks.task import Meter
@@ -87,7 +87,7 @@ def check_folder(folder: Path) -> None:
 def evaluation_tables(
     kind: Kind, classes: list[str], result: Result, rows: Mapping[int, Row], source: Split
 ) -> dict[str, list[Row]]:
-    """The tables of an evaluation: classes and images, and, for one class per place, confusion.
+    """The tables of an evaluation: classes, images and confusion, which sets of labels do not have.
 
     Args:
         kind: The network's kind.
@@ -101,7 +101,9 @@ def evaluation_tables(
         "images": [{"image": source.name(index), **rows[index]} for index in sorted(rows)],
     }
     if isinstance(result, ClassificationResult | SegmentationResult):
-        tables["confusion"] = _confusion(classes, result.confusion)
+        tables["confusion"] = _confusion(classes, classes, result.confusion)
+    if isinstance(result, DetectionResult) and result.counts is not None:
+        tables["confusion"] = _confusion([*classes, BACKGROUND], [*classes, MISSED], result.counts.confusion)
     return tables
 
 
@@ -232,11 +234,11 @@ def _classes_of_segmenter(classes: list[str], evaluation: Result) -> list[Row]:
     ]
 
 
-def _confusion(classes: list[str], confusion: Tensor) -> list[Row]:
+def _confusion(true_names: list[str], answer_names: list[str], confusion: Tensor) -> list[Row]:
     """A row for each pair of classes that occurs: with 21,841 classes, a matrix would have 477 million."""
     pairs: Iterable[list[int]] = confusion.indices().T.tolist()
     return [
-        {"truth": classes[true], "answer": classes[answer], "count": count}
+        {"truth": true_names[true], "answer": answer_names[answer], "count": count}
         for (true, answer), count in zip(pairs, confusion.values().tolist(), strict=True)
         if count
     ]

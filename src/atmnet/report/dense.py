@@ -16,7 +16,7 @@ from torch import Tensor
 from atmnet.data import Sample, Split, image_mode
 from atmnet.data.dense_transforms import SegmentationEval
 from atmnet.data.targets import IGNORE, DetectionTarget
-from atmnet.predictions.label_maps import BACKGROUND
+from atmnet.predictions.label_maps import BACKGROUND as UNCOLOURED
 from atmnet.report.classes import Column, classes_section
 from atmnet.report.confusion import confusion_section, count_pairs
 from atmnet.report.content import Looker, percentages
@@ -29,7 +29,7 @@ from atmnet.report.worst_objects import DetectedImage, worst_objects_section
 from atmnet.tasks import DenseNetwork, Task
 from atmnet.tasks.confusion import marginals
 from atmnet.tasks.detection_meter import DetectionResult
-from atmnet.tasks.matching import MIN_SCORE
+from atmnet.tasks.matching import BACKGROUND, MIN_SCORE, MISSED
 from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet_cli.printing import printable
 
@@ -89,6 +89,7 @@ def write_detection_report(
         Section(curves, curves=curve_points),
         Section(classes_section(lead, classes, columns)),
         Section(precision, curves=precision_points),
+        Section(confusion_section(count_pairs(counts.confusion), classes, "objects", (BACKGROUND, MISSED))),
         Section(worst_objects_section(images, classes, sum(counts.missed), sum(counts.invented))),
         _looks(task, source, _name_objects),
     ]
@@ -185,4 +186,4 @@ def _name_regions(target: Tensor, classes: list[str]) -> str:
     """The largest classes of a label map, without the background."""
     counts = torch.bincount(target[target != IGNORE].long(), minlength=len(classes))
     order = [k for k in counts.argsort(descending=True, stable=True).tolist() if counts[k]]
-    return ", ".join([classes[k] for k in order if classes[k] != BACKGROUND][:3])
+    return ", ".join([classes[k] for k in order if classes[k] != UNCOLOURED][:3])

@@ -17,6 +17,7 @@ from atmnet.report.curve import Score, curve_section
 from atmnet.report.looks import looks_section
 from atmnet.report.mistakes import captioned
 from atmnet.report.page import Section, write_page
+from atmnet.report.reliability import reliability_section
 from atmnet.tasks import Classifier, Task
 from atmnet.tasks.multilabel_meter import MultilabelResult
 from atmnet_cli.printing import printable
@@ -58,11 +59,13 @@ def write_multilabel_report(
         Column("recall", percentages(result.correct, result.labelled)),
         Column("precision", percentages(result.correct, result.predicted)),
     ]
+    reliability, reliability_points = reliability_section(result.calibration, len(points), of_labels=True)
     looks, looks_data = looks_section(_looker(task, source, classes))
     sections = [
         Section(looks, looks=looks_data),
         Section(curves, curves=points),
         Section(classes_section(lead, classes, columns)),
+        Section(reliability, curves=reliability_points),
         Section(_worst_section(task, source, result.worst, classes)),
     ]
     write_page(title, facts, sections, path)

@@ -1,7 +1,8 @@
 """Calibrated probabilities: temperature scaling, and the calibration error.
 
 C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Logits are divided by one positive number, the
-temperature, that maximises the likelihood of held-out images. The order of the classes does not change.
+temperature, that maximises the likelihood of held-out images. The order of the classes does not change. For sets of
+labels, it is the same with the sigmoid of each logit in place of the softmax of all.
 
 Shapes: N images, K classes.
 """
@@ -26,8 +27,9 @@ def count_in_bins(confidences: Tensor, correct: Tensor) -> Tensor:
     """Images, sum of confidences and correct images (3, 15), float64, in bins of equal width.
 
     Args:
-        confidences: (N,), the probability of the predicted class. A bin contains its lower limit; the last one also 1.
-        correct: (N,) bool, whether that class is the true one.
+        confidences: (N,), the probability of the predicted class, or of a label. A bin contains its lower limit; the
+            last one also 1.
+        correct: (N,) bool, whether that class is the true one, or the image has the label.
     """
     bins = (confidences.double() * BINS).long().clamp(0, BINS - 1)
     values = torch.stack([torch.ones_like(confidences), confidences, correct]).double()
@@ -52,7 +54,7 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
 
     Args:
         logits: (N, K).
-        targets: (N,), the true classes.
+        targets: (N,), the true classes; or (N, K), 1 for the labels that an image has.
 
     Raises:
         UserError: If there is none from 0.01 to 100, for example because all images are classified correctly.
@@ -78,6 +80,9 @@ def _slope(logits: Tensor, targets: Tensor, scale: float) -> float:
     size = max(1, _PART // logits.shape[1])
     for part, true in zip(logits.split(size), targets.split(size), strict=True):
         part = part.double()
+        if true.ndim == 2:
+            total += float((((scale * part).sigmoid() - true) * part).sum())
+            continue
         expected = ((scale * part).softmax(1) * part).sum(1)
         total += float((expected - part.gather(1, true[:, None])[:, 0]).sum())
     return total

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.ops import box_area, box_iou
 
 from atmnet.data.targets import DetectionTarget
+from atmnet.tasks.confusion import Confusion
 from atmnet.tasks.worst import Worst
 
 MIN_IOU = 0.5
@@ -18,6 +19,9 @@ MIN_IOU = 0.5
 
 MIN_SCORE = 0.5
 """Minimum score of a detection to be shown, and to count in :func:`match`."""
+
+BACKGROUND, MISSED = "background", "missed"
+"""Names of the row of invented objects, and of the column of missed ones, in tables of :func:`confusions`."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,37 @@ def match(output: dict[str, Tensor], target: DetectionTarget) -> Matches:
     return Matches(right, invented, free)
 
 
+def confusions(output: dict[str, Tensor], target: DetectionTarget, matches: Matches, nothing: int) -> Tensor:
+    """Pairs (P, 2) of a true and a predicted class, of each labelled object and of each invented one.
+
+    Objects that were found are pairs of equal classes. Then, in the order of their scores, each other detection takes
+    the missed object of another class with the largest IoU, if that is at least :data:`MIN_IOU`.
+
+    Args:
+        output, target: As for :func:`match`.
+        matches: Its result.
+        nothing: The class that stands for no object, as the truth of a detection, and for no detection of an object.
+    """
+    boxes, labels, scores = (output[name].cpu() for name in ("boxes", "labels", "scores"))
+    true = target.to("cpu")
+    found = labels[matches.right].tolist()
+    pairs = list(zip(found, found, strict=True))
+    missed = matches.missed.nonzero().flatten()
+    iou = box_iou(boxes.float(), true.boxes[missed]).nan_to_num()
+    free = torch.ones(len(missed), dtype=torch.bool)
+    for i in scores.argsort(descending=True, stable=True).tolist():
+        if not matches.invented[i]:
+            continue
+        best = int((iou[i] * free).argmax()) if free.any() else -1
+        if best >= 0 and free[best] and iou[i, best] >= MIN_IOU:
+            free[best] = False
+            pairs.append((int(true.labels[missed[best]]), int(labels[i])))
+        else:
+            pairs.append((nothing, int(labels[i])))
+    pairs += [(label, nothing) for label in true.labels[missed[free]].tolist()]
+    return torch.tensor(pairs, dtype=torch.int64).view(-1, 2)
+
+
 @dataclass(frozen=True)
 class ObjectCounts:
     """Numbers of objects of each of the K classes over a data set, and the images with the most errors.
@@ -77,12 +112,15 @@ class ObjectCounts:
         missed: Those that no detection matches.
         invented: Detections that match no labelled object; see :func:`match`.
         worst: Indices of the images with the most missed and invented objects, the worst first.
+        confusion: Pairs of classes (K + 1, K + 1), sparse, with true classes as rows; see :func:`confusions`. The last
+            row is of invented objects, the last column of missed ones.
     """
 
     labelled: list[int]
     missed: list[int]
     invented: list[int]
     worst: list[int]
+    confusion: Tensor
 
 
 class ObjectCounter:
@@ -96,6 +134,7 @@ class ObjectCounter:
     def __init__(self, num_classes: int, keep: int) -> None:
         self._counts = torch.zeros(3, num_classes, dtype=torch.int64)
         self._worst = Worst(keep)
+        self._confusion = Confusion(num_classes + 1, self._counts.device)
 
     def add(self, index: int, output: dict[str, Tensor], target: DetectionTarget) -> None:
         """Add image ``index`` of the data set."""
@@ -104,6 +143,7 @@ class ObjectCounter:
         k = self._counts.size(1)
         for row, labels in enumerate((true[~target.crowd.cpu()], true[matches.missed], predicted[matches.invented])):
             self._counts[row] += torch.bincount(labels, minlength=k)
+        self._confusion.add(*confusions(output, target, matches, k).unbind(1))
         self._worst.add(index, int(matches.missed.sum() + matches.invented.sum()))
 
     def result(self) -> ObjectCounts:
@@ -114,4 +154,4 @@ class ObjectCounter:
             dist.all_gather_object(parts, counts)
             counts = torch.stack(parts).sum(0)
         labelled, missed, invented = counts.tolist()
-        return ObjectCounts(labelled, missed, invented, self._worst.indices())
+        return ObjectCounts(labelled, missed, invented, self._worst.indices(), self._confusion.matrix())

@@ -10,6 +10,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from atmnet.tasks.calibration import BINS, count_in_bins
 from atmnet.tasks.worst import Worst
 
 #: Logits beyond this, whose probabilities differ from 0 or 1 by 1e-7, are tied.
@@ -29,6 +30,8 @@ class MultilabelResult(NamedTuple):
         predicted: Images for which each class has a probability of at least 0.5.
         correct: Images of which both is true.
         worst: Indices of the images with the most wrong labels, the worst first.
+        calibration: Labels of all classes and images, sum of their probabilities, and those that the images have
+            (3, 15), in bins of probability; see :func:`~atmnet.tasks.calibration.count_in_bins`.
     """
 
     loss: float
@@ -38,6 +41,7 @@ class MultilabelResult(NamedTuple):
     predicted: list[int]
     correct: list[int]
     worst: list[int]
+    calibration: Tensor
 
     @property
     def f1(self) -> list[float]:
@@ -85,6 +89,7 @@ class MultilabelMeter:
         self._counts = torch.zeros(2 * num_classes * self._bins, dtype=torch.int64)
         self._cells = torch.arange(num_classes) * self._bins
         self._sums = torch.zeros(2, dtype=torch.float64)  # loss, images
+        self._calibration = torch.zeros(3, BINS, dtype=torch.float64)
         self._worst = Worst(keep_mistakes)
 
     def update(self, logits: Tensor, targets: Tensor, first: int, stride: int = 1) -> None:
@@ -96,13 +101,16 @@ class MultilabelMeter:
         bins = places.floor().clamp(0, self._bins - 1).long()
         cells = (targets.long() * len(self._cells) * self._bins + self._cells + bins).flatten()
         self._counts.index_add_(0, cells, torch.ones_like(cells))
+        self._calibration += count_in_bins(logits.sigmoid().flatten(), targets.flatten() > 0)
         for number, wrong in enumerate(((logits >= 0) != targets.bool()).sum(1).tolist()):
             self._worst.add(first + number * stride, wrong)
 
     def result(self) -> MultilabelResult:
         """The metrics over all processes. Every process must call this, and only once."""
         if dist.is_initialized():
-            self._sums, self._counts = (self._sum_over_processes(part) for part in (self._sums, self._counts))
+            self._sums, self._counts, self._calibration = map(
+                self._sum_over_processes, (self._sums, self._counts, self._calibration)
+            )
         loss, images = self._sums.tolist()
         negative, positive = self._counts.view(2, len(self._cells), self._bins)
         labelled, correct = positive.sum(1), positive[:, self._bins // 2 :].sum(1)
@@ -115,6 +123,7 @@ class MultilabelMeter:
             predicted.tolist(),
             correct.tolist(),
             self._worst.indices(),
+            self._calibration,
         )
 
     def _sum_over_processes(self, values: Tensor) -> Tensor:

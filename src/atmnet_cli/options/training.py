@@ -122,6 +122,9 @@ class TrainOptions:
     each, {"cat": 2, "dog": 1}. Default: equal weights."""
     batch_size: int = 1024
     """Images per step, over all processes and accumulated parts together."""
+    auto_batch: bool = False
+    """Use the largest batch that fits into memory, measured before the first step, instead of batch_size; see
+    docs/training.md."""
     eval_batch_size: int = 256
     """Images per forward pass of an evaluation, in each process."""
     accumulate: int = 1
