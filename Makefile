@@ -1,4 +1,5 @@
-# make demo: train on the embedded digits and write a report.  make test: the tests.  Both set up .venv first.
+# make demo: train on the embedded digits and write a report.  make test: the tests.  make docs: the site, in build/site.
+# All set up .venv first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all lint docs docs-serve bench clean
 
 demo: $(VENV)/.demo
 	rm -rf runs/demo
@@ -24,6 +25,15 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# A warning, a link that leads nowhere, a public name that is not explained, a file from another server: each is an error.
+docs: $(VENV)/.docs
+	$(BIN)/python -m website.stage
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m website.check build/site
+
+docs-serve: docs
+	$(BIN)/zensical serve --dev-addr 127.0.0.1:8000
 
 bench: $(VENV)/.dev demo
 	$(BIN)/python -m benchmarks.parity
@@ -53,7 +63,11 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
-	touch $@ $(VENV)/.demo
+	touch $@ $(VENV)/.demo $(VENV)/.docs
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[docs]'
+	touch $@
 
 # timm's own tests come with its source distribution alone.
 $(VENV)/timm-tests: $(VENV)/.dev

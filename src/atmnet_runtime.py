@@ -17,6 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+__all__ = [
+    "ExportedClassifier",
+    "ExportedDetector",
+    "ExportedFile",
+    "ExportedSegmenter",
+    "FileError",
+    "Objects",
+    "UnreadableImage",
+    "open_classifier",
+    "open_detector",
+    "open_segmenter",
+    "preprocess",
+    "read_picture",
+]
+
 _COMMON = ("classes", "input_size", "mean", "std", "pixels", "range")
 _RESIZING = ("interpolation", "crop_pct", "crop_mode")
 #: The metadata of the files of each kind, as strings of JSON; see docs/deploy.md.
@@ -247,8 +262,12 @@ class ExportedSegmenter(ExportedFile):
         return np.concatenate(stripes)
 
 
-#: A network of an exported file; arguments and errors as for :class:`ExportedFile`.
-open_classifier, open_detector, open_segmenter = ExportedClassifier, ExportedDetector, ExportedSegmenter
+open_classifier = ExportedClassifier
+"""Open a classifier in a file: :class:`ExportedClassifier` under another name."""
+open_detector = ExportedDetector
+"""Open a detector in a file: :class:`ExportedDetector` under another name."""
+open_segmenter = ExportedSegmenter
+"""Open a segmenter in a file: :class:`ExportedSegmenter` under another name."""
 
 
 class _Opened(NamedTuple):

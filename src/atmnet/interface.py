@@ -75,7 +75,7 @@ def train(
         UserError: For a mistake that the user can correct, before the first step.
         Interrupted: After Ctrl-C, with everything saved.
 
-    Example:
+    Examples:
         >>> run = atmnet.train("IMAGES", "atmnet_tiny", epochs=30)  # doctest: +SKIP
         >>> run = atmnet.train((train_set, val_set), classes=["cat", "dog"], epochs=30)  # doctest: +SKIP
     """
@@ -109,7 +109,7 @@ def load(
     Raises:
         UserError: If there is no such network, or it does not fit ``weights``.
 
-    Example:
+    Examples:
         >>> predictor = atmnet.load("atmnet_nano.digits")
         >>> predictor.kind, len(predictor.classes)
         ('classification', 10)

@@ -33,7 +33,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     Raises:
         UserError: If SciPy is not installed.
 
-    Example:
+    Examples:
         >>> mean_interval([1.0, 2.0, 3.0]).half_width
         2.4841377118437554
     """

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from atmnet import necks
 from atmnet_cli.errors import UserError, first_line
 
+__all__ = ["ATMFPN", "ATMNet"]
+
 #: The input of the first extra level.
 _SOURCES = ("on_input", "on_output")
 

@@ -28,6 +28,8 @@ from atmnet.tasks.classifier import Classifier, imagenet_classes
 from atmnet.tasks.weights import read_weights
 from atmnet_cli.errors import UserError, first_line
 
+__all__ = ["StoredWeights", "export_weights", "import_weights", "list_weights", "push_weights"]
+
 #: Parts that only some networks of a variant have.
 _OPTIONAL = ("head.", "norm.", "stage_norms.")
 

@@ -23,7 +23,7 @@ from atmnet.layers.symbolic import record_call
 def group_starts(depth: int, interval: int) -> list[int]:
     """Indices of the blocks of a stage before which offsets are predicted: every ``interval`` blocks, never the last.
 
-    Example:
+    Examples:
         >>> group_starts(5, 2)
         [0, 2]
 
