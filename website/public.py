@@ -9,20 +9,38 @@ PUBLIC: dict[str, tuple[str, ...] | None] = {
     "atmnet.layers": None,
     "atmnet.models": None,
     "atmnet.necks": None,
-    "atmnet.heads": None,
+    "atmnet.heads": ("CascadeRoIHeads", "FCOSHead", "RoIAlign", "SemanticFPNHead"),
     "atmnet.tasks": ("load_network", "load_task"),
     "atmnet.engine": ("evaluate", "read_metrics"),
-    "atmnet.predictions": None,
+    "atmnet.predictions": ("Answer", "Prediction", "Predictor", "contact_sheet"),
     "atmnet.report": None,
-    "atmnet.export": None,
-    "atmnet.benchmark": None,
+    "atmnet.export": (
+        "Difference",
+        "ExportReport",
+        "ExportSettings",
+        "export",
+        "export_model",
+        "exportable",
+        "from_pretrained",
+        "push_to_hub",
+        "save_pretrained",
+    ),
     "atmnet.integrations.weights": None,
     "atmnet.integrations.mmengine": None,
     "atmnet_runtime": None,
     "atmnet_cli.errors": ("UserError",),
 }
 #: Modules whose ``__all__`` is explained for those who extend the package, and may change in any version.
-FOR_EXTENSIONS = ("atmnet.tasks", "atmnet.engine", "atmnet.data", "atmnet.comparison")
+FOR_EXTENSIONS = (
+    "atmnet.heads",
+    "atmnet.tasks",
+    "atmnet.engine",
+    "atmnet.predictions",
+    "atmnet.export",
+    "atmnet.data",
+    "atmnet.comparison",
+    "atmnet.benchmark",
+)
 #: The top-level packages in which the modules lie.
 PACKAGES = ("atmnet", "atmnet_cli", "atmnet_runtime")
 

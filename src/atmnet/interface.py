@@ -60,7 +60,8 @@ def train(
 
     Args:
         data: A folder of images; or options of the data, such as ``{"source": "digits"}``; or two data sets, for
-            training and validation, that give (picture, target): see :class:`atmnet.data.own.DatasetSplit`.
+            training and validation, that give (picture, target): see :class:`atmnet.data.own.DatasetSplit`. Default:
+            what the recipe names.
         model: The name of a timm model, or options of the network, such as ``{"name": "atmnet_tiny", "head": "fcos"}``.
         output: Folder of the run. Default: ``runs/DATA-MODEL``.
         recipe: A recipe's name or a YAML file of options. Default: by the head, 'finetune', 'own_detection' or
@@ -105,6 +106,9 @@ def load(
         device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ...
         batch_size: Images per forward pass.
         flip: Test-time mirroring: merge the answers for the image and the mirrored image.
+
+    Returns:
+        The network with its preprocessing, to be called with pictures.
 
     Raises:
         UserError: If there is no such network, or it does not fit ``weights``.
