@@ -49,7 +49,7 @@ def _compare() -> None:
 
 
 def _completion() -> None:
-    assert "train" in _atmnet("--print_shtab=bash")
+    assert "train" in _atmnet("--print_completion", "shtab-bash")
 
 
 def _demo() -> None:

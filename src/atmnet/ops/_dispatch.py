@@ -48,6 +48,16 @@ def available_backends(x: Tensor) -> list[str]:
     return [name for name in _BACKENDS if _unavailable_reason(name, x.device, x.dtype) is None]
 
 
+def default_backend(x: Tensor) -> str:
+    """The backend for tensors like ``x`` where the caller names none: ATMNET_BACKEND, else the fastest that can run."""
+    return os.environ.get("ATMNET_BACKEND") or available_backends(x)[0]
+
+
+def unavailable_reasons(x: Tensor) -> dict[str, str | None]:
+    """Why each backend cannot run on tensors like ``x``, or None if it can; fastest first."""
+    return {name: _unavailable_reason(name, x.device, x.dtype) for name in _BACKENDS}
+
+
 @torch.compiler.assume_constant_result  # installed packages and device capabilities do not change: no need to trace
 def _unavailable_reason(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
     return _BACKENDS[name].unavailable_reason(device, dtype)
@@ -131,7 +141,7 @@ def sample_branches(x: Tensor, offset: Tensor, axes: int, backend: Optional[str]
 def _select_sampler(x: Tensor, name: str | None) -> SampleFunction:
     if torch.compiler.is_exporting() or torch.jit.is_tracing() or _in_function_transform():
         return sample_reference  # other runtimes support only plain operations, and only these have all derivatives
-    name = name or os.environ.get("ATMNET_BACKEND") or available_backends(x)[0]
+    name = name or default_backend(x)
     if name not in _BACKENDS:
         raise ValueError(f"backend: got {name!r}, expected one of {', '.join(_BACKENDS)}")
     reason = _unavailable_reason(name, x.device, x.dtype)
