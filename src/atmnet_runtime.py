@@ -17,6 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+__all__ = [
+    "ExportedClassifier",
+    "ExportedDetector",
+    "ExportedFile",
+    "ExportedSegmenter",
+    "FileError",
+    "Objects",
+    "UnreadableImage",
+    "open_classifier",
+    "open_detector",
+    "open_segmenter",
+    "preprocess",
+    "read_picture",
+]
+
 _COMMON = ("classes", "input_size", "mean", "std", "pixels", "range")
 _RESIZING = ("interpolation", "crop_pct", "crop_mode")
 #: The metadata of the files of each kind, as strings of JSON; see docs/deploy.md.
@@ -74,6 +89,13 @@ class ExportedFile:
     Raises:
         FileError: If the file has another ending, is damaged or was not written by ``atmnet export``, or if its runtime
             is not installed.
+
+    Examples:
+        >>> file = ExportedFile("model.onnx")  # doctest: +SKIP
+        >>> file.kind, file.shape  # doctest: +SKIP
+        ('classification', [None, 3, None, None])
+        >>> file.logits(np.zeros((2, 3, 224, 224), np.float32)).shape  # doctest: +SKIP
+        (2, 1000)
     """
 
     def __init__(self, path: str | Path, threads: int | None = None, precision: str = "f32") -> None:
@@ -147,7 +169,22 @@ class ExportedFile:
 
 
 class ExportedClassifier(ExportedFile):
-    """An :class:`ExportedFile` of a classifier, which also takes pictures."""
+    """An :class:`ExportedFile` of a classifier, which also takes pictures.
+
+    Args:
+        path: The file: .onnx, or .xml of OpenVINO with its .bin next to it.
+        threads: CPU threads. Default: the runtime's choice.
+        precision: What OpenVINO computes in, 'f32' or 'bf16'; see :class:`ExportedFile`.
+
+    Raises:
+        FileError: If the file cannot be opened, or is for another kind of network.
+
+    Examples:
+        >>> classifier = open_classifier("digits.onnx")  # doctest: +SKIP
+        >>> probabilities = classifier(["a.png", "b.png"])  # (2, K)  # doctest: +SKIP
+        >>> classifier.classes[probabilities[0].argmax()]  # doctest: +SKIP
+        '7'
+    """
 
     def __init__(self, path: str | Path, threads: int | None = None, precision: str = "f32") -> None:
         super().__init__(path, threads, precision)
@@ -184,7 +221,22 @@ class Objects(NamedTuple):
 
 
 class ExportedDetector(ExportedFile):
-    """An :class:`ExportedFile` of a detector, which takes pictures. Files of raw outputs are refused."""
+    """An :class:`ExportedFile` of a detector, which takes pictures. Files of raw outputs are refused.
+
+    Args:
+        path: The file: .onnx, or .xml of OpenVINO with its .bin next to it.
+        threads: CPU threads. Default: the runtime's choice.
+        precision: What OpenVINO computes in, 'f32' or 'bf16'; see :class:`ExportedFile`.
+
+    Raises:
+        FileError: If the file cannot be opened, or is for another kind of network.
+
+    Examples:
+        >>> detector = open_detector("detector.onnx")  # doctest: +SKIP
+        >>> objects = detector("a.jpg", threshold=0.5)  # doctest: +SKIP
+        >>> [detector.classes[label] for label in objects.labels]  # doctest: +SKIP
+        ['cat', 'dog']
+    """
 
     def __init__(self, path: str | Path, threads: int | None = None, precision: str = "f32") -> None:
         super().__init__(path, threads, precision)
@@ -218,7 +270,21 @@ class ExportedDetector(ExportedFile):
 
 
 class ExportedSegmenter(ExportedFile):
-    """An :class:`ExportedFile` of a segmenter, which takes pictures; its height and width must be open."""
+    """An :class:`ExportedFile` of a segmenter, which takes pictures; its height and width must be open.
+
+    Args:
+        path: The file: .onnx, or .xml of OpenVINO with its .bin next to it.
+        threads: CPU threads. Default: the runtime's choice.
+        precision: What OpenVINO computes in, 'f32' or 'bf16'; see :class:`ExportedFile`.
+
+    Raises:
+        FileError: If the file cannot be opened, or is for another kind of network.
+
+    Examples:
+        >>> segmenter = open_segmenter("segmenter.onnx")  # doctest: +SKIP
+        >>> segmenter("a.jpg").shape  # (H, W) of the picture  # doctest: +SKIP
+        (480, 640)
+    """
 
     def __init__(self, path: str | Path, threads: int | None = None, precision: str = "f32") -> None:
         super().__init__(path, threads, precision)
@@ -247,8 +313,12 @@ class ExportedSegmenter(ExportedFile):
         return np.concatenate(stripes)
 
 
-#: A network of an exported file; arguments and errors as for :class:`ExportedFile`.
-open_classifier, open_detector, open_segmenter = ExportedClassifier, ExportedDetector, ExportedSegmenter
+open_classifier = ExportedClassifier
+"""Open a classifier in a file: :class:`ExportedClassifier` under another name."""
+open_detector = ExportedDetector
+"""Open a detector in a file: :class:`ExportedDetector` under another name."""
+open_segmenter = ExportedSegmenter
+"""Open a segmenter in a file: :class:`ExportedSegmenter` under another name."""
 
 
 class _Opened(NamedTuple):
@@ -418,15 +488,24 @@ def in_batches(run: Callable[[Array], Array], images: Array, size: int) -> Array
 
 
 def preprocess(image: Picture, config: Mapping[str, Any]) -> Array:
-    """Read, resize, crop and normalise a picture as timm's evaluation transform does: (C, H, W), contiguous.
+    """Read, resize, crop and normalise a picture as timm's evaluation transform does.
 
     Args:
         image: A file, or a picture of Pillow. It becomes 8-bit grey or RGB: see :func:`read_picture`.
         config: See :class:`ExportedFile`. ``pixels`` is what the file takes: 'normalised' (by mean and std), 'unit'
             (float32 in 0..1) or 'uint8'; files that take one of the last two normalise it themselves.
 
+    Returns:
+        The picture, (C, H, W), as the file takes it: float32, or uint8.
+
     Raises:
         UnreadableImage: If the picture cannot be read.
+
+    Examples:
+        >>> facts = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3, "pixels": "normalised"}
+        >>> facts |= {"interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "center", "range": None}
+        >>> preprocess(Image.new("RGB", (50, 40)), facts).shape
+        (3, 32, 32)
     """
     channels, height, width = config["input_size"]
     picture = read_picture(image, "L" if channels == 1 else "RGB", config.get("range"))
@@ -504,10 +583,19 @@ def read_picture(file: Picture, mode: str = "RGB", value_range: Sequence[float] 
         file: A file, or a picture of Pillow. Of an animation, the first frame is used.
         mode: 'RGB' or 'L'.
         value_range: The values (low, high) that become black and white in pictures of more than 8 bits.
+            Default: 0 and 65535.
+
+    Returns:
+        The picture, in ``mode``.
 
     Raises:
         UnreadableImage: If the file is damaged, not a picture in one of :data:`FORMATS`, over Pillow's limit of pixels,
             or if a range is given and it has more than 8 bits in colour.
+
+    Examples:
+        >>> clear = Image.new("RGBA", (2, 2), (255, 0, 0, 0))
+        >>> read_picture(clear).getpixel((0, 0))  # transparency is over white
+        (255, 255, 255)
     """
     if isinstance(file, Image.Image):
         return plain(ImageOps.exif_transpose(file), mode, value_range)

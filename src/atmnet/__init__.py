@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_INTERFACE = ("Predictor", "Run", "load", "train")
+__all__ = ["Predictor", "Run", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _INTERFACE:
+    if name not in __all__:
         raise AttributeError(f"module 'atmnet' has no attribute {name!r}")
     from atmnet import interface
 
@@ -28,4 +28,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_INTERFACE])
+    return sorted([*globals(), *__all__])

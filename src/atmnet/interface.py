@@ -61,7 +61,8 @@ def train(
 
     Args:
         data: A folder of images; or options of the data, such as ``{"source": "digits"}``; or two data sets, for
-            training and validation, that give (picture, target): see :class:`atmnet.data.own.DatasetSplit`.
+            training and validation, that give (picture, target): see :class:`atmnet.data.own.DatasetSplit`. Default:
+            what the recipe names.
         model: The name of a timm model, or options of the network, such as ``{"name": "atmnet_tiny", "head": "fcos"}``.
         output: Folder of the run. Default: ``runs/DATA-MODEL``.
         recipe: A recipe's name or a YAML file of options. Default: by the head, 'finetune', 'own_detection' or
@@ -76,7 +77,7 @@ def train(
         UserError: For a mistake that the user can correct, before the first step.
         Interrupted: After Ctrl-C, with everything saved.
 
-    Example:
+    Examples:
         >>> run = atmnet.train("IMAGES", "atmnet_tiny", epochs=30)  # doctest: +SKIP
         >>> run = atmnet.train((train_set, val_set), classes=["cat", "dog"], epochs=30)  # doctest: +SKIP
     """
@@ -107,10 +108,13 @@ def load(
         batch_size: Images per forward pass.
         flip: Test-time mirroring: merge the answers for the image and the mirrored image.
 
+    Returns:
+        The network with its preprocessing, to be called with pictures.
+
     Raises:
         UserError: If there is no such network, or it does not fit ``weights``.
 
-    Example:
+    Examples:
         >>> predictor = atmnet.load("atmnet_nano.digits")
         >>> predictor.kind, len(predictor.classes)
         ('classification', 10)

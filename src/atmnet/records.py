@@ -68,7 +68,7 @@ class Record:
         value: The object.
         where: Its origin, for errors: a file, and a field's name within it.
 
-    Example:
+    Examples:
         >>> record = Record({"classes": 3, "mean": [0.5, 0.5, 0.5]}, "config.json")
         >>> record.integer("classes", 1), record.numbers("mean", 3), record.text("name", "atmnet")
         (3, [0.5, 0.5, 0.5], 'atmnet')

@@ -9,13 +9,14 @@ import traceback
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from atmnet_cli.ending import Failure, Terminated, failure_text, signals_as_exceptions
-from atmnet_cli.errors import UserError
+from atmnet_cli.errors import UserError, install
 from atmnet_cli.explain import explain
 from atmnet_cli.help import FIRST, CommandParser, versions
 from atmnet_cli.options import (
@@ -24,6 +25,7 @@ from atmnet_cli.options import (
     CompareOptions,
     ConvertOptions,
     EmbedOptions,
+    EnvOptions,
     EvaluateOptions,
     ExportOptions,
     MakeScenesOptions,
@@ -51,6 +53,7 @@ _COMMANDS = {
     "make-scenes": MakeScenesOptions,
     "export": ExportOptions,
     "weights": WeightsOptions,
+    "env": EnvOptions,
 }
 #: Help of positional arguments.
 _POSITIONAL = {
@@ -102,7 +105,7 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
     Args:
         full_help: Whether the help of a command explains all of its options.
     """
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True, add_print_completion_argument=True)
     parser = ArgumentParser(
         prog="atmnet",
         description="Active Token Mixer: train, evaluate, use and export vision backbones.",
@@ -110,6 +113,7 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=versions(), help="Print versions and exit.")
+    parser.add_argument("--verbose", action="store_true", help="With --version: print what `atmnet env` prints.")
     commands = parser.add_subcommands(metavar="COMMAND")
     for name, options in _COMMANDS.items():
         positional = _POSITIONAL.get(name, {})
@@ -141,6 +145,8 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 2 for errors that the user can correct, each one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if set(arguments) == {"--version", "--verbose"}:
+        arguments = ["env"]
     is_training = arguments[0] in _RECIPES_OF
     closed = open_closed_streams()
     if "stdout" in closed and not is_training:
@@ -185,6 +191,8 @@ def parse(arguments: list[str]) -> tuple[str, Any]:
     Raises:
         UserError: For an unknown command or option, or a value that is not one of the option's.
     """
+    if any(argument.startswith("shtab-") for argument in arguments) and find_spec("shtab") is None:
+        raise UserError(f"print_completion: the package shtab is not installed; {install('completion')}")
     parser = build_parser(full_help="--help-all" in arguments)
     arguments = ["--help" if argument == "--help-all" else argument for argument in arguments]
     typed = _with_pairs(_with_recipes(arguments))

@@ -34,7 +34,7 @@ def explain(message: str, command: str, options: type | None, as_typed: dict[str
             return _unknown_option((unknown[1] or unknown[2]).replace("-", "_"), list(kinds), as_typed)
         invalid = re.search(r'Parser key "([\w.]+)":.*(?:Got|Given) value: (.*)', message, re.DOTALL)
         if invalid and invalid[1] in kinds:
-            return f"{invalid[1]}: got {invalid[2].strip()!r:.200}, expected {_describe(kinds[invalid[1]])}"
+            return f"{invalid[1]}: got {invalid[2].strip()!r:.200}, expected {describe(kinds[invalid[1]])}"
     missing = re.fullmatch(r"the following arguments are required: (.*)", message.strip())
     if missing:
         names = re.sub(rf"--|\b{command}\.", "", missing[1])
@@ -61,17 +61,17 @@ def _kinds(options: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
                 yield from _kinds(inner, f"{prefix}{name}.")  # type: ignore[arg-type]
 
 
-def _describe(kind: Any) -> str:
+def describe(kind: Any) -> str:
     """A type, in words."""
     arguments = [each for each in get_args(kind) if each is not NoneType]
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if get_origin(kind) is tuple:
-        return f"{len(arguments)} values, [{', '.join('...' for _ in arguments)}], each {_describe(arguments[0])}"
+        return f"{len(arguments)} values, [{', '.join('...' for _ in arguments)}], each {describe(arguments[0])}"
     if get_origin(kind) is list:
-        return f"a list, [...], of which each is {_describe(arguments[0])}"
+        return f"a list, [...], of which each is {describe(arguments[0])}"
     if get_origin(kind) is dict:
         return _TYPES[dict]
     if arguments:  # a union
-        return " or ".join(map(_describe, arguments))
+        return " or ".join(map(describe, arguments))
     return _TYPES.get(kind, "a group of options")

@@ -33,9 +33,9 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     Raises:
         UserError: If SciPy is not installed.
 
-    Example:
-        >>> mean_interval([1.0, 2.0, 3.0]).half_width
-        2.4841377118437554
+    Examples:
+        >>> round(mean_interval([1.0, 2.0, 3.0]).half_width, 4)
+        2.4841
     """
     mean = statistics.fmean(values)
     if len(values) < 2:

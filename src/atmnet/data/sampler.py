@@ -36,8 +36,10 @@ class StepSampler(Sampler[list[Key]]):
         groups: Numbers of the images of each class, if each class is to come equally often.
         epoch_steps: Steps of an epoch, which passes over the data set as often as they need. Default: the complete
             batches of one pass.
-        start_step, total_steps: The steps to yield batches for; each step yields ``parts`` batches.
-        world, rank: Number of processes, and which one this is.
+        start_step: First step to yield batches for; each step yields ``parts`` batches.
+        total_steps: The step before which to end.
+        world: Number of processes.
+        rank: Which of the processes this is, from 0.
     """
 
     def __init__(

@@ -76,10 +76,27 @@ def evaluation_loader(task: Task, source: Split, batch_size: int, workers: int, 
 
 
 def evaluate(options: EvaluateOptions, task: Task, data: DataOptions) -> Result:
-    """Metrics of a task's network on the validation split of ``data``.
+    """Evaluate a task's network on the validation split of ``data``, each image exactly once over all processes.
+
+    Args:
+        options: Batch size, precision and device; its other options have no effect.
+        task: The task, as :func:`atmnet.tasks.load_task` makes it.
+        data: Where the images come from.
+
+    Returns:
+        The result, whose ``metrics`` are in percent; its other parts depend on the kind of network.
 
     Raises:
         UserError: If an option is out of range, or the data cannot be read.
+
+    Examples:
+        >>> from atmnet.engine import evaluate
+        >>> from atmnet.tasks import load_task
+        >>> from atmnet_cli.options import DataOptions, EvaluateOptions
+        >>> task, data = load_task("atmnet_nano.digits"), DataOptions(source="digits", workers=0)
+        >>> result = evaluate(EvaluateOptions("atmnet_nano.digits", device="cpu"), task, data)
+        >>> result.metrics["top1"] > 98
+        True
     """
     check_numbers(options)
     with cpu_threads(options.threads), process_group(options.device) as group:

@@ -69,8 +69,16 @@ class MetricsFile:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's ``metrics.jsonl``; an empty list if there is no such file.
 
+    Args:
+        folder: The folder of the run.
+
     Raises:
         UserError: If a line is not one of a run's.
+
+    Examples:
+        >>> from atmnet.engine import read_metrics
+        >>> read_metrics(Path("no-such-run"))
+        []
     """
     path = folder / _NAME
     if not path.exists():

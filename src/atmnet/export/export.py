@@ -47,15 +47,20 @@ def export(
         network: A network, such as :func:`atmnet.tasks.load_network` returns.
         path: File to write; its ending must be that of the format.
         settings: Default: ONNX with open sizes.
-        progress: Called with what begins: preparing, writing, comparing, timing.
+        progress: Called with what begins: preparing, writing, comparing, timing. Default: nothing is called.
+
+    Returns:
+        What was written, how it differs from the model, and how fast it is.
 
     Raises:
         UserError: For settings that the format or the network does not take, a missing library, broken pictures, or
             a file that differs from the model by more than the tolerance.
 
-    Example::
-
-        export(load_network("runs/demo"), "demo.onnx", ExportSettings(pixels="uint8", dynamic=False))
+    Examples:
+        >>> settings = ExportSettings(pixels="uint8", dynamic=False)
+        >>> report = export(load_network("runs/demo"), "demo.onnx", settings)  # doctest: +SKIP
+        >>> report.largest  # the largest difference from the eager model  # doctest: +SKIP
+        3.1e-06
     """
     path, settings = Path(path), settings or ExportSettings()
     file_format, task = find_format(settings.to), TASK_EXPORTS[network.kind]
@@ -88,7 +93,7 @@ def export_model(
     config: DataConfig | None = None,
     **settings: Any,
 ) -> ExportReport:
-    """:func:`export` of a model of timm.
+    """Write a model of timm as :func:`export` writes a network.
 
     Args:
         model: An ATMNet, or any timm model that takes images (B, C, H, W) and returns logits (B, K).
@@ -96,6 +101,17 @@ def export_model(
         classes: Names of the K classes. Default: their numbers.
         config: timm's data configuration. Default: the model's.
         settings: See :class:`ExportSettings`.
+
+    Returns:
+        What was written, how it differs from the model, and how fast it is.
+
+    Raises:
+        UserError: As for :func:`export`.
+
+    Examples:
+        >>> model = timm.create_model("atmnet_nano", pretrained=True)  # doctest: +SKIP
+        >>> export_model(model, "digits.onnx", precision="int8-dynamic").agreement  # doctest: +SKIP
+        1.0
     """
     return export(_classifier(model, classes, config), path, ExportSettings(**settings))
 

@@ -47,6 +47,14 @@ class CascadeRoIHeads(nn.Module):
         As in torchvision: dict of maps, proposals (R_i, 4) and size (H, W) of each image, targets in training ->
         detections in evaluation; in training the losses ``loss_classifier_s``, ``loss_box_reg_s``, ``loss_mask_s`` of
         the stages s = 1, 2, 3, weighted by 1, 1/2, 1/4.
+
+    Examples:
+        >>> from atmnet.heads import CascadeRoIHeads, RoIAlign
+        >>> heads = CascadeRoIHeads(3, 8, RoIAlign([4], 7), representation_size=16).eval()
+        >>> maps, proposals = {"0": torch.randn(1, 8, 16, 16)}, [torch.tensor([[4.0, 4.0, 40.0, 30.0]])]
+        >>> detections, losses = heads(maps, proposals, [(64, 64)])
+        >>> sorted(detections[0]), losses
+        (['boxes', 'labels', 'scores'], {})
     """
 
     def __init__(

@@ -28,6 +28,13 @@ class RoIAlign(MultiScaleRoIAlign):
 
     Shape:
         Dict of maps (B, C, H_i, W_i), boxes [(R_i, 4)] and sizes [(H, W)] of the images -> (R, C, P, P).
+
+    Examples:
+        >>> from atmnet.heads import RoIAlign
+        >>> pool = RoIAlign([4, 8], 7)
+        >>> maps = {"0": torch.randn(1, 8, 16, 16), "1": torch.randn(1, 8, 8, 8)}
+        >>> pool(maps, [torch.tensor([[4.0, 4.0, 40.0, 30.0]])], [(64, 64)]).shape
+        torch.Size([1, 8, 7, 7])
     """
 
     def __init__(

@@ -26,6 +26,12 @@ class SemanticFPNHead(nn.Module):
 
     Shape:
         Levels [(B, in_channels, H_i, W_i)], finest first, of any sizes -> logits (B, K, H_0, W_0).
+
+    Examples:
+        >>> from atmnet.heads import SemanticFPNHead
+        >>> head = SemanticFPNHead(64, levels=2, num_classes=5)
+        >>> head([torch.randn(1, 64, 25, 33), torch.randn(1, 64, 13, 17)]).shape
+        torch.Size([1, 5, 25, 33])
     """
 
     def __init__(

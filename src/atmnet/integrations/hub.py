@@ -33,6 +33,10 @@ def save_pretrained(model: str | Path | Classifier, folder: str | Path, *, licen
 
     Raises:
         UserError: If there is no such run.
+
+    Examples:
+        >>> folder = save_pretrained("runs/demo", "demo-model", license="apache-2.0")  # doctest: +SKIP
+        >>> model = timm.create_model("local-dir:demo-model", pretrained=True)  # doctest: +SKIP
     """
     folder = Path(folder)
     classifier = model if isinstance(model, Classifier) else load_classifier(str(model))
@@ -45,10 +49,17 @@ def save_pretrained(model: str | Path | Classifier, folder: str | Path, *, licen
 
 
 def from_pretrained(name: str | Path) -> Classifier:
-    """The classifier of a folder that :func:`save_pretrained` wrote, or of a hub repository 'OWNER/NAME'.
+    """The classifier of a folder that :func:`save_pretrained` wrote, or of a hub repository.
+
+    Args:
+        name: The folder, or 'OWNER/NAME' of the repository, from which only config.json and the weights are fetched.
 
     Raises:
         UserError: If there is none, or it is not a classifier of timm.
+
+    Examples:
+        >>> from_pretrained("demo-model").classes[:2]  # doctest: +SKIP
+        ['cat', 'dog']
     """
     if find_checkpoint(Path(name)) is not None:
         return load_classifier(str(name))
@@ -64,7 +75,7 @@ def from_pretrained(name: str | Path) -> Classifier:
 
 
 def push_to_hub(folder: str | Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
-    """Upload a folder that :func:`save_pretrained` wrote; returns the address of the repository.
+    """Upload a folder that :func:`save_pretrained` wrote.
 
     Args:
         folder: The folder.
@@ -72,8 +83,14 @@ def push_to_hub(folder: str | Path, repository: str, *, private: bool = True, to
         private: Whether a repository that is created is private.
         token: Token of the hub. Default: the one that ``hf auth login`` stored.
 
+    Returns:
+        The address of the repository.
+
     Raises:
         UserError: If the folder was not written by :func:`save_pretrained`, or the hub refuses.
+
+    Examples:
+        >>> push_to_hub("demo-model", "OWNER/demo-model")  # doctest: +SKIP
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError

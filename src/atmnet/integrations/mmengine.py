@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from atmnet import necks
 from atmnet_cli.errors import UserError, first_line
 
+__all__ = ["ATMFPN", "ATMNet"]
+
 #: The input of the first extra level.
 _SOURCES = ("on_input", "on_output")
 
@@ -37,8 +39,9 @@ class ATMNet(BaseModule):
         in_channels: Channels of the image.
         with_cp: Recompute blocks in the backward pass, to save memory.
         pretrained: Weights of a classifier to start from: the authors' file, a timm file, or a folder of a run.
+            Default: random weights.
         init_cfg: See mmengine. ``dict(type="Pretrained", checkpoint=...)`` takes the same files as
-            ``pretrained``; with a ``prefix``, it takes files that mmengine saved.
+            ``pretrained``; with a ``prefix``, it takes files that mmengine saved. Default: the initialisation of timm.
 
     Shape:
         Image (B, in_channels, H, W) -> tuple of (B, C_i, H/s, W/s), s = 4, 8, 16, 32. ``channels`` lists the C_i.
@@ -46,6 +49,12 @@ class ATMNet(BaseModule):
     Raises:
         UserError: For a name that is not one of our models, and in ``init_weights`` for a file that does not fit.
         ValueError: If the arguments name several files of weights.
+
+    Examples:
+        >>> backbone = MODELS.build(dict(type="ATMNet", name="atmnet_nano", out_indices=(2, 3)))
+        >>> import torch
+        >>> [tuple(each.shape) for each in backbone(torch.randn(1, 3, 64, 64))]
+        [(1, 96, 4, 4), (1, 128, 2, 2)]
     """
 
     def __init__(
@@ -124,6 +133,12 @@ class ATMFPN(BaseModule):
 
     Raises:
         ValueError: If the numbers of levels contradict each other, or the forward gets another number of maps.
+
+    Examples:
+        >>> neck = MODELS.build(dict(type="ATMFPN", in_channels=[64, 128], out_channels=32, num_outs=3))
+        >>> import torch
+        >>> [tuple(level.shape) for level in neck([torch.randn(1, 64, 8, 8), torch.randn(1, 128, 4, 4)])]
+        [(1, 32, 8, 8), (1, 32, 4, 4), (1, 32, 2, 2)]
     """
 
     def __init__(

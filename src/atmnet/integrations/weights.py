@@ -28,6 +28,8 @@ from atmnet.tasks.classifier import Classifier, imagenet_classes
 from atmnet.tasks.weights import read_weights
 from atmnet_cli.errors import UserError, first_line
 
+__all__ = ["StoredWeights", "export_weights", "import_weights", "list_weights", "push_weights"]
+
 #: Parts that only some networks of a variant have.
 _OPTIONAL = ("head.", "norm.", "stage_norms.")
 
@@ -49,7 +51,16 @@ class StoredWeights(NamedTuple):
 
 
 def list_weights() -> list[StoredWeights]:
-    """All weights on this machine, by name."""
+    """All weights on this machine, by name.
+
+    Returns:
+        Those of the store and those that come with the package, in the order of their names.
+
+    Examples:
+        >>> from atmnet.integrations.weights import list_weights
+        >>> "atmnet_nano.digits" in [each.name for each in list_weights()]
+        True
+    """
     return [_describe(name, folder) for name, folder in sorted(stored_weights().items())]
 
 
@@ -63,8 +74,15 @@ def import_weights(path: str | Path, tag: str = "") -> StoredWeights:
         path: A file of the authors, or any file or folder of an ATMNet's weights in our layout.
         tag: The part of the name after the dot, such as 'in1k_384'. Default: what the file says of itself.
 
+    Returns:
+        What was stored, and where.
+
     Raises:
         UserError: If the file is damaged or holds something else. Nothing is stored then.
+
+    Examples:
+        >>> import_weights("activemlp_tiny.pth").name  # doctest: +SKIP
+        'atmnet_tiny.in1k'
     """
     weights, _ = read_weights(str(path))
     try:
@@ -83,8 +101,21 @@ def import_weights(path: str | Path, tag: str = "") -> StoredWeights:
 def export_weights(name: str, folder: str | Path) -> Path:
     """Copy weights from the store to a folder, which timm loads as 'local-dir:FOLDER'.
 
+    Args:
+        name: Architecture and tag, such as 'atmnet_tiny.in1k'.
+        folder: Folder to write to; it must be new or empty.
+
+    Returns:
+        The folder.
+
     Raises:
         UserError: If there are no such weights, or the folder exists and is not empty.
+
+    Examples:
+        >>> from atmnet.integrations.weights import export_weights
+        >>> folder = export_weights("atmnet_nano.digits", "digits")
+        >>> sorted(path.name for path in folder.iterdir())[:2]
+        ['README.md', 'config.json']
     """
     source, target = _folder_of(name), Path(folder)
     if target.is_dir() and any(target.iterdir()):
@@ -106,6 +137,9 @@ def push_weights(owner: str, names: list[str] | None = None, *, private: bool = 
 
     Raises:
         UserError: If there are no such weights, or the hub refuses.
+
+    Examples:
+        >>> push_weights("OWNER", ["atmnet_tiny.in1k"])  # doctest: +SKIP
     """
     own = [name for name, folder in stored_weights().items() if folder.parent == store_folder()]
     chosen = names or own

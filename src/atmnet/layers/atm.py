@@ -38,6 +38,11 @@ class OffsetPredictor(nn.Module):
 
     Raises:
         ValueError: If ``share`` does not divide ``dim``.
+
+    Examples:
+        >>> from atmnet.layers import OffsetPredictor
+        >>> OffsetPredictor(64, share=2, axes=1)(torch.randn(1, 100, 64)).shape  # one offset for each two channels
+        torch.Size([1, 100, 32])
     """
 
     #: What TorchScript compiles: set when it does.
@@ -119,6 +124,13 @@ class ATM(nn.Module):
 
     Raises:
         ValueError: If ``mask`` is not bool or not of the shape (B, L*).
+
+    Examples:
+        >>> from atmnet.layers import ATM, OffsetPredictor
+        >>> predict, mix = OffsetPredictor(64, share=2), ATM(64)
+        >>> x = torch.randn(1, 14, 14, 64)
+        >>> mix(x, predict(x)).shape
+        torch.Size([1, 14, 14, 64])
     """
 
     fold: Optional[bool]

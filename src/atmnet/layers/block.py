@@ -23,13 +23,20 @@ from atmnet.layers.symbolic import record_call
 def group_starts(depth: int, interval: int) -> list[int]:
     """Indices of the blocks of a stage before which offsets are predicted: every ``interval`` blocks, never the last.
 
-    Example:
-        >>> group_starts(5, 2)
-        [0, 2]
+    Args:
+        depth: Number of blocks of the stage; at least 2.
+        interval: Number of blocks that share offsets; at least 1.
+
+    Returns:
+        The indices, from 0, in ascending order.
 
     Raises:
         ValueError: If ``depth`` < 2 (the last block reuses offsets, so a single block would have none) or
             ``interval`` < 1.
+
+    Examples:
+        >>> group_starts(5, 2)
+        [0, 2]
     """
     if depth < 2:
         raise ValueError(f"depth: got {depth}, expected at least 2: the last block of a stage reuses offsets")
@@ -59,6 +66,12 @@ class Block(nn.Module):
 
     Shape:
         x (B, L*, C), offset (B, L*, A * G), optional mask (B, L*) -> (B, L*, C); see :class:`ATM`.
+
+    Examples:
+        >>> from atmnet.layers import Block
+        >>> x, offset = torch.randn(1, 9, 64), torch.zeros(1, 9, 32)  # a sequence of 9 tokens, S = 2
+        >>> Block(64, axes=1)(x, offset).shape
+        torch.Size([1, 9, 64])
     """
 
     def __init__(
@@ -86,8 +99,18 @@ class Block(nn.Module):
 class OffsetGroup(nn.Module):
     """Consecutive blocks that sample at the same offsets, and the predictor of these offsets.
 
+    Args:
+        offset: The predictor, for C channels and A token axes.
+        blocks: The blocks, for as many channels and axes; the first is the first to run.
+
     Shape:
         x (B, L*, C), optional mask (B, L*) -> (B, L*, C)
+
+    Examples:
+        >>> from atmnet.layers import Block, OffsetGroup, OffsetPredictor
+        >>> group = OffsetGroup(OffsetPredictor(64, share=2), [Block(64), Block(64)])
+        >>> group(torch.randn(1, 7, 7, 64)).shape
+        torch.Size([1, 7, 7, 64])
     """
 
     def __init__(self, offset: OffsetPredictor, blocks: Sequence[Block]) -> None:
@@ -135,6 +158,13 @@ class Stage(nn.Module):
     Raises:
         ValueError: If ``depth`` < 2, ``interval`` < 1, ``drop_path`` has not one rate for each block, or ``share`` does
             not divide ``dim``.
+
+    Examples:
+        >>> from atmnet.layers import Stage
+        >>> stage = Stage(64, depth=4, axes=1, share=2)
+        >>> mask = torch.arange(10) < torch.tensor([[10], [7]])  # sequences of 10 and of 7 tokens
+        >>> stage(torch.randn(2, 10, 64), mask).shape
+        torch.Size([2, 10, 64])
     """
 
     def __init__(

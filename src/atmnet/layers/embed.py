@@ -19,7 +19,20 @@ _CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 class PatchEmbed(nn.Module):
-    """7x7 convolution of stride 4 and padding 2: (B, in_chans, H, W) -> (B, (H-3)//4+1, (W-3)//4+1, C)."""
+    """7x7 convolution of stride 4 and padding 2, the stem of the network.
+
+    Args:
+        in_chans: Channels of the image.
+        dim: Channels C of the tokens.
+
+    Shape:
+        (B, in_chans, H, W) -> (B, (H-3)//4+1, (W-3)//4+1, C)
+
+    Examples:
+        >>> from atmnet.layers import PatchEmbed
+        >>> PatchEmbed(3, 64)(torch.randn(1, 3, 224, 97)).shape
+        torch.Size([1, 56, 24, 64])
+    """
 
     def __init__(self, in_chans: int, dim: int, device: Device = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
@@ -37,13 +50,21 @@ class PatchEmbed(nn.Module):
 
 
 class Downsample(nn.Module):
-    """3x3 convolution between stages: (B, H, W, dim_in) -> (B, ceil(H/stride), ceil(W/stride), dim).
+    """3x3 convolution between stages.
 
     Args:
         dim_in: Channels of the input.
         dim: Channels of the output.
         stride: 2, or 1 to keep the resolution.
         dilation: Distance in tokens between the taps of the convolution.
+
+    Shape:
+        (B, H, W, dim_in) -> (B, ceil(H/stride), ceil(W/stride), dim)
+
+    Examples:
+        >>> from atmnet.layers import Downsample
+        >>> Downsample(64, 128)(torch.randn(1, 15, 14, 64)).shape
+        torch.Size([1, 8, 7, 128])
     """
 
     def __init__(
@@ -99,6 +120,11 @@ class PositionEncoding(nn.Module):
 
     Raises:
         ValueError: If ``axes`` is not 1, 2 or 3.
+
+    Examples:
+        >>> from atmnet.layers import PositionEncoding
+        >>> PositionEncoding(64, axes=3)(torch.randn(1, 4, 7, 7, 64)).shape  # 4 frames
+        torch.Size([1, 4, 7, 7, 64])
     """
 
     def __init__(

@@ -43,7 +43,7 @@ class ATMNet(nn.Module):
         ValueError: If a stage has fewer than 2 blocks, or channels that its share does not divide; or for another
             ``output_stride``.
 
-    Example:
+    Examples:
         >>> model = timm.create_model("atmnet_tiny", num_classes=10)
     """
 

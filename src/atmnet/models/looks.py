@@ -24,9 +24,20 @@ class Look(NamedTuple):
 
 
 def sampling_places(model: nn.Module, image: Tensor) -> list[Look]:
-    """Run ``model`` on ``image`` (B, in_chans, H, W) and return the offsets of its groups of blocks, in order.
+    """Run a network on images and record where its blocks sample.
 
-    ``model`` may be an ATMNet or any module that contains one. Its training or evaluation mode does not change.
+    Args:
+        model: An ATMNet, or any module that contains one. Its training or evaluation mode does not change.
+        image: What the model takes, (B, in_chans, H, W).
+
+    Returns:
+        The offsets of each group of blocks, in order; an empty list for a network without ATM.
+
+    Examples:
+        >>> from atmnet.models import sampling_places
+        >>> looks = sampling_places(timm.create_model("atmnet_nano"), torch.randn(1, 3, 64, 64))
+        >>> looks[0].name, looks[0].width.shape  # displacements of 16x16 tokens along the row, in tokens
+        ('stages.0.groups.0.offset', torch.Size([1, 16, 16, 16]))
     """
     return record_looks(model, lambda: model(image))
 

@@ -80,41 +80,119 @@ def _weights_to_find(variant: str, kwargs: dict[str, Any]) -> str | None:
 
 @register_model
 def atmnet_xtiny(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """15.3 M parameters, 2.2 GMACs at 224; 79.7 % ImageNet-1K top-1 as published."""
+    """15.3 M parameters, 2.2 GMACs at 224; 79.7 % ImageNet-1K top-1 as published.
+
+    Args:
+        pretrained: Whether to load weights, by the tag in the name; see docs/models.md.
+        kwargs: Arguments of :class:`ATMNet` and of timm, such as ``num_classes``, ``in_chans`` or ``features_only``.
+
+    Returns:
+        An :class:`ATMNet`, or timm's wrapper of one if ``features_only``.
+
+    Examples:
+        >>> model = timm.create_model("atmnet_xtiny", num_classes=5, device="meta")
+        >>> model.num_classes, model.num_features
+        (5, 512)
+    """
     args = {"depths": (2, 2, 4, 2), "dims": (64, 128, 320, 512), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
     return _create("atmnet_xtiny", pretrained, **{**args, **kwargs})
 
 
 @register_model
 def atmnet_tiny(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """27.2 M parameters, 4.0 GMACs at 224; 82.0 % ImageNet-1K top-1 as published."""
+    """27.2 M parameters, 4.0 GMACs at 224; 82.0 % ImageNet-1K top-1 as published.
+
+    Args:
+        pretrained: Whether to load weights, by the tag in the name; see docs/models.md.
+        kwargs: Arguments of :class:`ATMNet` and of timm, such as ``num_classes``, ``in_chans`` or ``features_only``.
+
+    Returns:
+        An :class:`ATMNet`, or timm's wrapper of one if ``features_only``.
+
+    Examples:
+        >>> model = timm.create_model("atmnet_tiny", num_classes=5, device="meta")
+        >>> model.num_classes, model.num_features
+        (5, 512)
+    """
     args = {"depths": (2, 3, 10, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
     return _create("atmnet_tiny", pretrained, **{**args, **kwargs})
 
 
 @register_model
 def atmnet_small(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """38.6 M parameters, 6.9 GMACs at 224; 83.1 % ImageNet-1K top-1 as published."""
+    """38.6 M parameters, 6.9 GMACs at 224; 83.1 % ImageNet-1K top-1 as published.
+
+    Args:
+        pretrained: Whether to load weights, by the tag in the name; see docs/models.md.
+        kwargs: Arguments of :class:`ATMNet` and of timm, such as ``num_classes``, ``in_chans`` or ``features_only``.
+
+    Returns:
+        An :class:`ATMNet`, or timm's wrapper of one if ``features_only``.
+
+    Examples:
+        >>> model = timm.create_model("atmnet_small", num_classes=5, device="meta")
+        >>> model.num_classes, model.num_features
+        (5, 512)
+    """
     args = {"depths": (3, 4, 18, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (8, 8, 4, 4), "interval": 6}
     return _create("atmnet_small", pretrained, **{**args, **kwargs})
 
 
 @register_model
 def atmnet_base(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """52.2 M parameters, 10.1 GMACs at 224; 83.5 % ImageNet-1K top-1 as published."""
+    """52.2 M parameters, 10.1 GMACs at 224; 83.5 % ImageNet-1K top-1 as published.
+
+    Args:
+        pretrained: Whether to load weights, by the tag in the name; see docs/models.md.
+        kwargs: Arguments of :class:`ATMNet` and of timm, such as ``num_classes``, ``in_chans`` or ``features_only``.
+
+    Returns:
+        An :class:`ATMNet`, or timm's wrapper of one if ``features_only``.
+
+    Examples:
+        >>> model = timm.create_model("atmnet_base", num_classes=5, device="meta")
+        >>> model.num_classes, model.num_features
+        (5, 512)
+    """
     args = {"depths": (3, 8, 27, 3), "dims": (64, 128, 320, 512), "mlp_ratios": (8, 8, 4, 4), "interval": 6}
     return _create("atmnet_base", pretrained, **{**args, **kwargs})
 
 
 @register_model
 def atmnet_large(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """76.2 M parameters, 12.3 GMACs at 224; 83.8 % ImageNet-1K top-1 as published."""
+    """76.2 M parameters, 12.3 GMACs at 224; 83.8 % ImageNet-1K top-1 as published.
+
+    Args:
+        pretrained: Whether to load weights, by the tag in the name; see docs/models.md.
+        kwargs: Arguments of :class:`ATMNet` and of timm, such as ``num_classes``, ``in_chans`` or ``features_only``.
+
+    Returns:
+        An :class:`ATMNet`, or timm's wrapper of one if ``features_only``.
+
+    Examples:
+        >>> model = timm.create_model("atmnet_large", num_classes=5, device="meta")
+        >>> model.num_classes, model.num_features
+        (5, 768)
+    """
     args = {"depths": (3, 4, 24, 3), "dims": (96, 192, 384, 768), "mlp_ratios": (4, 4, 4, 4), "interval": 6}
     return _create("atmnet_large", pretrained, **{**args, **kwargs})
 
 
 @register_model
 def atmnet_nano(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """1.0 M parameters, for images of 32 to 64 pixels and for tests; not in the paper."""
+    """1.0 M parameters, for images of 32 to 64 pixels and for tests; not in the paper.
+
+    Args:
+        pretrained: Whether to load weights, by the tag in the name; see docs/models.md.
+        kwargs: Arguments of :class:`ATMNet` and of timm, such as ``num_classes``, ``in_chans`` or ``features_only``.
+
+    Returns:
+        An :class:`ATMNet`, or timm's wrapper of one if ``features_only``.
+
+    Examples:
+        >>> model = timm.create_model("atmnet_nano", num_classes=5, device="meta")
+        >>> model.num_classes, model.num_features
+        (5, 128)
+    """
     args = {"depths": (2, 2, 2, 2), "dims": (32, 64, 96, 128), "mlp_ratios": (4, 4, 4, 4), "interval": 2}
     return _create("atmnet_nano", pretrained, **{**args, **kwargs})

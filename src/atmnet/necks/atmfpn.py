@@ -39,6 +39,7 @@ class ATMFPN(nn.Module):
         in_channels_list: Channels of each map, finest first.
         out_channels: Channels C of every level.
         extra_blocks: Module that adds coarser levels, e.g. torchvision's ``LastLevelMaxPool`` or ``LastLevelP6P7``.
+            Default: none.
         norm_layer: Normalisation after the lateral convolutions; default none.
         align: Whether to sample the coarser level at predicted offsets instead of only upsampling it.
         share: Number of consecutive channels S that share an offset; must divide C. The default gives 64 offsets for
@@ -51,6 +52,13 @@ class ATMFPN(nn.Module):
     Raises:
         ValueError: If ``in_channels_list`` is empty or ``share`` does not divide ``out_channels``.
         TypeError: If ``extra_blocks`` is not an ``ExtraFPNBlock``.
+
+    Examples:
+        >>> from atmnet.necks import ATMFPN
+        >>> neck = ATMFPN([64, 128], 256)
+        >>> maps = {"0": torch.randn(1, 64, 25, 33), "1": torch.randn(1, 128, 13, 17)}
+        >>> {name: tuple(level.shape) for name, level in neck(maps).items()}
+        {'0': (1, 256, 25, 33), '1': (1, 256, 13, 17)}
     """
 
     def __init__(

@@ -35,8 +35,27 @@ _BACKENDS = {
 
 
 def available_backends(x: Tensor) -> list[str]:
-    """Names of the backends that can run on tensors like ``x`` (device and dtype), fastest first."""
+    """Names of the backends that can run on tensors like ``x`` (device and dtype), fastest first.
+
+    Args:
+        x: Tokens (.., C); only their device and dtype matter.
+
+    Examples:
+        >>> from atmnet.ops import available_backends
+        >>> available_backends(torch.zeros(2, 3, dtype=torch.float64))[-1]  # always there
+        'reference'
+    """
     return [name for name in _BACKENDS if _unavailable_reason(name, x.device, x.dtype) is None]
+
+
+def default_backend(x: Tensor) -> str:
+    """The backend for tensors like ``x`` where the caller names none: ATMNET_BACKEND, else the fastest that can run."""
+    return os.environ.get("ATMNET_BACKEND") or available_backends(x)[0]
+
+
+def unavailable_reasons(x: Tensor) -> dict[str, str | None]:
+    """Why each backend cannot run on tensors like ``x``, or None if it can; fastest first."""
+    return {name: _unavailable_reason(name, x.device, x.dtype) for name in _BACKENDS}
 
 
 @torch.compiler.assume_constant_result  # installed packages and device capabilities do not change: no need to trace
@@ -67,6 +86,14 @@ def sample_along(x: Tensor, offset: Tensor, dim: int, backend: Optional[str] = N
     Raises:
         ValueError: If a shape, dtype, device or the backend is not valid. The message names the argument and what was
             expected.
+
+    Examples:
+        Three tokens of one channel, each of which reads half a token to the right; beyond the last one is zero:
+
+        >>> from atmnet.ops import sample_along
+        >>> x = torch.tensor([0.0, 10.0, 20.0]).reshape(1, 3, 1)
+        >>> sample_along(x, torch.full((1, 3, 1), 0.5), dim=1).flatten().tolist()
+        [5.0, 15.0, 10.0]
     """
     if torch.jit.is_scripting():
         return sample_reference(x, offset, [dim], False).squeeze(-2)
@@ -84,13 +111,19 @@ def sample_branches(x: Tensor, offset: Tensor, axes: int, backend: Optional[str]
         offset: Displacements (B, L*, axes * G): the first G along the last token axis, the next G along the axis
             before it, and so on.
         axes: Number of token axes A.
-        backend: As in :func:`sample_along`.
+        backend: Name of the implementation. Default: as in :func:`sample_along`.
 
     Returns:
         A tensor (B, L*, A + 1, C) of ``x``'s dtype.
 
     Raises:
         ValueError: As for :func:`sample_along`.
+
+    Examples:
+        >>> from atmnet.ops import sample_branches
+        >>> x, offset = torch.randn(1, 5, 7, 8), torch.randn(1, 5, 7, 2 * 4)  # two axes, G = 4
+        >>> sample_branches(x, offset, axes=2).shape
+        torch.Size([1, 5, 7, 3, 8])
     """
     dims = [-2 - k for k in range(axes)]
     if torch.jit.is_scripting():
@@ -108,7 +141,7 @@ def sample_branches(x: Tensor, offset: Tensor, axes: int, backend: Optional[str]
 def _select_sampler(x: Tensor, name: str | None) -> SampleFunction:
     if torch.compiler.is_exporting() or torch.jit.is_tracing() or _in_function_transform():
         return sample_reference  # other runtimes support only plain operations, and only these have all derivatives
-    name = name or os.environ.get("ATMNET_BACKEND") or available_backends(x)[0]
+    name = name or default_backend(x)
     if name not in _BACKENDS:
         raise ValueError(f"backend: got {name!r}, expected one of {', '.join(_BACKENDS)}")
     reason = _unavailable_reason(name, x.device, x.dtype)

@@ -23,9 +23,13 @@ _WILDCARDS = set("*?[")
 
 
 class Prediction(NamedTuple):
-    """An image with the task's output for it (see ``Task.outputs``), or with the error that reading it gave.
+    """An image with the task's output for it, or with the error that reading it gave.
 
-    ``path`` is its file; of a picture in memory, ``image N`` with its number, from 0.
+    Attributes:
+        path: Its file; of a picture in memory, ``image N`` with its number, from 0.
+        image: The picture, turned upright; None if it could not be read.
+        output: The task's output for it (see ``Task.outputs``); None if the picture could not be read.
+        error: Why it could not be read, in a line; None if it could.
     """
 
     path: Path

@@ -42,7 +42,7 @@ class Predictor:
         classes: Names of the classes.
         kind: 'classification', 'multilabel', 'detection' or 'segmentation'.
 
-    Example:
+    Examples:
         >>> predictor = atmnet.load("runs/mine")  # doctest: +SKIP
         >>> predictor("a.jpg").text  # doctest: +SKIP
         ' 97.1 % cat    2.2 % dog'

@@ -30,8 +30,17 @@ def contact_sheet(
         columns: Tiles per row; by default the sheet is somewhat wider than high.
         tile: Side of a square in pixels; at least 16.
 
+    Returns:
+        The picture, RGB.
+
     Raises:
         ValueError: If there are no tiles, or ``columns`` or ``tile`` is too small.
+
+    Examples:
+        >>> from atmnet.predictions import contact_sheet
+        >>> tile = Image.new("RGB", (40, 30), "orange")
+        >>> contact_sheet([(tile, ["first"]), (tile, ["second", "97 %"])], columns=2, tile=100).mode
+        'RGB'
     """
     if not tiles:
         raise ValueError("tiles: got none, expected at least one")

@@ -14,7 +14,7 @@ def yolo_labels(output: dict[str, Tensor], size: tuple[int, int], min_score: flo
         size: Width and height of the image in pixels.
         min_score: Minimum score of an object.
 
-    Example:
+    Examples:
         >>> from torch import tensor
         >>> output = {"boxes": tensor([[10.0, 0, 30, 50]]), "labels": tensor([2]), "scores": tensor([0.75])}
         >>> yolo_labels(output, (100, 50), 0.5)

@@ -60,6 +60,11 @@ def write_detection_report(
 
     Raises:
         ValueError: If the task did not keep mistakes.
+
+    Examples:
+        >>> task = load_task("runs/detector", keep_mistakes=24)  # doctest: +SKIP
+        >>> result, source = evaluate(options, task, data), task.open(data, data.val)  # doctest: +SKIP
+        >>> write_detection_report(task, result, source, [], "Detector", {}, Path("page.html"))  # doctest: +SKIP
     """
     if result.counts is None:
         raise ValueError("result: got one without counts of objects, expected that of a task with keep_mistakes")
@@ -105,7 +110,25 @@ def write_segmentation_report(
     facts: dict[str, str],
     path: Path,
 ) -> None:
-    """Write the report of a segmenter to ``path``; the arguments are those of :func:`write_detection_report`."""
+    """Write the report of a segmenter to ``path``, an .html file.
+
+    Args:
+        task: The task, whose network is in evaluation mode and on the CPU.
+        result: The evaluation on ``source``, of a task that keeps mistakes.
+        source: The evaluated split.
+        metrics: The lines of metrics.jsonl, or none.
+        title: Heading of the page.
+        facts: Label -> value, shown below the title.
+        path: The file.
+
+    Raises:
+        ValueError: If the task did not keep mistakes.
+
+    Examples:
+        >>> task = load_task("runs/segmenter", keep_mistakes=24)  # doctest: +SKIP
+        >>> result, source = evaluate(options, task, data), task.open(data, data.val)  # doctest: +SKIP
+        >>> write_segmentation_report(task, result, source, [], "Segmenter", {}, Path("page.html"))  # doctest: +SKIP
+    """
     classes = _classes(task)
     curves, curve_points = curve_section(metrics, Score("miou", "mIoU", "Evaluation mIoU"))
     _, true, _ = marginals(result.confusion)

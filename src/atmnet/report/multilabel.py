@@ -45,6 +45,11 @@ def write_multilabel_report(
         title: Heading of the page.
         facts: Label -> value, shown below the title.
         path: The file.
+
+    Examples:
+        >>> task = load_task("runs/labels", keep_mistakes=24)  # doctest: +SKIP
+        >>> result, source = evaluate(options, task, data), task.open(data, data.val)  # doctest: +SKIP
+        >>> write_multilabel_report(task, result, source, [], "Labels", {}, Path("page.html"))  # doctest: +SKIP
     """
     classes = [printable(name) for name in task.network.classes]
     curves, points = curve_section(metrics, Score("map", "mAP", "Evaluation mAP"))

@@ -45,8 +45,16 @@ class Section:
 def write_report(report: Report, path: Path) -> None:
     """Write the report of a classifier to ``path``, an .html file; see :func:`write_page`.
 
+    Args:
+        report: What the page shows.
+        path: The file.
+
     Raises:
         ValueError: If the number of channels that ``preprocess`` returns does not fit ``mean``.
+
+    Examples:
+        >>> report = Report("Cats and dogs", model, preprocess, mean, std, classes, metrics, ...)  # doctest: +SKIP
+        >>> write_report(report, Path("page.html"))  # doctest: +SKIP
     """
     counts = count_pairs(report.confusion)
     total = sum(counts.values())

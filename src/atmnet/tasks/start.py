@@ -62,13 +62,22 @@ def load_task(
     Args:
         model: A run or checkpoint folder, a file that ``atmnet export`` wrote, or the name of a model.
         weights: Weights file, if ``model`` is a name.
-        windows: Segmentation: sliding windows and scales.
+        windows: Segmentation: sliding windows and scales. Default: the whole image at its own scale.
         keep_mistakes: Number of images to keep for the result of an evaluation: the most confident mistakes of a
             classifier, or the images with the most errors.
         flip: Whether outputs are those of the image and the mirrored image together.
 
+    Returns:
+        The task: the network with its preprocessing, its loss and its metric.
+
     Raises:
         UserError: If there is no such network, it does not fit ``weights``, or it does not take ``windows``.
+
+    Examples:
+        >>> from atmnet.tasks import load_task
+        >>> task = load_task("atmnet_nano.digits", keep_mistakes=5)
+        >>> task.network.kind, task.network.classes[:3]
+        ('classification', ['0', '1', '2'])
     """
     network = load_network(model, weights)
     if network.kind != "segmentation" and windows not in (None, WindowOptions()):
@@ -77,7 +86,23 @@ def load_task(
 
 
 def load_network(model: str, weights: str = "") -> Network:
-    """Load only the network of :func:`load_task`, with the same arguments."""
+    """Load a trained network, without a task.
+
+    Args:
+        model: A run or checkpoint folder, a file that ``atmnet export`` wrote, or the name of a model.
+        weights: Weights file, if ``model`` is a name.
+
+    Returns:
+        The network with its class names and preprocessing.
+
+    Raises:
+        UserError: If there is no such network, or it does not fit ``weights``.
+
+    Examples:
+        >>> from atmnet.tasks import load_network
+        >>> len(load_network("atmnet_nano.digits").classes)
+        10
+    """
     if weights and Path(model).exists():
         raise UserError(f"weights: {model} contains its own weights; leave --weights out")
     if Path(model).suffix in ENDINGS:

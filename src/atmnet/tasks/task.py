@@ -119,7 +119,8 @@ class Task(Protocol):
 
         Args:
             model: The network's model, or a wrapper of it.
-            images, targets: The batch, on the model's device.
+            images: The images of the batch, on the model's device.
+            targets: Their targets, on the model's device.
             seeds: A seed for each image, for random sampling in the loss.
         """
 

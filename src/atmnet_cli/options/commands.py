@@ -223,6 +223,14 @@ class MakeScenesOptions:
 
 
 @dataclass
+class EnvOptions:
+    """Print versions, the device, the backend and why it was chosen, threads and caches, for reports of faults."""
+
+    device: str = "auto"
+    """Device to say the backend for: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', 'mps', ..."""
+
+
+@dataclass
 class ModelsOptions:
     """List the models with their size, multiply-accumulates and published accuracy."""
 

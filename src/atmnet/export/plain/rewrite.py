@@ -19,7 +19,18 @@ from atmnet.necks import ATMFPN
 
 
 def exportable(model: nn.Module) -> nn.Module:
-    """A copy of ``model``, on the CPU, in float32 and for inference; every ATMNet and ATMFPN in it is rewritten."""
+    """A copy of ``model``, on the CPU, in float32 and for inference; every ATMNet and ATMFPN in it is rewritten.
+
+    Args:
+        model: Any module. Networks of other libraries in it are copied as they are.
+
+    Examples:
+        >>> import timm
+        >>> from atmnet.export import exportable
+        >>> plain = exportable(timm.create_model("atmnet_nano"))
+        >>> plain(torch.randn(1, 3, 64, 64)).shape
+        torch.Size([1, 10])
+    """
     model = copy.deepcopy(model).cpu().float().requires_grad_(False)
 
     def replacement(module: nn.Module) -> nn.Module:

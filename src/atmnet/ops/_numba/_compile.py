@@ -41,7 +41,7 @@ def kernel(name: str, *types: str | int) -> Kernel:
         assert compiled.address is not None
         return Kernel(compiled.address, compiled)
     file = "-".join(map(str, (name, *types, _fingerprint()))) + ".o"
-    for folder, sources in _cache_folders():
+    for folder, sources in cache_folders():
         try:
             content = read_private(folder / file, sources)
         except OSError:
@@ -110,7 +110,7 @@ def _fingerprint() -> str:
     return hashlib.sha256(b"\0".join([*sources, *(part.encode() for part in compiler)])).hexdigest()[:16]
 
 
-def _cache_folders() -> Iterator[tuple[Path, Path | None]]:
+def cache_folders() -> Iterator[tuple[Path, Path | None]]:
     """Folders for machine code in order of preference: next to the sources, then in the user's cache.
 
     With each comes the folder of sources that it belongs to, if any.
@@ -123,7 +123,7 @@ def _cache_folders() -> Iterator[tuple[Path, Path | None]]:
 
 def _write_to_cache(file: str, code: bytes) -> None:
     """Write the file to the first folder that is writable; if none is, the next process compiles again."""
-    for folder, sources in _cache_folders():
+    for folder, sources in cache_folders():
         try:
             write_private(folder / file, hashlib.sha256(code).digest() + code, sources)
         except OSError:
