@@ -31,6 +31,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 # A warning, a link that leads nowhere, a public name that is not explained, a file from another server: each is an error.
+docs docs-serve: export PYTHONPATH := $(CURDIR)
 docs: $(VENV)/.docs
 	$(BIN)/python -m website.stage
 	$(BIN)/zensical build --clean --strict
