@@ -19,6 +19,7 @@ from atmnet_cli.ending import Failure, Terminated, failure_text, signals_as_exce
 from atmnet_cli.errors import UserError, install
 from atmnet_cli.explain import explain
 from atmnet_cli.help import FIRST, CommandParser, versions
+from atmnet_cli.invocation import record_command
 from atmnet_cli.options import (
     BenchmarkOptions,
     CheckDataOptions,
@@ -147,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if set(arguments) == {"--version", "--verbose"}:
         arguments = ["env"]
+    record_command(arguments)
     is_training = arguments[0] in _RECIPES_OF
     closed = open_closed_streams()
     if "stdout" in closed and not is_training:

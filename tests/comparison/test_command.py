@@ -42,6 +42,7 @@ def test_from_the_command_to_the_page(recipe, tmp_path, capsys):
     assert [float(row["mean"]) for row in rows] == [model["mean"] for model in results["models"]]
     page = (output / "compare.html").read_text()
     assert results["conclusion"] in page
+    assert f"atmnet compare --config {recipe}" in page
     assert not re.search(r"""(src=|<link[^>]*href=|url\()["']?https?:""", page), "nothing is loaded from elsewhere"
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*.safetensors")}
     assert command.main(arguments) == 0

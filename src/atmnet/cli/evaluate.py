@@ -1,8 +1,6 @@
 """``atmnet evaluate``"""
 
 import os
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +32,7 @@ from atmnet.tasks.detection_meter import DetectionResult
 from atmnet.tasks.multilabel_meter import MultilabelResult
 from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet_cli.errors import UserError
+from atmnet_cli.invocation import command_line
 from atmnet_cli.options import DataOptions, EvaluateOptions, EvaluationData
 from atmnet_cli.printing import print_line, printable
 
@@ -220,7 +219,7 @@ def _facts(
         facts["Training time"] = f"{metrics[-1]['seconds']:.0f} s"
     if network.range is not None:
         facts["Values from black to white"] = "{:g} to {:g}".format(*network.range)
-    facts["Command"] = printable(shlex.join(["atmnet", *sys.argv[1:]]))
+    facts["Command"] = printable(command_line())
     return facts
 
 

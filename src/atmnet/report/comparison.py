@@ -1,8 +1,6 @@
 """The page of a comparison: scores with intervals, cost, curves, classes, and the images on which models disagree."""
 
 import math
-import shlex
-import sys
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -19,6 +17,7 @@ from atmnet.report.pictures import data_uri
 from atmnet.report.trade_off import trade_off_section
 from atmnet.tasks import find_head
 from atmnet.tasks.configuration import CLASSIFIERS
+from atmnet_cli.invocation import command_line
 from atmnet_cli.printing import printable
 
 _SHOWN = 12
@@ -49,7 +48,7 @@ def write_comparison(results: dict[str, Any], comparison: Comparison, split: Spl
         "Score": results["score"],
         "Batch": str(options.batch_size),
         "Learning rates": str(len(comparison.lrs)),
-        "Command": printable(shlex.join(["atmnet", *sys.argv[1:]])),
+        "Command": printable(command_line()),
     }
     curves, points = _curves(trained)
     sections = [
