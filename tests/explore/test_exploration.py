@@ -67,9 +67,9 @@ def test_fusion_weights_equal_those_of_a_hook():
 
 
 def test_the_answer_is_that_of_predict():
-    explore = explorer()
+    explore = explorer(["a", "b", "c", "d", "e", "f"])
     image = picture()
-    assert explore(image).record()["answer"] == explore.predictor(image).record
+    assert explore(image).record()["answer"] == explore.predictor(image, top=5).record
 
 
 def test_the_record_is_json_and_of_the_picture():
@@ -93,7 +93,7 @@ def test_another_size_leaves_the_network_as_it_is():
     image = picture(300, 300)
     before = explore(image).record()
     large = explore(image, size=224)
-    assert large.groups[0].field.width == 56
+    assert large.fields[0].width == 56
     assert explore(image).record() == before
 
 
@@ -109,9 +109,9 @@ def test_dense_networks_at_two_sizes(head, neck):
     image = picture(120, 80)
     first, large = explore(image), explore(image, size=224)
     assert first.answer.record == explore.predictor(image).record
-    assert first.groups[0].field.stage == "Stage 1"
+    assert first.fields[0].stage == "Stage 1"
     wide = 88 if head == "faster_rcnn" else 84  # detectors pad 336 pixels to 352
-    assert (first.groups[0].field.width, large.groups[0].field.width) == (24, wide)
+    assert (first.fields[0].width, large.fields[0].width) == (24, wide)
     assert large.record()["origin"]["look"].endswith("stages.3.groups.0.offset")
     assert first.seen is not None
     assert first.seen.size == (96, 64)

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from atmnet.explore.trace import TracedBlock, trace
+from atmnet.report.field import Fusion
 
 THIRDS = torch.full((3, 2), 1 / 3)
 
 
 def _block(offsets: torch.Tensor, weights: torch.Tensor = THIRDS, kept: float = 0.0, group: int = 0) -> TracedBlock:
-    return TracedBlock(offsets, weights, kept, group)
+    return TracedBlock(offsets, Fusion(weights, kept), group)
 
 
 def test_one_block_moves_what_it_lets_through():
@@ -63,7 +64,7 @@ def test_the_origin_is_the_gradient_of_a_linear_network():
     ]
     x = torch.zeros(1, height, width, groups, dtype=torch.float64, requires_grad=True)
     y = x
-    for offsets, weights, kept, _ in blocks:
+    for offsets, (weights, kept), _ in blocks:
         along = [sample_along(y, offsets[axis][None], dim, backend="reference") for axis, dim in ((0, 2), (1, 1))]
         mixed = sum(weight * part for weight, part in zip(weights, [*along, y], strict=True))
         y = kept * y + (1 - kept) * mixed

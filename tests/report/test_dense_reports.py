@@ -76,7 +76,7 @@ def test_sections_and_escaped_names(pages, head):
     data = json.loads("".join(data for tag, data in page.texts if tag == "script" and data.startswith("{")))
     figures = [attributes["data-curve"] for _, attributes in page.elements if "data-curve" in attributes]
     assert figures == [str(number) for number in range(len(data["curves"]))]
-    assert len(data["looks"]["examples"]) == 6
+    assert len(data["looks"][0]["examples"]) == 6
     assert len(page.text) < 500_000
 
 

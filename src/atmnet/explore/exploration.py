@@ -1,17 +1,15 @@
 """What a network does with one picture: its answer, the places that it reads, and how much of each gets through.
 
-Shapes: H x W tokens of a stage, G share groups, S channels of a group, C = G S channels, A = 2 axes (0 the width, 1 the
-height), K = 3 branches (the axes, then the token itself).
+Shapes: H x W tokens of a stage, G share groups, A = 2 axes (0 the width, 1 the height), K = 3 branches (the axes, then
+the token itself).
 """
 
 import base64
-import re
 import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -20,44 +18,16 @@ from atmnet.explore.reads import heat, readers_of
 from atmnet.explore.sizes import default_size, resized, takes_any_size
 from atmnet.explore.trace import TracedBlock, trace
 from atmnet.layers import PatchEmbed
-from atmnet.models.looks import BlockMixing, Mixing, record_mixing
+from atmnet.models.looks import record_mixing
 from atmnet.predictions import Answer, Prediction, Predictor
-from atmnet.report.field import Field, field_of
+from atmnet.report.field import Field, Fusion, exact_field
 from atmnet.report.pictures import input_image
 from atmnet.tasks import make_task
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import PredictOptions
 
-_ANSWER = PredictOptions(model="", images=[])
+_ANSWER = PredictOptions(model="", images=[], top=5)
 _BRANCHES = ("width", "height", "token")
-
-
-@dataclass(frozen=True, eq=False)
-class GroupOfBlocks:
-    """Consecutive blocks that read the same places.
-
-    Attributes:
-        name: Name of the module that predicts the offsets, e.g. ``stages.2.groups.0.offset``.
-        field: The offsets, and the names of the stage and the blocks.
-        blocks: For each block the fusion weights (K, G), means over the channels of each share group, and the share of
-            the residual connection. Empty for a layer outside of the backbone's stages, as in ATMFPN.
-    """
-
-    name: str
-    field: Field
-    blocks: list[tuple[Tensor, float]]
-
-    @property
-    def weights(self) -> Tensor:
-        """(K, G): the mean over the blocks."""
-        if not self.blocks:
-            return torch.full((len(_BRANCHES), self.field.groups), 1 / len(_BRANCHES))
-        return torch.stack([weights for weights, _ in self.blocks]).mean(0)
-
-    def token(self, x: float, y: float) -> tuple[int, int]:
-        """Row and column of the token at fractions of the picture's sides."""
-        height, width = self.field.height, self.field.width
-        return min(int(y * height), height - 1), min(int(x * width), width - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +40,9 @@ class Exploration:
         name: Name of the picture.
         size: Size in pixels at which the network took the picture; see :func:`~atmnet.explore.sizes.resized`.
         answer: The answer, as of ``atmnet predict``.
-        seen: The backbone's input as a picture, whose tokens the groups refer to. None for a network that is not an
+        seen: The backbone's input as a picture, whose tokens the fields refer to. None for a network that is not an
             ATMNet's checkpoint.
-        groups: All groups of blocks, in order; empty if ``seen`` is None.
+        fields: The exact fields of all groups of blocks, in order; empty if ``seen`` is None.
     """
 
     model: str
@@ -81,7 +51,7 @@ class Exploration:
     size: int
     answer: Answer
     seen: Image.Image | None
-    groups: list[GroupOfBlocks]
+    fields: list[Field]
 
     def record(
         self, x: float = 0.5, y: float = 0.5, *, traced: int | None = None, every_token: bool = False
@@ -96,11 +66,9 @@ class Exploration:
         Raises:
             UserError: If an argument is not in its range.
         """
-        in_stages = [k for k, group in enumerate(self.groups) if group.blocks]
+        in_stages = [k for k, field in enumerate(self.fields) if field.fusions]
         if traced is not None and traced not in in_stages:
-            raise UserError(
-                f"traced: got {traced}, expected a group of blocks of the backbone, 0 to {len(in_stages) - 1}"
-            )
+            raise UserError(f"traced: got {traced}, expected the index of a group of blocks, one of {in_stages}")
         for argument, value in (("x", x), ("y", y)):
             if not 0 <= value <= 1:
                 raise UserError(f"{argument}: got {value}, expected a fraction of the picture's side, 0 to 1")
@@ -113,66 +81,69 @@ class Exploration:
             "input": {"size": self.size, "width": seen[0], "height": seen[1]},
             "answer": self.answer.record,
             "place": {"x": x, "y": y},
-            "looks": [self._look(k, x, y, every_token) for k in range(len(self.groups))],
+            "looks": [_look(field, x, y, every_token) for field in self.fields],
             "origin": self._origin(in_stages[-1] if traced is None else traced, x, y) if in_stages else None,
         }
 
     def _origin(self, index: int, x: float, y: float) -> dict[str, Any]:
-        origin = trace(self._blocks(index), *self.groups[index].token(x, y))
+        origin = trace(self._blocks(index), *self.fields[index].nearest_query(x, y))
         return {
-            "look": self.groups[index].name,
+            "look": self.fields[index].name,
             "shares": origin.origin.tolist(),
             "outside": origin.outside,
             "links": [link._asdict() for link in origin.links],
         }
 
     def _blocks(self, last: int) -> list[TracedBlock]:
-        """All blocks of the backbone up to those of the group ``last``."""
+        """All blocks of the backbone up to those of the field ``last``."""
         return [
-            TracedBlock(group.field.offsets, weights, kept, k)
-            for k, group in enumerate(self.groups[: last + 1])
-            for weights, kept in group.blocks
+            TracedBlock(field.offsets, fusion, k)
+            for k, field in enumerate(self.fields[: last + 1])
+            for fusion in field.fusions
         ]
 
-    def _look(self, index: int, x: float, y: float, every_token: bool) -> dict[str, Any]:
-        group = self.groups[index]
-        field, weights = group.field, group.weights
-        row, column = group.token(x, y)
-        readers = readers_of(field.offsets, row, column)
-        record: dict[str, Any] = {
-            "name": group.name,
-            "stage": field.stage,
-            "blocks": field.blocks,
-            "rows": field.height,
-            "columns": field.width,
-            "groups": field.groups,
-            "token": {"row": row, "column": column},
-            "width": field.offsets[0, row, column].tolist(),
-            "height": field.offsets[1, row, column].tolist(),
-            "fusion": [
+
+def _look(field: Field, x: float, y: float, every_token: bool) -> dict[str, Any]:
+    """What :meth:`Exploration.record` says of a group of blocks."""
+    row, column = field.nearest_query(x, y)
+    readers = readers_of(field.offsets, row, column)
+    parts = (readers.reader, readers.axis, readers.group, readers.share)
+    record: dict[str, Any] = {
+        "name": field.name,
+        "stage": field.stage,
+        "blocks": field.blocks,
+        "rows": field.height,
+        "columns": field.width,
+        "groups": field.groups,
+        "token": {"row": row, "column": column},
+        "width": field.offsets[0, row, column].tolist(),
+        "height": field.offsets[1, row, column].tolist(),
+        "fusion": [_fusion(fusion) for fusion in field.fusions],
+        "read_by": {
+            "reads": [
                 {
-                    "kept": kept,
-                    **{name: branch.mean().item() for name, branch in zip(_BRANCHES, shares, strict=True)},
-                    "by_group": dict(zip(_BRANCHES, shares.tolist(), strict=True)),
+                    "row": reader // field.width,
+                    "column": reader % field.width,
+                    "axis": _BRANCHES[axis],
+                    "group": group,
+                    "share": share,
                 }
-                for shares, kept in group.blocks
+                for reader, axis, group, share in zip(*(part.tolist() for part in parts), strict=True)
             ],
-            "read_by": {
-                "reads": [
-                    {"row": reader // field.width, "column": reader % field.width, "axis": _BRANCHES[axis],
-                     "group": share_group, "share": share}
-                    for reader, axis, share_group, share in zip(
-                        *(part.tolist() for part in (readers.reader, readers.axis, readers.group, readers.share)),
-                        strict=True,
-                    )
-                ],
-                "total": heat(field.offsets, weights, row, column).sum().item(),
-            },
-        }  # fmt: skip
-        if every_token:
-            values = field.offsets.contiguous().numpy().astype("<f4")
-            record["offsets"] = {"shape": list(values.shape), "float32": base64.b64encode(values.tobytes()).decode()}
-        return record
+            "total": heat(field.offsets, field.weights, row, column).sum().item(),
+        },
+    }
+    if every_token:
+        values = field.offsets.contiguous().numpy().astype("<f4")
+        record["offsets"] = {"shape": list(values.shape), "float32": base64.b64encode(values.tobytes()).decode()}
+    return record
+
+
+def _fusion(fusion: Fusion) -> dict[str, Any]:
+    """The fusion of a block: means over the share groups, and the weights of each."""
+    means = dict(zip(_BRANCHES, fusion.weights.mean(1).tolist(), strict=True))
+    by_group = dict(zip(_BRANCHES, fusion.weights.tolist(), strict=True))
+    return {"kept": fusion.kept, **means, "by_group": by_group}
 
 
 class Explorer:
@@ -222,27 +193,14 @@ class Explorer:
         if prediction.image is None:
             raise UserError(f"{name}: {prediction.error}")
         answer = predictor.answer(prediction, _ANSWER)
-        seen, groups = None, []
+        seen, fields = None, []
         if mixings and inputs:
             config = self.network.config
             seen = input_image(inputs[0][0].cpu(), config["mean"], config["std"])
-            groups = [_group(model, mixing) for mixing in mixings]
-        return Exploration(self.network.name, self.network.kind, name, size, answer, seen, groups)
+            fields = [exact_field(model, mixing) for mixing in mixings]
+        return Exploration(self.network.name, self.network.kind, name, size, answer, seen, fields)
 
     def _predictor_at(self, size: int) -> Predictor:
         if size == self.default_size:
             return self.predictor
         return self.predictor.with_task(make_task(resized(self.network, size)))
-
-
-def _group(model: torch.nn.Module, mixing: Mixing) -> GroupOfBlocks:
-    field = field_of(model, mixing.look, exact=True)
-    in_stages = re.search(r"stages\.\d+\.groups\.\d+\.offset$", mixing.look.name) is not None
-    return GroupOfBlocks(
-        mixing.look.name, field, [_block(block, field.groups) for block in mixing.blocks] if in_stages else []
-    )
-
-
-def _block(block: BlockMixing, groups: int) -> tuple[Tensor, float]:
-    """The fusion weights (K, G) of the first image, and the share of the residual connection."""
-    return block.weights[:, 0].float().unflatten(-1, (groups, -1)).mean(-1).cpu(), block.kept[0].item()

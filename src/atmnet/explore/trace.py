@@ -16,11 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_MAX_LINKS = 12
-"""Maximum number of links of a block."""
-
-_MIN_LINK = 0.002
-"""Smallest amount of a link."""
+from atmnet.report.drawing import MAX_LINKS, MIN_LINK
+from atmnet.report.field import Fusion
 
 
 class TracedBlock(NamedTuple):
@@ -28,14 +25,12 @@ class TracedBlock(NamedTuple):
 
     Attributes:
         offsets: (A, H, W, G) in tokens.
-        weights: (K, G) fusion weights, which sum to 1 over K.
-        kept: Share of the residual connection.
+        fusion: Its fusion weights (K, G), which sum to 1 over K, and the share of the residual connection.
         group: Index of its group of blocks.
     """
 
     offsets: Tensor
-    weights: Tensor
-    kept: float
+    fusion: Fusion
     group: int
 
 
@@ -94,9 +89,9 @@ def _step(block: TracedBlock, amount: Tensor) -> tuple[Tensor, list[Link]]:
     _, height, width, groups = block.offsets.shape
     readers = amount.flatten().nonzero().flatten()
     here = amount.flatten()[readers]
-    weights = block.weights.double() * (1 - block.kept) / groups
+    weights = block.fusion.weights.double() * (1 - block.fusion.kept) / groups
     before = torch.zeros(height * width, dtype=torch.float64)
-    before[readers] = here * (block.kept + weights[2].sum())
+    before[readers] = here * (block.fusion.kept + weights[2].sum())
     at = (readers // width, readers % width)
     pairs, amounts = [], []
     for axis, length in ((0, width), (1, height)):
@@ -126,11 +121,11 @@ def _links(group: int, pairs: Tensor, amounts: Tensor, size: tuple[int, int]) ->
     is_move = (pairs // count != pairs % count) & (amounts > 0)
     unique, inverse = pairs[is_move].unique(return_inverse=True)
     totals = torch.zeros(len(unique), dtype=torch.float64).index_add(0, inverse, amounts[is_move])
-    best = totals.topk(min(_MAX_LINKS, len(totals)))
+    best = totals.topk(min(MAX_LINKS, len(totals)))
     return [
         Link(group, divmod(pair % count, width), divmod(pair // count, width), total)
         for pair, total in zip(unique[best.indices].tolist(), best.values.tolist(), strict=True)
-        if total >= _MIN_LINK
+        if total >= MIN_LINK
     ]
 
 
