@@ -36,6 +36,7 @@ const root = element({
   dataset: { viewer: "0" },
   querySelector: (selector) => (parts[/data-part=(\\w+)/.exec(selector)[1]] ??= element()),
 });
+globalThis.window = { get parent() { return this; } };
 globalThis.document = {
   documentElement: element(),
   getElementById: () => element({ textContent: given.data }),

@@ -44,3 +44,9 @@ const roots = [...document.querySelectorAll("[data-viewer]")];
 const viewers = roots.map((root, k) => viewer(root, looks[k], (x, y) => {
   viewers.forEach((other, n) => n !== k && looks[k].picture && looks[n].picture === looks[k].picture && other.point(x, y));
 }));
+
+// A page around this one, such as the app's, can make the frame as high as its content.
+if (window.parent !== window) {
+  const tell = () => window.parent.postMessage({ height: document.documentElement.offsetHeight }, "*");
+  new ResizeObserver(tell).observe(document.documentElement);
+}

@@ -1,0 +1,129 @@
+"""What every request passes before the app sees it: host, origin, password, path and size."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: Names of this machine by which a server that only this machine reaches may be called.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+#: What a browser needs of Gradio. All else of it is closed: its proxy, its history, its monitoring, its login.
+_PATHS = ("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/api/look", "/login_check")
+_PREFIXES = (
+    "/assets/", "/static/", "/explored/", "/gradio_api/info", "/gradio_api/queue/", "/gradio_api/upload",
+    "/gradio_api/heartbeat/", "/gradio_api/file=", "/gradio_api/startup-events", "/gradio_api/cancel",
+    "/gradio_api/reset", "/gradio_api/call/", "/gradio_api/theme.css", "/gradio_api/app_id", "/gradio_api/login_check",
+)  # fmt: skip
+
+#: A request may be larger than a picture by what its form adds.
+_FORM_BYTES = 2**16
+
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' data: blob:; font-src 'self' data:; "
+    "worker-src 'self' blob:; frame-ancestors 'self'; form-action 'self'; base-uri 'self'"
+)
+
+
+class Gate:
+    """An ASGI application around another one, which refuses what is not meant for it.
+
+    Args:
+        app: The application.
+        loopback: Whether only this machine reaches the server. Then other host names are refused, too, since they come
+            from pages of others that have their name point here.
+        origins: Origins such as 'https://example.org' whose pages may send requests, besides the server's own.
+        auth: 'USER:PASSWORD' that requests need; empty for none.
+        max_bytes: Largest picture that a request may carry.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, loopback: bool, origins: Sequence[str] = (), auth: str = "", max_bytes: int
+    ) -> None:
+        self._app, self._loopback, self._origins, self._auth = app, loopback, set(origins), auth
+        self._max_bytes = max_bytes + _FORM_BYTES
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        if refusal is None:
+            await self._pass_on(scope, receive, send)
+            return
+        status, text = refusal
+        challenge = {"WWW-Authenticate": 'Basic realm="atmnet explore", charset="UTF-8"'} if status == 401 else None
+        await JSONResponse({"error": text}, status, challenge)(scope, receive, send)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """Status and reason, if the request is refused."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._loopback and urlsplit(f"//{host}").hostname not in _LOOPBACK:
+            return 403, f"host: got {host!r:.80}, expected this machine's name localhost; --host serves other names"
+        if origin is not None and urlsplit(origin).netloc != host and origin not in self._origins:
+            return 403, f"origin: {origin!r:.80} may not use this server; --origins allows it"
+        preflight = scope["method"] == "OPTIONS" and origin in self._origins
+        if self._auth and not preflight and not self._is_authorized(headers.get("authorization", "")):
+            return 401, "authorization: expected the user and password of --auth"
+        path = scope["path"]
+        if ".." in path or not (path in _PATHS or path.startswith(_PREFIXES)):
+            return 404, "path: there is nothing here"
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._max_bytes:
+            return 413, self._too_large()
+        return None
+
+    def _too_large(self) -> str:
+        return f"the request is too large; a picture has at most {(self._max_bytes - _FORM_BYTES) // 2**20} MB"
+
+    def _is_authorized(self, header: str) -> bool:
+        kind, _, value = header.partition(" ")
+        try:
+            given = base64.b64decode(value.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        return kind.lower() == "basic" and hmac.compare_digest(given, self._auth.encode())
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application, which gets no more than the allowed bytes, and add headers to its answer."""
+        received, started = 0, False
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return {"type": "http.disconnect"} if received > self._max_bytes else message
+
+        async def protected(message: Message) -> None:
+            nonlocal started
+            if received > self._max_bytes and not started:
+                if message["type"] == "http.response.start":
+                    started = True
+                    await JSONResponse({"error": self._too_large()}, 413)(scope, receive, send)
+                return
+            if received > self._max_bytes:
+                return
+            if message["type"] == "http.response.start":
+                added = MutableHeaders(scope=message)
+                added.setdefault("Content-Security-Policy", _POLICY)
+                added.setdefault("X-Content-Type-Options", "nosniff")
+                added.setdefault("Referrer-Policy", "no-referrer")
+            await send(message)
+
+        try:
+            await self._app(scope, counted, protected)
+        except Exception:
+            if received <= self._max_bytes:
+                raise
+            if not started:
+                await JSONResponse({"error": self._too_large()}, 413)(scope, receive, send)
