@@ -25,6 +25,7 @@ _STYLE = """
 .gradio-container { max-width: 110rem !important; }
 .explored-links { display: flex; flex-wrap: wrap; gap: .4rem 1.4rem; margin: 0 0 .8rem; }
 footer { display: none !important; }
+@media (max-width: 40rem) { .gradio-container main { padding: .8rem .5rem !important; } }
 """
 
 #: The frame becomes as high as its page, which is the only one that may say so.
@@ -37,21 +38,6 @@ window.addEventListener("message", (event) => {
   }
 });
 """
-
-
-class PictureInput(gr.Image):  # type: ignore[misc]
-    """Gradio's input of pictures, which hands on the file as it was uploaded, so that limits come before decoding."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Upload | None:
-        """The uploaded file and its name."""
-        if payload is None:
-            return None
-        path = Path(payload.path or "").resolve()
-        if not path.is_relative_to(Path(self.GRADIO_CACHE).resolve()):
-            raise gr.Error("picture: expected one that was uploaded here")
-        return Upload(path, payload.orig_name or path.name)
 
 
 class Visitors:
@@ -144,10 +130,22 @@ def build_app(service: Service, examples: Sequence[Path]) -> gr.Blocks:
     return app
 
 
-def _picture(label: str, value: str | None) -> PictureInput:
-    return PictureInput(
+def _picture(label: str, value: str | None) -> gr.Image:
+    """An input of pictures, which hands on the file as it was uploaded, so that limits come before decoding."""
+    component = gr.Image(
         value, label=label, sources=["upload", "webcam", "clipboard"], type="filepath", image_mode=None, height=260
     )
+    component.preprocess = _as_upload  # Gradio's own decodes; for a subclass, Gradio would write a file beside this one
+    return component
+
+
+def _as_upload(payload: Any) -> Upload | None:
+    if payload is None:
+        return None
+    if not payload.path:
+        raise gr.Error("picture: expected one that was uploaded here")
+    path = Path(payload.path).resolve()
+    return Upload(path, payload.orig_name or path.name)
 
 
 def _frame(token: str) -> str:
@@ -156,15 +154,17 @@ def _frame(token: str) -> str:
         f'<p class="explored-links"><a download="page.html" href="explored/{token}/page.html">Save this page</a>'
         f'<a download="numbers.json" href="explored/{token}/numbers.json">Save the numbers (JSON)</a></p>'
         f'<iframe title="Where the network looks" sandbox="allow-scripts allow-downloads" src="explored/{token}/frame" '
-        f'style="width:100%;height:{_HEIGHT}px;border:0"></iframe>'
+        f'style="width:100%;height:{_HEIGHT}px;border:0;color-scheme:light dark"></iframe>'
     )
 
 
 def mount(service: Service, examples: Sequence[Path], parent: Any) -> Any:
     """Mount the app at the root of ``parent``, a FastAPI application, without any service of others."""
+    app = build_app(service, examples)
+    app.has_launched = True  # else Gradio does not check which files a request names
     font = ["system-ui", "sans-serif"]
     return gr.mount_gradio_app(
-        parent, build_app(service, examples), "/", theme=gr.themes.Default(font=font, font_mono=["monospace"]),
+        parent, app, "/", theme=gr.themes.Default(font=font, font_mono=["monospace"]),
         css=_STYLE, footer_links=[], run_history=False, ssr_mode=False, mcp_server=False, pwa=False,
         enable_monitoring=False, show_error=True, max_file_size="20mb",
     )  # fmt: skip

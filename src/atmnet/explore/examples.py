@@ -1,4 +1,4 @@
-"""Pictures to begin with: photographs, or digits for a network that takes small grey pictures."""
+"""Pictures to begin with: photographs, or digits for a network that takes small pictures."""
 
 from pathlib import Path
 
@@ -11,13 +11,12 @@ from atmnet_cli.errors import UserError
 _PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 _DIGITS = 6
 _SMALL = 64
-"""Grey pictures of at most so many pixels on a side are taken to be characters."""
+"""A network whose pictures have at most so many pixels on a side is shown digits."""
 
 
 def write_examples(network: Network, folder: Path) -> list[Path]:
     """Write pictures that suit a network to ``folder``. There are none without the library that they come with."""
-    channels, _, width = network.config["input_size"]
-    pictures = _digits() if channels == 1 and width <= _SMALL else _photographs()
+    pictures = _digits() if network.config["input_size"][-1] <= _SMALL else _photographs()
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, picture in pictures.items():

@@ -3,7 +3,10 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,14 +24,29 @@ _PREFIXES = (
     "/gradio_api/reset", "/gradio_api/call/", "/gradio_api/theme.css", "/gradio_api/app_id", "/gradio_api/login_check",
 )  # fmt: skip
 
+#: Calls of the app's functions, whose JSON may name files, and the longest call.
+_CALLS = ("/gradio_api/queue/join", "/gradio_api/call/")
+_CALL_BYTES = 2**20
+
 #: A request may be larger than a picture by what its form adds.
 _FORM_BYTES = 2**16
+
+#: Of a request that is too large, so much is read and thrown away, since most clients read no answer before they have
+#: sent all.
+_DRAINED = 2**29
 
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' data: blob:; font-src 'self' data:; "
     "worker-src 'self' blob:; frame-ancestors 'self'; form-action 'self'; base-uri 'self'"
 )
+
+#: Headers of all answers that do not have their own.
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 class Gate:
@@ -41,12 +59,21 @@ class Gate:
         origins: Origins such as 'https://example.org' whose pages may send requests, besides the server's own.
         auth: 'USER:PASSWORD' that requests need; empty for none.
         max_bytes: Largest picture that a request may carry.
+        uploads: Folder of the only files that a request may name.
     """
 
     def __init__(
-        self, app: ASGIApp, *, loopback: bool, origins: Sequence[str] = (), auth: str = "", max_bytes: int
+        self,
+        app: ASGIApp,
+        *,
+        loopback: bool,
+        origins: Sequence[str] = (),
+        auth: str = "",
+        max_bytes: int,
+        uploads: Path,
     ) -> None:
         self._app, self._loopback, self._origins, self._auth = app, loopback, set(origins), auth
+        self._uploads = uploads.resolve()
         self._max_bytes = max_bytes + _FORM_BYTES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,12 +85,14 @@ class Gate:
             return
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
+        if refusal is None and scope["method"] == "POST" and scope["path"].startswith(_CALLS):
+            content = await _read(receive, _CALL_BYTES)
+            refusal = self._refusal_of_call(content)
+            receive = _replay(content or b"", receive)
         if refusal is None:
             await self._pass_on(scope, receive, send)
             return
-        status, text = refusal
-        challenge = {"WWW-Authenticate": 'Basic realm="atmnet explore", charset="UTF-8"'} if status == 401 else None
-        await JSONResponse({"error": text}, status, challenge)(scope, receive, send)
+        await _refuse(*refusal, scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Status and reason, if the request is refused."""
@@ -83,6 +112,25 @@ class Gate:
             return 413, self._too_large()
         return None
 
+    def _refusal_of_call(self, content: bytes | None) -> tuple[int, str] | None:
+        """Status and reason, if a call of a function of the app is too long, no JSON, or names a file of the server."""
+        if content is None:
+            return 413, f"a call has at most {_CALL_BYTES // 2**20} MB; upload pictures first"
+        try:
+            paths = list(_paths(json.loads(content)))
+        except (ValueError, RecursionError):
+            return 400, "body: expected JSON"
+        for path in paths:
+            if not isinstance(path, str) or not self._is_upload(path):
+                return 403, f"path: got {path!r:.80}, expected a picture that was uploaded here"
+        return None
+
+    def _is_upload(self, path: str) -> bool:
+        try:
+            return Path(path).is_absolute() and Path(path).resolve().is_relative_to(self._uploads)
+        except (OSError, ValueError):
+            return False
+
     def _too_large(self) -> str:
         return f"the request is too large; a picture has at most {(self._max_bytes - _FORM_BYTES) // 2**20} MB"
 
@@ -100,6 +148,8 @@ class Gate:
 
         async def counted() -> Message:
             nonlocal received
+            if received > self._max_bytes:
+                return {"type": "http.disconnect"}
             message = await receive()
             received += len(message.get("body", b""))
             return {"type": "http.disconnect"} if received > self._max_bytes else message
@@ -107,17 +157,12 @@ class Gate:
         async def protected(message: Message) -> None:
             nonlocal started
             if received > self._max_bytes and not started:
-                if message["type"] == "http.response.start":
-                    started = True
-                    await JSONResponse({"error": self._too_large()}, 413)(scope, receive, send)
-                return
-            if received > self._max_bytes:
-                return
+                return  # what the application says of a client that it takes to be gone
             if message["type"] == "http.response.start":
+                started = True
                 added = MutableHeaders(scope=message)
-                added.setdefault("Content-Security-Policy", _POLICY)
-                added.setdefault("X-Content-Type-Options", "nosniff")
-                added.setdefault("Referrer-Policy", "no-referrer")
+                for name, value in _HEADERS.items():
+                    added.setdefault(name, value)
             await send(message)
 
         try:
@@ -125,5 +170,49 @@ class Gate:
         except Exception:
             if received <= self._max_bytes:
                 raise
-            if not started:
-                await JSONResponse({"error": self._too_large()}, 413)(scope, receive, send)
+        if received > self._max_bytes and not started:
+            await _refuse(413, self._too_large(), scope, receive, send)
+
+
+def _paths(value: Any) -> Iterator[Any]:
+    """All paths that a call names, at any depth."""
+    if isinstance(value, dict):
+        if value.get("path") is not None:
+            yield value["path"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _paths(item)
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """The body of a request; None if it is longer than ``limit``."""
+    content, more = b"", True
+    while more:
+        message = await receive()
+        content += message.get("body", b"")
+        more = message["type"] == "http.request" and message.get("more_body", False)
+        if len(content) > limit:
+            return None
+    return content
+
+
+def _replay(content: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives ``content``, which was read before, and then what follows."""
+    messages: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def replayed() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replayed
+
+
+async def _refuse(status: int, text: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with an error, after what the client still sends."""
+    drained, more = 0, True
+    while more and drained < _DRAINED:
+        message = await receive()
+        drained += len(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+    challenge = {"WWW-Authenticate": 'Basic realm="atmnet explore", charset="UTF-8"'} if status == 401 else None
+    await JSONResponse({"error": text}, status, challenge)(scope, receive, send)

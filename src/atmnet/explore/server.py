@@ -69,7 +69,14 @@ def running(explorers: dict[str, Explorer], address: Address) -> Iterator[tuple[
             add_routes(app, service)
             app = mount(service, examples, app)
             loopback = listener.getsockname()[0] in ("127.0.0.1", "::1")
-            gate = Gate(app, loopback=loopback, origins=address.origins, auth=address.auth, max_bytes=MAX_BYTES)
+            gate = Gate(
+                app,
+                loopback=loopback,
+                origins=address.origins,
+                auth=address.auth,
+                max_bytes=MAX_BYTES,
+                uploads=Path(folder),
+            )
             config = uvicorn.Config(gate, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
             yield _Server(uvicorn.Server(config), listener), _url(listener)
 
