@@ -83,16 +83,22 @@ class Gate:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
+        body = _Body(receive)
+        refusal = self._refusal(scope, Headers(scope=scope))
         if refusal is None and scope["method"] == "POST" and scope["path"].startswith(_CALLS):
-            content = await _read(receive, _CALL_BYTES)
+            content = await body.read(_CALL_BYTES)
             refusal = self._refusal_of_call(content)
             receive = _replay(content or b"", receive)
+        else:
+            receive = body.receive
         if refusal is None:
-            await self._pass_on(scope, receive, send)
+            refusal = await self._pass_on(scope, receive, send)
+        if refusal is None:
             return
-        await _refuse(*refusal, scope, receive, send)
+        await body.drain()
+        status, text = refusal
+        challenge = {"WWW-Authenticate": 'Basic realm="atmnet explore", charset="UTF-8"'} if status == 401 else None
+        await JSONResponse({"error": text}, status, challenge)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Status and reason, if the request is refused."""
@@ -142,8 +148,11 @@ class Gate:
             return False
         return kind.lower() == "basic" and hmac.compare_digest(given, self._auth.encode())
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application, which gets no more than the allowed bytes, and add headers to its answer."""
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> tuple[int, str] | None:
+        """Run the application, which gets no more than the allowed bytes, and add headers to its answer.
+
+        Status and reason are returned, if there were more bytes and the application has not begun to answer.
+        """
         received, started = 0, False
 
         async def counted() -> Message:
@@ -170,8 +179,7 @@ class Gate:
         except Exception:
             if received <= self._max_bytes:
                 raise
-        if received > self._max_bytes and not started:
-            await _refuse(413, self._too_large(), scope, receive, send)
+        return (413, self._too_large()) if received > self._max_bytes and not started else None
 
 
 def _paths(value: Any) -> Iterator[Any]:
@@ -185,16 +193,33 @@ def _paths(value: Any) -> Iterator[Any]:
             yield from _paths(item)
 
 
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The body of a request; None if it is longer than ``limit``."""
-    content, more = b"", True
-    while more:
-        message = await receive()
-        content += message.get("body", b"")
-        more = message["type"] == "http.request" and message.get("more_body", False)
-        if len(content) > limit:
-            return None
-    return content
+class _Body:
+    """The body of a request, of which it is known whether all has come."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ended = False
+
+    async def receive(self) -> Message:
+        """The next message."""
+        message = await self._receive()
+        self._ended = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def read(self, limit: int) -> bytes | None:
+        """All of it; None if it is longer than ``limit``."""
+        content = b""
+        while not self._ended:
+            content += (await self.receive()).get("body", b"")
+            if len(content) > limit:
+                return None
+        return content
+
+    async def drain(self) -> None:
+        """Throw the rest away."""
+        drained = 0
+        while not self._ended and drained < _DRAINED:
+            drained += len((await self.receive()).get("body", b""))
 
 
 def _replay(content: bytes, receive: Receive) -> Receive:
@@ -205,14 +230,3 @@ def _replay(content: bytes, receive: Receive) -> Receive:
         return messages.pop() if messages else await receive()
 
     return replayed
-
-
-async def _refuse(status: int, text: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with an error, after what the client still sends."""
-    drained, more = 0, True
-    while more and drained < _DRAINED:
-        message = await receive()
-        drained += len(message.get("body", b""))
-        more = message["type"] == "http.request" and message.get("more_body", False)
-    challenge = {"WWW-Authenticate": 'Basic realm="atmnet explore", charset="UTF-8"'} if status == 401 else None
-    await JSONResponse({"error": text}, status, challenge)(scope, receive, send)
