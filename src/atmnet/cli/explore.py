@@ -20,14 +20,13 @@ def run(options: ExploreOptions) -> int:
     if options.beside_weights and not options.beside:
         raise UserError("beside_weights: these are for the second model; name it by --beside, or leave them out")
     explorers = {}
-    for label, model, weights in (
-        ("A", options.model, options.weights),
-        ("B", options.beside, options.beside_weights),
-    ):
+    for label, model, weights in (("A", options.model, options.weights), ("B", options.beside, options.beside_weights)):
         if model:
-            explorer = Explorer(Predictor(load_task(model, weights), options.device))
+            predictor = Predictor(load_task(model, weights), options.device)
             note_checkpoint(model)
-            explorers[f"{label}: {explorer.network.name}" if options.beside else explorer.network.name] = explorer
+            name = predictor.task.network.name
+            explorer = Explorer(predictor, f"{label}: {name}" if options.beside else name)
+            explorers[explorer.name] = explorer
     with running(explorers, address) as (server, url):
         print_line(f"explore at {url} (stop by Ctrl-C)")
         if options.open:

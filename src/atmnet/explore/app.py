@@ -116,7 +116,7 @@ def build_app(service: Service, examples: Sequence[Path]) -> gr.Blocks:
 
         start()
         inputs = [picture, second, size, models]
-        changes = [picture.change, second.change, size.release, models.change, app.load]
+        changes = [picture.change, second.change, size.change, models.change, app.load]
         gr.on(
             changes, explore, inputs, result, api_name=False, concurrency_limit=1, concurrency_id="explore",
             trigger_mode="always_last", show_progress="full",

@@ -35,7 +35,7 @@ class Exploration:
     """What a network does with one picture.
 
     Attributes:
-        model: Name of the network.
+        model: What the network is called.
         kind: 'classification', 'multilabel', 'detection' or 'segmentation'.
         name: Name of the picture.
         size: Size in pixels at which the network took the picture; see :func:`~atmnet.explore.sizes.resized`.
@@ -151,10 +151,12 @@ class Explorer:
 
     Args:
         predictor: The network.
+        name: What to call it. Default: its architecture.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, name: str = "") -> None:
         self.predictor, self.network = predictor, predictor.task.network
+        self.name = name or self.network.name
         self.default_size = default_size(self.network)
         self.takes_any_size = takes_any_size(self.network)
         self._at_size = cache(self._predictor_at)
@@ -198,7 +200,7 @@ class Explorer:
             config = self.network.config
             seen = input_image(inputs[0][0].cpu(), config["mean"], config["std"])
             fields = [exact_field(model, mixing) for mixing in mixings]
-        return Exploration(self.network.name, self.network.kind, name, size, answer, seen, fields)
+        return Exploration(self.name, self.network.kind, name, size, answer, seen, fields)
 
     def _predictor_at(self, size: int) -> Predictor:
         if size == self.default_size:

@@ -42,6 +42,12 @@ MIN_LINK = 0.002
 MAX_LINKS = 12
 """Maximum number of links of a block."""
 
+SAVE_TIME = 60_000
+"""Milliseconds after which the page forgets a file that it saved."""
+
+TELL_TIME = 500
+"""Milliseconds between the messages in which a page within another one tells its height."""
+
 SINGLE_TOKEN = "This stage has a single token, so there is no other token to read."
 READOUT = "Token in row {row} of {rows}, column {column} of {columns}: {places}."
 NONE_OUTSIDE = "none of its places is outside"
@@ -65,6 +71,8 @@ DRAWING: dict[str, float | str] = {
     "heatLevels": HEAT_LEVELS,
     "minLink": MIN_LINK,
     "maxLinks": MAX_LINKS,
+    "saveTime": SAVE_TIME,
+    "tellTime": TELL_TIME,
     "singleToken": SINGLE_TOKEN,
     "readout": READOUT,
     "noneOutside": NONE_OUTSIDE,

@@ -80,27 +80,31 @@ function step(f, group, fusion, amount, links) {
   const scale = (1 - fusion.kept) / f.n;
   const here = fusion.kept + scale * fusion.weights[2].reduce((sum, weight) => sum + weight, 0);
   const moved = [new Float64Array(f.w), new Float64Array(f.h)];
-  amount.forEach((value, k) => {
-    if (!value) return;
+  for (let k = 0; k < amount.length; k++) {
+    const value = amount[k];
+    if (!value) continue;
     const row = Math.floor(k / f.w), column = k % f.w;
     before[k] += value * here;
-    moved.forEach((line, axis) => {
-      line.fill(0);
-      const index = axis ? row : column;
-      read(row, column, axis).forEach((offset, n) => {
-        const low = Math.floor(index + offset), part = index + offset - low;
-        const share = value * scale * fusion.weights[axis][n];
-        if (low >= 0 && low < line.length) line[low] += share * (1 - part);
-        if (low + 1 >= 0 && low + 1 < line.length) line[low + 1] += share * part;
-      });
-      line.forEach((share, along) => {
-        if (!share) return;
-        const source = axis ? [along, column] : [row, along];
-        before[source[0] * f.w + source[1]] += share;
-        if (share >= drawing.minLink && along !== index) largest.push({ group, source, reader: [row, column], amount: share });
-      });
-    });
-  });
+    for (let axis = 0; axis < 2; axis++) {
+      const line = moved[axis].fill(0), length = line.length, index = axis ? row : column;
+      const offsets = read(row, column, axis), shares = fusion.weights[axis];
+      for (let n = 0; n < offsets.length; n++) {
+        const place = index + offsets[n], low = Math.floor(place), part = place - low;
+        const share = value * scale * shares[n];
+        if (low >= 0 && low < length) line[low] += share * (1 - part);
+        if (low + 1 >= 0 && low + 1 < length) line[low + 1] += share * part;
+      }
+      const first = axis ? column : row * f.w, stride = axis ? f.w : 1;
+      for (let along = 0; along < length; along++) {
+        const share = line[along];
+        if (!share) continue;
+        before[first + along * stride] += share;
+        if (share >= drawing.minLink && along !== index) {
+          largest.push({ group, source: axis ? [along, column] : [row, along], reader: [row, column], amount: share });
+        }
+      }
+    }
+  }
   links.push(...largest.sort((a, b) => b.amount - a.amount).slice(0, drawing.maxLinks));
   return before;
 }

@@ -49,4 +49,5 @@ const viewers = roots.map((root, k) => viewer(root, looks[k], (x, y) => {
 if (window.parent !== window) {
   const tell = () => window.parent.postMessage({ height: document.documentElement.offsetHeight }, "*");
   new ResizeObserver(tell).observe(document.documentElement);
+  setInterval(tell, drawing.tellTime); // the page around may begin to listen later
 }

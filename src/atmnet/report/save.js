@@ -27,21 +27,24 @@ function standalone(svg) {
 }
 
 function save(svg, format, name) {
-  const copy = standalone(svg);
-  const uri = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(new XMLSerializer().serializeToString(copy));
-  const download = (href) => Object.assign(document.createElement("a"), { href, download: `${name}.${format}` }).click();
+  const text = new XMLSerializer().serializeToString(standalone(svg));
+  const download = (blob) => {
+    const href = URL.createObjectURL(blob);
+    Object.assign(document.createElement("a"), { href, download: `${name}.${format}` }).click();
+    setTimeout(() => URL.revokeObjectURL(href), drawing.saveTime);
+  };
   if (format === "svg") {
-    download(uri);
+    download(new Blob([text], { type: "image/svg+xml" }));
     return;
   }
   const image = new Image();
   image.onload = () => {
     const canvas = Object.assign(document.createElement("canvas"), { width: 2 * image.width, height: 2 * image.height });
     const context = canvas.getContext("2d");
-    context.fillStyle = getComputedStyle(document.body).backgroundColor;
+    context.fillStyle = getComputedStyle(document.body).getPropertyValue("--page");
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.drawImage(image, 0, 0, canvas.width, canvas.height);
-    download(canvas.toDataURL("image/png"));
+    canvas.toBlob(download);
   };
-  image.src = uri;
+  image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
 }
