@@ -21,17 +21,20 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def watched(browser: Any, allowed: tuple[str, ...], **options: Any) -> tuple[Any, list[str]]:
+def watched(
+    browser: Any, allowed: tuple[str, ...], ignore: tuple[str, ...] = (), **options: Any
+) -> tuple[Any, list[str]]:
     """A new page, and what goes wrong on it: errors, warnings, and requests to addresses that are not ``allowed``.
 
     Args:
         browser: The browser.
         allowed: Beginnings of addresses. All other requests are aborted, as without a network.
+        ignore: Messages on the console that are not problems.
         options: As for Playwright's ``new_page``.
     """
     page = browser.new_page(**options)
     problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text))
+    page.on("console", lambda message: message.text in ignore or problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
 
     def handle(route: Any) -> None:
