@@ -24,6 +24,7 @@ ROWS = [
     ("predictions", "integrations"),
     ("comparison",),
     ("report", "export"),
+    ("explore",),
     ("interface",),
     ("cli",),
 ]

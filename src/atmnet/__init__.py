@@ -1,14 +1,16 @@
 """Active Token Mixer: backbones that look anywhere in the image, per channel, at almost no cost.
 
-Importing this package registers the ``atmnet_*`` models with timm. ``atmnet.train`` and ``atmnet.load`` are loaded when
-they are used.
+Importing this package registers the ``atmnet_*`` models with timm. ``atmnet.train``, ``atmnet.load`` and
+``atmnet.explore`` are loaded when they are used.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from atmnet import models as models
 
 if TYPE_CHECKING:
+    from atmnet import explore as explore
     from atmnet.interface import Run as Run
     from atmnet.interface import load as load
     from atmnet.interface import train as train
@@ -20,6 +22,8 @@ __all__ = ["Predictor", "Run", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "explore":
+        return importlib.import_module("atmnet.explore")
     if name not in __all__:
         raise AttributeError(f"module 'atmnet' has no attribute {name!r}")
     from atmnet import interface
@@ -28,4 +32,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), "explore", *__all__])

@@ -28,6 +28,7 @@ from atmnet_cli.options import (
     EmbedOptions,
     EnvOptions,
     EvaluateOptions,
+    ExploreOptions,
     ExportOptions,
     MakeScenesOptions,
     ModelsOptions,
@@ -46,6 +47,7 @@ _COMMANDS = {
     "evaluate": EvaluateOptions,
     "predict": PredictOptions,
     "embed": EmbedOptions,
+    "explore": ExploreOptions,
     "models": ModelsOptions,
     "compare": CompareOptions,
     "benchmark": BenchmarkOptions,
@@ -69,6 +71,9 @@ _POSITIONAL = {
         "model": "Run or checkpoint folder, or the name of a model, with --weights or pretrained.",
         "images": "Image files, folders and patterns; - for names on stdin, @FILE for those in a file.",
     },
+    "explore": {
+        "model": "Run or checkpoint folder, exported file, or the name of weights. Default: atmnet_nano.digits.",
+    },
     "weights": {
         "action": "'import FILE ...', 'list', 'export NAME FOLDER' or 'push OWNER [NAME ...]'.",
         "arguments": "Files, names or folders, as the action takes them.",
@@ -76,6 +81,8 @@ _POSITIONAL = {
 }
 #: Positional arguments that take several values, and how many.
 _SEVERAL = {"images": "+", "arguments": "*"}
+#: Commands whose positional arguments may be left out.
+_OPTIONAL = ("explore",)
 #: Commands that train, and so take recipes.
 _RECIPES_OF = ("train", "compare")
 #: Options that the command line takes several values of without brackets.
@@ -118,7 +125,8 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
     commands = parser.add_subcommands(metavar="COMMAND")
     for name, options in _COMMANDS.items():
         positional = _POSITIONAL.get(name, {})
-        usage = " ".join(["atmnet", name, *(key.upper() + " ..." * (key in _SEVERAL) for key in positional)])
+        shown = (key.upper() + " ..." * (key in _SEVERAL) for key in positional)
+        usage = " ".join(["atmnet", name, *(f"[{each}]" if name in _OPTIONAL else each for each in shown)])
         command = CommandParser(
             first=() if full_help else FIRST.get(name, ()),
             description=(options.__doc__ or ""),
@@ -133,6 +141,8 @@ def build_parser(full_help: bool = False) -> ArgumentParser:
             )
         for key, text in positional.items():
             several: dict[str, Any] = {"nargs": _SEVERAL[key]} if key in _SEVERAL else {}
+            if name in _OPTIONAL:
+                several = {"nargs": "?", "default": next(each.default for each in fields(options) if each.name == key)}
             command.add_argument(key, help=text, type=str, **several)
         added = set(positional)
         command.add_class_arguments(options, skip=added | set(_LISTS.get(name, ())))

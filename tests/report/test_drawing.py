@@ -9,15 +9,17 @@ from tests.report.reports import written
 
 #: Numbers that are not a choice of the drawing: indices, halves of a token, percent, and just below 1.
 _STRUCTURAL = {"0", "1", "2", "0.5", "100", "0.9999"}
+_SCRIPTS = ("viewer.js", "layers.js", "save.js", "report.js")
 
 
 def _script() -> str:
-    """report.js without comments."""
-    return re.sub(r"//.*", "", files("atmnet.report").joinpath("report.js").read_text("utf-8"))
+    """The scripts without comments."""
+    text = "".join(files("atmnet.report").joinpath(name).read_text("utf-8") for name in _SCRIPTS)
+    return re.sub(r"//.*", "", text)
 
 
 def test_the_script_has_no_numbers_of_its_own():
-    numbers = set(re.findall(r"\d*\.?\d+", _script().replace("Int8Array", "")))
+    numbers = set(re.findall(r"\d*\.?\d+", re.sub(r"(Int|Uint|Float)\d+Array|utf-8|\\u202f", "", _script())))
     assert numbers <= _STRUCTURAL
 
 

@@ -68,8 +68,8 @@ def test_arrows_end_where_the_network_samples(tmp_path, size):
 def test_the_large_picture_repeats_a_small_one(tmp_path):
     page = written(tmp_path)
     large = _panels(page)[0]
-    assert large["id"] == "large"
-    start = page.text.index('id="large"')
+    assert large["data-part"] == "large"
+    start = page.text.index('data-part="large"')
     scene = page.text[page.text.index(">", start) + 1 : page.text.index("</svg>", start)]
     assert _scene(page, large).endswith(scene)
 
@@ -97,7 +97,7 @@ def test_embedded_offsets_are_those_of_the_model(tmp_path):
     given = report()
     page = written(tmp_path, model=given.model, examples=given.examples)
     data = json.loads("".join(data for tag, data in page.texts if tag == "script" and data.startswith("{")))
-    for shown, packed in zip(given.examples, data["looks"]["examples"], strict=True):
+    for shown, packed in zip(given.examples, data["looks"][0]["examples"], strict=True):
         found = fields(given.model, given.preprocess(shown.image))
         for field, small in zip(found, packed["fields"], strict=True):
             assert (small["w"], small["h"], small["step"]) == (field.width, field.height, 1)

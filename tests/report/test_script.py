@@ -15,7 +15,7 @@ from tests.report.reports import Page, network, written
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
-# As much of a browser as report.js needs to draw one panel anew.
+# As much of a browser as the scripts need to draw one panel anew.
 _BROWSER = """
 const given = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const element = (more) => ({
@@ -24,25 +24,30 @@ const element = (more) => ({
   addEventListener(name, listener) { this.listeners[name] = listener; },
   setAttribute(name, value) { this.attributes[name] = value; },
   getBoundingClientRect: () => ({ left: 0, top: 0, width: 1, height: 1 }),
+  querySelectorAll: () => [],
   ...more,
 });
 const query = element();
-const ids = {
-  data: element({ textContent: given.data }),
+const parts = {
   large: element({ dataset: { ...given.panel, row: -1 }, querySelector: () => query }),
   close: element({ firstElementChild: element() }),
 };
+const root = element({
+  dataset: { viewer: "0" },
+  querySelector: (selector) => (parts[/data-part=(\\w+)/.exec(selector)[1]] ??= element()),
+});
+globalThis.window = { get parent() { return this; } };
 globalThis.document = {
   documentElement: element(),
-  getElementById: (id) => (ids[id] ??= element()),
-  querySelectorAll: () => [],
+  getElementById: () => element({ textContent: given.data }),
+  querySelectorAll: (selector) => (selector === "[data-viewer]" ? [root] : []),
 };
 eval(given.script);
-ids.large.listeners.pointermove({ clientX: given.x, clientY: given.y });
-const shown = (id) => ids[id].innerHTML;
+parts.large.listeners.pointermove({ clientX: given.x, clientY: given.y });
+const shown = (name) => parts[name].innerHTML;
 console.log(JSON.stringify({
-  query: query.innerHTML, across: shown("across"), down: shown("down"), readout: ids.readout.textContent,
-  row: ids.large.dataset.row, column: ids.large.dataset.column,
+  query: query.innerHTML, across: shown("across"), down: shown("down"), readout: parts.readout.textContent,
+  row: parts.large.dataset.row, column: parts.large.dataset.column,
 }));
 """
 
@@ -74,12 +79,14 @@ def _looks_everywhere() -> nn.Module:
 @pytest.mark.parametrize("size", [(32, 32), (36, 68), (140, 136)])
 def test_script_and_page_draw_alike(tmp_path, size):
     page: Page = written(tmp_path, size=size, model=_looks_everywhere())
-    panel = next(attributes for _, attributes in page.elements if attributes.get("id") == "large")
+    panel = next(attributes for _, attributes in page.elements if attributes.get("data-part") == "large")
     data = next(data for tag, data in page.texts if tag == "script" and data.startswith("{"))
-    first = json.loads(data)["looks"]["examples"][0]
+    first = json.loads(data)["looks"][0]["examples"][0]
     given = {
         "data": data,
-        "script": files("atmnet.report").joinpath("report.js").read_text("utf-8"),
+        "script": "".join(
+            files("atmnet.report").joinpath(name).read_text("utf-8") for name in ("viewer.js", "report.js")
+        ),
         "panel": {"example": "0", "look": panel["data-look"]},
         "x": first["at"][0],
         "y": first["at"][1],
@@ -89,10 +96,10 @@ def test_script_and_page_draw_alike(tmp_path, size):
     )
     drawn = json.loads(run.stdout)
     assert (drawn["row"], drawn["column"]) == (int(panel["data-row"]), int(panel["data-column"]))
-    large = page.text[page.text.index('id="large"') :]
+    large = page.text[page.text.index('data-part="large"') :]
     tolerance = first["fields"][int(panel["data-look"])]["scale"] / 100
     _close(drawn["query"], _between(large, '<g class="query">', "</g></svg>"), tolerance)
-    _close(drawn["across"], _between(large[large.index('id="across"') :], ">", "</svg>"), 0.05)
-    _close(drawn["down"], _between(large[large.index('id="down"') :], ">", "</svg>"), 0.05)
+    _close(drawn["across"], _between(large[large.index('data-part="across"') :], ">", "</svg>"), 0.05)
+    _close(drawn["down"], _between(large[large.index('data-part="down"') :], ">", "</svg>"), 0.05)
     assert "class=out" in drawn["query"]
-    assert drawn["readout"] == _between(large, 'id="readout">', "</p>")
+    assert drawn["readout"] == _between(large, 'aria-live="polite">', "</p>")

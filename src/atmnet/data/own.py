@@ -3,6 +3,7 @@
 Shapes: C channels, H x W pixels, N objects, K classes.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +28,8 @@ def to_picture(value: Any, mode: str = "RGB", value_range: Sequence[float] | Non
     """A picture in 'RGB' or 'L', from whatever a program has.
 
     Args:
-        value: A path; a picture of Pillow; an array (H, W), (H, W, 3) or (H, W, 4) of uint8, or (H, W) of uint16; or a
-            tensor (C, H, W) of uint8, or of floats from 0 to 1.
+        value: A path, or a file in memory; a picture of Pillow; an array (H, W), (H, W, 3) or (H, W, 4) of uint8, or
+            (H, W) of uint16; or a tensor (C, H, W) of uint8, or of floats from 0 to 1.
         mode: 'RGB' or 'L'.
         value_range: The values of grey pictures of more than 8 bits that become black and white.
 
@@ -36,8 +37,8 @@ def to_picture(value: Any, mode: str = "RGB", value_range: Sequence[float] | Non
         UnreadableImage: If a file cannot be read.
         UserError: For anything else.
     """
-    if isinstance(value, str | Path):
-        return read_image(str(value), mode, value_range)
+    if isinstance(value, str | Path | io.BytesIO):
+        return read_image(str(value) if isinstance(value, str | Path) else value, mode, value_range)
     if isinstance(value, Image.Image):
         return to_8_bits(value, mode, value_range)
     if isinstance(value, Tensor | np.ndarray):

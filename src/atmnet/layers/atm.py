@@ -225,8 +225,12 @@ class ATM(nn.Module):
 
     def _branch_weights(self, total: Tensor) -> Tensor:
         """Mean over tokens of the sum of the branches, (B, C) -> weights of the branches (K, B, C)."""
+        return self.branch_softmax(self.fusion(total))
+
+    def branch_softmax(self, logits: Tensor) -> Tensor:
+        """Outputs of ``fusion`` (B, C * K) -> weights of the branches (K, B, C), which sum to 1 over K."""
         # A softmax over the first axis is vectorised along C, which is several times as fast as one over the last.
-        return self.fusion(total).unflatten(-1, (self.dim, self.axes + 1)).permute(2, 0, 1).softmax(0)
+        return logits.unflatten(-1, (self.dim, self.axes + 1)).permute(2, 0, 1).softmax(0)
 
     def _should_fold(self, tokens: int) -> bool:
         """Whether to fold: for N tokens folding takes K N C^2 + K C^3 products, not folding (K + 1) N C^2."""

@@ -1,4 +1,8 @@
-"""Where a network looks: the offsets at which the branches of each stage sample."""
+"""Where a network looks: the offsets at which the branches of each stage sample, and how much of each gets through.
+
+Shapes: B images, H x W tokens, C channels, G share groups, K = 3 branches: along the width, along the height, and the
+token itself.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from atmnet.layers import OffsetPredictor
+from atmnet.layers import ATM, Block, OffsetPredictor
 
 
 class Look(NamedTuple):
@@ -21,6 +25,27 @@ class Look(NamedTuple):
     name: str
     width: Tensor
     height: Tensor
+
+
+class BlockMixing(NamedTuple):
+    """How much of what a block samples reaches its tokens.
+
+    Attributes:
+        weights: (K, B, C) the softmax of the fusion, which is the same at all tokens of an image.
+        kept: (B,) the share of the residual connection, |x| / (|x| + |mixed|), as a mean over tokens; the norms are
+            over the channels of the block's input x and of what its ATM adds.
+    """
+
+    weights: Tensor
+    kept: Tensor
+
+
+class Mixing(NamedTuple):
+    """The offsets of one group of blocks, and the fusion of each of its blocks; ATM layers outside of blocks have
+    offsets only."""
+
+    look: Look
+    blocks: list[BlockMixing]
 
 
 def sampling_places(model: nn.Module, image: Tensor) -> list[Look]:
@@ -42,20 +67,54 @@ def sampling_places(model: nn.Module, image: Tensor) -> list[Look]:
     return record_looks(model, lambda: model(image))
 
 
-@torch.no_grad()
 def record_looks(model: nn.Module, run: Callable[[], Any]) -> list[Look]:
     """The offsets of all groups of blocks of ``model`` while ``run`` runs it, in order."""
-    looks: list[Look] = []
-    hooks = [
-        module.register_forward_hook(
-            lambda _module, _args, offset, name=name: looks.append(Look(name, *offset.chunk(2, dim=-1)))
-        )
-        for name, module in model.named_modules()
-        if isinstance(module, OffsetPredictor)
-    ]
+    return [mixing.look for mixing in record_mixing(model, run)]
+
+
+@torch.no_grad()
+def record_mixing(model: nn.Module, run: Callable[[], Any]) -> list[Mixing]:
+    """The offsets and fusion weights of all groups of blocks of ``model`` while ``run`` runs it, in order."""
+    mixings: list[Mixing] = []
+    hooks = []
+    for name, module in model.named_modules():
+        if isinstance(module, OffsetPredictor):
+            hooks.append(
+                module.register_forward_hook(
+                    lambda _module, _args, offset, name=name: mixings.append(
+                        Mixing(Look(name, *offset.chunk(2, dim=-1)), [])
+                    )
+                )
+            )
+        elif isinstance(module, Block) and isinstance(module.atm, ATM):  # other libraries replace modules
+            hooks += _record_block(module, mixings)
     try:
         run()
     finally:
         for hook in hooks:
             hook.remove()
-    return looks
+    return mixings
+
+
+def _record_block(block: Block, mixings: list[Mixing]) -> list[Any]:
+    """Hooks that append the mixing of ``block`` to the last of ``mixings``, whose offsets the block takes."""
+    measured: dict[str, Tensor] = {}
+
+    def on_input(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        measured["x"] = args[0].float().norm(dim=-1)
+
+    def on_fusion(_module: nn.Module, _args: object, logits: Tensor) -> None:
+        measured["weights"] = block.atm.branch_softmax(logits)
+
+    def on_mixed(_module: nn.Module, _args: object, mixed: Tensor) -> None:
+        if not mixings:  # the offsets come from elsewhere
+            return
+        x = measured["x"]
+        kept = x / (x + mixed.float().norm(dim=-1)).clamp(min=torch.finfo(torch.float32).tiny)
+        mixings[-1].blocks.append(BlockMixing(measured["weights"], kept.flatten(1).mean(1)))
+
+    return [
+        block.register_forward_pre_hook(on_input),
+        block.atm.fusion.register_forward_hook(on_fusion),
+        block.atm.register_forward_hook(on_mixed),
+    ]

@@ -3,6 +3,7 @@
 Shapes: N pictures, C channels, h x w tokens of the last stage.
 """
 
+import copy
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ class Predictor:
         self.task, self.batch_size = task, batch_size
         self.classes, self.kind = task.network.classes, task.network.kind
         self._device = device_of(device)
+
+    def with_task(self, task: Task) -> "Predictor":
+        """A predictor of another task on the same device."""
+        other = copy.copy(self)
+        other.task = task
+        return other
 
     def __call__(self, images: Any, *, top: int | None = None, threshold: float | None = None) -> Any:
         """The answer for a picture, or a list of answers for a folder, a video, a list or a batch of pictures.

@@ -6,7 +6,7 @@ Coordinates are in tokens: (0, 0) is the top left corner of the image, and the c
 import torch
 from torch import Tensor
 
-from atmnet.report.drawing import BAR_START, BAR_WIDTH, BULGE, DIGITS, DOT, MARGIN, MIN_BAR, MIN_BAR_SCALE
+from atmnet.report.drawing import BAR_START, BAR_WIDTH, BRANCHES, BULGE, DIGITS, DOT, MARGIN, MIN_BAR, MIN_BAR_SCALE
 from atmnet.report.field import Field
 
 
@@ -42,6 +42,10 @@ def query_svg(field: Field, row: int, column: int) -> str:
     for axis, (length, other_length) in enumerate([(field.width, field.height), (field.height, field.width)]):
         start, line = (j + 0.5, i + 0.5) if axis == 0 else (i + 0.5, j + 0.5)
         offsets = field.drawn[row, column, axis].tolist()
+        widths = [""] * len(offsets)
+        if field.fusions:
+            weights = field.weights[axis, field.drawn_groups].tolist()
+            widths = [f' style="--f:{_number(BRANCHES * weight)}"' for weight in weights]
         arcs: list[str] = []
         dots: list[str] = []
         hollow: list[str] = []
@@ -56,7 +60,7 @@ def query_svg(field: Field, row: int, column: int) -> str:
             is_outside = not 0 <= end <= length
             target = _point(axis, end, line)
             curve = f"M{_point(axis, start, line)}Q{_point(axis, (start + end) / 2, line + bulge)} {target}"
-            arcs.append(f'<path{" class=out" if is_outside else ""} d="{curve}"/>')
+            arcs.append(f'<path{" class=out" if is_outside else ""}{widths[n]} d="{curve}"/>')
             (hollow if is_outside else dots).append(f"M{target}{DOT}")
         svg += f'<g class="{"wh"[axis]}">{"".join(arcs)}<path class="dot" d="{"".join(dots)}"/>'
         if hollow:

@@ -30,10 +30,31 @@ OFFSET_CODES = 127
 NAN_CODE = -128
 """Code of an offset that is not a number."""
 
+BRANCHES = 3
+"""Branches of the fusion. An arc is as many times as wide as with equal weights as its weight exceeds these."""
+
+HEAT_LEVELS = 12
+"""Number of opacities of a heat map."""
+
+MIN_LINK = 0.002
+"""Smallest amount of content that is drawn as a link from token to token."""
+
+MAX_LINKS = 12
+"""Maximum number of links of a block."""
+
+SAVE_TIME = 60_000
+"""Milliseconds after which the page forgets a file that it saved."""
+
+TELL_TIME = 500
+"""Milliseconds between the messages in which a page within another one tells its height."""
+
 SINGLE_TOKEN = "This stage has a single token, so there is no other token to read."
 READOUT = "Token in row {row} of {rows}, column {column} of {columns}: {places}."
 NONE_OUTSIDE = "none of its places is outside"
 SOME_OUTSIDE = "{outside} of its {total} places are outside"
+READ_BY = "{count} tokens read it, and the one that reads most takes {most} of what it mixes from here"
+ORIGIN = "half of its content came from {half} of {patches} patches of pixels, and {outside} from outside the picture"
+NO_ORIGIN = "this layer is not one of the backbone's blocks, so that its content is not followed"
 
 DRAWING: dict[str, float | str] = {
     "margin": MARGIN,
@@ -46,9 +67,18 @@ DRAWING: dict[str, float | str] = {
     "minBarScale": MIN_BAR_SCALE,
     "offsetCodes": OFFSET_CODES,
     "nanCode": NAN_CODE,
+    "branches": BRANCHES,
+    "heatLevels": HEAT_LEVELS,
+    "minLink": MIN_LINK,
+    "maxLinks": MAX_LINKS,
+    "saveTime": SAVE_TIME,
+    "tellTime": TELL_TIME,
     "singleToken": SINGLE_TOKEN,
     "readout": READOUT,
     "noneOutside": NONE_OUTSIDE,
     "someOutside": SOME_OUTSIDE,
+    "readBy": READ_BY,
+    "origin": ORIGIN,
+    "noOrigin": NO_ORIGIN,
 }
 """All of the above by their names in report.js."""

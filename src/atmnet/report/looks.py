@@ -10,7 +10,7 @@ from atmnet.report.content import Looker
 from atmnet.report.field import Field
 from atmnet.report.pictures import data_uri
 from atmnet.report.survey import SurveyedExample, close_up_radius, survey
-from atmnet.report.viewer import viewer_html
+from atmnet.report.viewer import picture_id, viewer_html
 
 _EXPLANATION = (
     "Every token mixes three readings of each channel: its own, one taken somewhere along its "
@@ -28,23 +28,33 @@ def looks_section(looker: Looker) -> tuple[str, dict[str, Any]]:
     examples = survey(looker)
     if not examples:
         return "", {}
-    pictures = "".join(_picture(i, example.picture) for i, example in enumerate(examples))
     html = (
-        f'<section id="looks"><h2>Where the network looks</h2><p class="lead">{_EXPLANATION}</p>'
-        f'<svg class="store" aria-hidden="true"><defs>{pictures}</defs></svg>'
-        f"{viewer_html(examples)}{_strips(examples)}"
+        f'<section id="looks" data-viewer="0"><h2>Where the network looks</h2><p class="lead">{_EXPLANATION}</p>'
+        f"{looks_html(examples, 0)}"
         f'<p class="note">{_notes(examples[0].fields)}</p></section>'
     )
-    return html, {"examples": [_data(example) for example in examples]}
+    return html, looks_data(examples)
 
 
-def _picture(index: int, picture: Image.Image) -> str:
+def looks_html(examples: list[SurveyedExample], number: int) -> str:
+    """The viewer ``number`` of a page, with the pictures of the examples and a strip for each."""
+    pictures = "".join(_picture(picture_id(number, i), example.picture) for i, example in enumerate(examples))
+    store = f'<svg class="store" aria-hidden="true"><defs>{pictures}</defs></svg>'
+    return f"{store}{viewer_html(examples, number)}{_strips(examples, number)}"
+
+
+def looks_data(examples: list[SurveyedExample], **more: Any) -> dict[str, Any]:
+    """What viewer.js needs of the examples; ``more`` stands beside them."""
+    return {"examples": [_data(example) for example in examples], **more}
+
+
+def _picture(name: str, picture: Image.Image) -> str:
     """The image element that all panels of an example refer to."""
     tiny = ' class="tiny"' if max(picture.size) <= TINY else ""
     if max(picture.size) > _MAX_SIDE:
         picture = picture.copy()
         picture.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
-    return f'<image id="p{index}"{tiny} width="1" height="1" preserveAspectRatio="none" href="{data_uri(picture)}"/>'
+    return f'<image id="{name}"{tiny} width="1" height="1" preserveAspectRatio="none" href="{data_uri(picture)}"/>'
 
 
 def _notes(fields: list[Field]) -> str:
@@ -71,14 +81,14 @@ def _data(surveyed: SurveyedExample) -> dict[str, Any]:
     }
 
 
-def _strips(examples: list[SurveyedExample]) -> str:
+def _strips(examples: list[SurveyedExample], number: int) -> str:
     """For each example a strip with a panel for each field. The field that the large image shows is marked."""
     panels = min(len(examples[0].fields), 6)
-    strips = "".join(_strip(i, surveyed) for i, surveyed in enumerate(examples))
+    strips = "".join(_strip(i, surveyed, picture_id(number, i)) for i, surveyed in enumerate(examples))
     return f'<div class="strips n{panels}">{strips}</div>'
 
 
-def _strip(index: int, surveyed: SurveyedExample) -> str:
+def _strip(index: int, surveyed: SurveyedExample, picture: str) -> str:
     panels = []
     for k, field in enumerate(surveyed.fields):
         row, column = field.nearest_query(surveyed.x, surveyed.y)
@@ -89,7 +99,7 @@ def _strip(index: int, surveyed: SurveyedExample) -> str:
             f'<svg class="scene{state}" role="img" aria-label="{field.stage} {field.blocks}" '
             f'data-example="{index}" data-look="{k}" data-row="{row}" data-column="{column}" '
             f'viewBox="0 0 {field.width} {field.height}" preserveAspectRatio="none">'
-            f"{scene_svg(field, f'p{index}', row, column)}</svg></div>"
+            f"{scene_svg(field, picture, row, column)}</svg></div>"
         )
     return (
         f'<figure class="strip" style="--ratio:{surveyed.ratio:.4f}"><div>{"".join(panels)}</div>'

@@ -33,7 +33,7 @@ class Section:
 
     Attributes:
         html: Its HTML.
-        looks: Data of the viewer, if this is the section "where the network looks".
+        looks: Data of its viewer; viewers are numbered over all sections.
         curves: For each of its panels the points that the pointer shows. Panels are numbered over all sections.
     """
 
@@ -81,24 +81,35 @@ def write_page(title: str, facts: dict[str, str], sections: Sequence[Section], p
         sections: What follows, in order.
         path: The file.
     """
-    html = _page(title, facts, sections)
+    html = page_html(title, facts, sections)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(html, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def _page(title: str, facts: dict[str, str], sections: Sequence[Section]) -> str:
-    looks = {key: value for section in sections for key, value in section.looks.items()}
+def page_html(
+    title: str, facts: dict[str, str], sections: Sequence[Section], *, scripts: Sequence[str] = (), kind: str = ""
+) -> str:
+    """The page that :func:`write_page` writes.
+
+    Args:
+        title, facts, sections: As there.
+        scripts: Names of scripts of this package that the page needs besides viewer.js and report.js.
+        kind: A class of the page's styles.
+    """
+    looks = [section.looks for section in sections if section.looks]
     curves = [points for section in sections for points in section.curves]
     data = to_json({"drawing": DRAWING, "looks": looks, "curves": curves}, separators=(",", ":"))
     templates = files("atmnet.report")
+    names = ["viewer.js", *scripts, "report.js"]
     return Template(templates.joinpath("report.html").read_text("utf-8")).substitute(
         title=escape(title),
+        kind=kind,
         facts=_facts(facts),
         sections="".join(section.html for section in sections),
         version=escape(__version__),
         style=templates.joinpath("report.css").read_text("utf-8"),
-        script=templates.joinpath("report.js").read_text("utf-8"),
+        script="".join(templates.joinpath(name).read_text("utf-8") for name in names),
         data=data.replace("<", "\\u003c"),  # no text in the data can end the script element
     )
 

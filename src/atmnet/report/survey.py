@@ -29,6 +29,7 @@ class SurveyedExample:
         first_field: Index of the field that is shown first.
         x: Position of the query token that is shown first, as a fraction of the picture's width.
         y: The same, as a fraction of its height.
+        answer: The network's answer in more detail, as HTML.
     """
 
     caption: str
@@ -37,6 +38,7 @@ class SurveyedExample:
     first_field: int
     x: float
     y: float
+    answer: str = ""
 
     @property
     def ratio(self) -> float:
@@ -69,10 +71,17 @@ def survey(looker: Looker) -> list[SurveyedExample]:
         image_fields = fields(looker.model, x)
         if image_fields:
             picture = input_image(x, looker.mean, looker.std)
-            first_field = index_of_longest_arcs(image_fields)
-            query = default_query(x, image_fields[first_field])
-            surveyed.append(SurveyedExample(caption, picture, image_fields, first_field, *query))
+            surveyed.append(surveyed_example(picture, x, image_fields, caption))
     return surveyed
+
+
+def surveyed_example(
+    picture: Image.Image, x: Tensor, image_fields: list[Field], caption: str, answer: str = ""
+) -> SurveyedExample:
+    """An example, with the field and the token to show first, for which ``x`` (C, h, w) has the picture's values."""
+    first_field = index_of_longest_arcs(image_fields)
+    query = default_query(x, image_fields[first_field])
+    return SurveyedExample(caption, picture, image_fields, first_field, *query, answer)
 
 
 def reach(offsets: list[Tensor]) -> Reach:

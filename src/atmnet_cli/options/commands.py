@@ -271,3 +271,29 @@ class EmbedOptions:
     """Images per forward pass."""
     device: str = "auto"
     """Device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ..."""
+
+
+@dataclass
+class ExploreOptions:
+    """Show in the browser where a network looks, in your own pictures."""
+
+    model: str = "atmnet_nano.digits"
+    """Run or checkpoint folder, exported file, or the name of weights or of a model together with weights."""
+    weights: str = ""
+    """File or folder of the weights, if model is the name of a model."""
+    beside: str = ""
+    """A second model, shown beside the first on the same picture."""
+    beside_weights: str = ""
+    """File or folder of the second model's weights, if it is the name of a model."""
+    host: str = "127.0.0.1"
+    """Address to listen at; the default is reached only from this machine, '0.0.0.0' from others."""
+    port: int = 7860
+    """Port to listen at, or the next one that is free; 0 for any."""
+    open: bool = True
+    """Open a browser, where there is one."""
+    auth: str = ""
+    """'USER:PASSWORD' that visitors need, or '@FILE' for a file that contains it; use it behind HTTPS."""
+    origins: list[str] = field(default_factory=list)
+    """Origins whose pages may send requests, too, e.g. ["https://example.org"]."""
+    device: str = "auto"
+    """Device: 'auto' (CUDA if available, else CPU), 'cpu', 'cuda', 'cuda:1', ..."""
