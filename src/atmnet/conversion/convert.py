@@ -4,10 +4,13 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from atmnet.conversion.checks import check_classes, check_images, read_back
 from atmnet.conversion.coco import write_coco
 from atmnet.conversion.cvat import write_cvat
+from atmnet.conversion.edges import cut_at_edges
 from atmnet.conversion.labelme import write_labelme
 from atmnet.conversion.labels import check_folder_names, check_table_names, labelled_images, table_rows, write_table
 from atmnet.conversion.labelstudio import write_labelstudio
@@ -15,23 +18,42 @@ from atmnet.conversion.objects import DataPart, Losses, read_part
 from atmnet.conversion.voc import write_voc
 from atmnet.conversion.yolo import write_yolo
 from atmnet.data.coco import CocoSplit
+from atmnet.data.coco_checks import leads_out
 from atmnet.data.sources import choose_source, find_source, open_split
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import ConvertOptions, DataOptions, Kind
 
-#: Format of boxes and masks -> writes a split into the folder of the data set, and returns that for its pictures.
-_WRITERS: dict[str, Callable[[DataPart, Path, Losses], Path]] = {
-    "coco": write_coco,
-    "yolo": write_yolo,
-    "voc": write_voc,
-    "labelme": write_labelme,
-    "cvat": write_cvat,
-    "labelstudio": write_labelstudio,
+
+@dataclass(frozen=True)
+class _Format:
+    """The facts of a format of boxes and masks.
+
+    Attributes:
+        write: Writes a split into the folder of the data set, and returns that for its pictures.
+        by_stem: Whether the annotations of a picture are in a file of its name.
+        has_classes: Whether it says which classes there are, and in which order.
+        strict_names: Whether it can only hold names of classes without control characters and outer spaces.
+        is_within: Whether boxes and masks must be within the picture.
+        refused_folders: Names of folders that it has for something else.
+    """
+
+    write: Callable[[DataPart, Path, Losses], Path]
+    by_stem: bool = False
+    has_classes: bool = True
+    strict_names: bool = True
+    is_within: bool = False
+    refused_folders: tuple[str, ...] = ()
+
+
+_FORMATS = {
+    "coco": _Format(write_coco, strict_names=False),
+    # Programs replace the last folder 'images' in the path of a picture by 'labels'.
+    "yolo": _Format(write_yolo, by_stem=True, strict_names=False, is_within=True, refused_folders=("images",)),
+    "voc": _Format(write_voc, by_stem=True, has_classes=False, is_within=True),
+    "labelme": _Format(write_labelme, by_stem=True, has_classes=False),
+    "cvat": _Format(write_cvat),
+    "labelstudio": _Format(write_labelstudio, has_classes=False, is_within=True),
 }
-#: Formats in which the annotations of a picture are in a file of its name.
-_BY_STEM = ("yolo", "voc", "labelme")
-#: Formats that do not say which classes there are, or in which order.
-_WITHOUT_CLASSES = ("voc", "labelme", "labelstudio")
 
 
 def convert(options: ConvertOptions) -> list[str]:
@@ -44,15 +66,17 @@ def convert(options: ConvertOptions) -> list[str]:
         Lines that say what was read and written, and what the format cannot hold.
 
     Raises:
-        UserError: For data that the format has no place for, a missing or unreadable picture, or a folder that is not
-            empty.
+        UserError: For data that the format has no place for, boxes of a picture that is missing, unreadable or of
+            another size, or a folder that is not empty.
     """
     folder = Path(options.output).absolute()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"output: {folder} is not empty; expected a new or empty folder")
-    data, line = choose_source(options.data, "detection" if options.to in _WRITERS else "classification")
+    data, line = choose_source(options.data, "detection" if options.to in _FORMATS else "classification")
     refuse_options(data, ["img_size", "max_unreadable", "workers"], "convert", prefix="data.")
     kind = _kind(data, options.to)
+    if options.images == "none" and options.to == "folder":
+        raise UserError("images: got 'none', but a folder of classes consists of images; use copy or link")
     partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     try:
         partial.mkdir(parents=True)
@@ -77,7 +101,7 @@ def _kind(data: DataOptions, to: str) -> Kind:
         UserError: If the source does not have the kind that the format is for.
     """
     kinds = find_source(data).kinds
-    if to in _WRITERS:
+    if to in _FORMATS:
         if "detection" not in kinds:
             raise UserError(f"to: {to} is for boxes and masks, and {data.source} has labels of whole images")
         if data.source == "scenes":
@@ -92,7 +116,9 @@ def _kind(data: DataOptions, to: str) -> Kind:
 
 def _convert_objects(data: DataOptions, options: ConvertOptions, root: Path) -> list[str]:
     losses, lines = Losses(), []
+    form = _FORMATS[options.to]
     classes: list[str] | None = None
+    parts: list[DataPart] = []
     for split, name in (("train", data.train), ("val", data.val)):
         source = open_split(data, name, "detection", classes)
         assert isinstance(source, CocoSplit)
@@ -101,15 +127,24 @@ def _convert_objects(data: DataOptions, options: ConvertOptions, root: Path) -> 
             part = read_part(source, split, losses)
         except ValueError as error:
             raise UserError(f"{data.root}: a mask of split {name}: {error}; `atmnet check-data` lists all") from error
-        _check_names(part, options.to)
-        pictures = _WRITERS[options.to](part, root, losses)
+        if form.strict_names:
+            check_classes(classes, options.to)
+        check_images(part, options.to, form.by_stem, form.strict_names, form.refused_folders)
+        if form.is_within:
+            part = cut_at_edges(part, losses)
+        pictures = form.write(part, root, losses)
         for image in part.images:
             _place(image.path, pictures / image.name, options.images)
         count = sum(len(image.objects) for image in part.images)
         lines.append(f"{split}: {len(part.images)} images, {count} objects of {len(classes)} classes")
-    if options.to in _WITHOUT_CLASSES:
+        if options.images == "none":
+            lines.append(f"{split}: put its images into {pictures.relative_to(root).as_posix()}")
+        parts.append(part)
+    if not form.has_classes:
         (root / "classes.txt").write_text("".join(f"{name}\n" for name in classes or ()), encoding="utf-8")
         lines.append(f"{options.to} has no list of classes: classes.txt has their order, for --data.classes")
+    if options.images != "none":
+        read_back(parts, options.to, root)
     return lines + [f"note: {text}" for text in losses.lines()]
 
 
@@ -125,11 +160,13 @@ def _convert_labels(data: DataOptions, options: ConvertOptions, root: Path, kind
         for image in labelled_images(source, "RGB"):
             base = f"{image.labels[0]}/" if options.to == "folder" else ""
             own_name = _unused(base + (PurePosixPath(image.name).name if base else image.name), taken)
+            if leads_out(own_name):  # archives have names of any kind
+                raise UserError(f"{data.root}: {image.name[:80]!r}: expected the path of an image in the data set")
             target = root / split / own_name
-            if isinstance(image.file, bytes):
+            if isinstance(image.file, bytes) and options.images != "none":
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(image.file)
-            else:
+            elif isinstance(image.file, Path):
                 _place(image.file, target, options.images)
             written.append((own_name, image.labels))
         rows += table_rows(split, written)
@@ -149,22 +186,10 @@ def _unused(name: str, taken: Counter[str]) -> str:
     return _unused(f"{stem}-{taken[key]}{dot}{ending}", taken)
 
 
-def _check_names(part: DataPart, to: str) -> None:
-    """Refuse pictures that are missing, or would share a file."""
-    for image in part.images:
-        if not image.path.is_file():
-            raise UserError(f"{image.path}: no such image; `atmnet check-data` lists all that are missing")
-    names = Counter(image.name for image in part.images)
-    stems = Counter(image.stem for image in part.images) if to in _BY_STEM else Counter()
-    if repeated := [name for counts in (names, stems) for name, count in counts.items() if count > 1]:
-        raise UserError(
-            f"to: {to}: {len(repeated)} images of split {part.split} would share a file, the first {repeated[0]}; "
-            "rename one of them"
-        )
-
-
 def _place(source: Path, target: Path, how: str) -> None:
-    """Copy or link a picture."""
+    """Copy or link a picture, or leave it where it is."""
+    if how == "none":
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     if how == "copy":
         shutil.copy2(source, target)

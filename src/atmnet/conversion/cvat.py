@@ -5,7 +5,7 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 import numpy as np
 
-from atmnet.conversion.objects import DataImage, DataObject, DataPart, Losses
+from atmnet.conversion.objects import BOX_OF_MASK, DataImage, DataObject, DataPart, Losses
 from atmnet.data.masks import decode_mask
 
 
@@ -29,6 +29,7 @@ def write_cvat(part: DataPart, root: Path, losses: Losses) -> Path:
             if item.crowd:
                 losses.add("crowd regions are left out")
             else:
+                losses.add(BOX_OF_MASK, item.has_other_box)
                 _add_shape(element, image, item, part.classes[item.label])
     indent(content)
     ElementTree(content).write(folder / "annotations.xml", encoding="utf-8", xml_declaration=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from atmnet.conversion.objects import DataImage, DataPart, Losses
+from atmnet.conversion.objects import BOX_OF_MASK, DataImage, DataPart, Losses
 from atmnet.files import write_json
 
 
@@ -31,6 +31,7 @@ def _shapes(image: DataImage, classes: list[str], losses: Losses) -> list[dict[s
         if item.crowd:
             losses.add("crowd regions are left out")
             continue
+        losses.add(BOX_OF_MASK, item.has_other_box)
         x0, y0, x1, y1 = item.box
         forms = [("polygon", _pairs(points)) for points in item.polygons] or [("rectangle", [[x0, y0], [x1, y1]])]
         group = number if len(forms) > 1 else None

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from atmnet.conversion.objects import DataImage, DataPart, Losses
+from atmnet.conversion.objects import BOX_OF_MASK, DataImage, DataPart, Losses
 from atmnet.files import write_json
 
 
@@ -36,6 +36,7 @@ def _regions(image: DataImage, classes: list[str], losses: Losses) -> list[dict[
             losses.add("masks in several parts become boxes")
         name = classes[item.label]
         if len(item.polygons) == 1:
+            losses.add(BOX_OF_MASK, item.has_other_box)
             shares = [100 * value / sides[i % 2] for i, value in enumerate(item.polygons[0])]
             points = [list(pair) for pair in zip(shares[::2], shares[1::2], strict=True)]
             kind, value = "polygonlabels", {"points": points, "closed": True, "polygonlabels": [name]}

@@ -35,6 +35,18 @@ class DataObject:
     area: float
     crowd: bool
 
+    @property
+    def has_other_box(self) -> bool:
+        """Whether its box differs from that around its parts by more than a pixel."""
+        xs = [value for points in self.polygons for value in points[::2]]
+        ys = [value for points in self.polygons for value in points[1::2]]
+        around = (min(xs), min(ys), max(xs), max(ys)) if xs else self.box
+        return any(abs(one - other) > 1 for one, other in zip(self.box, around, strict=True))
+
+
+#: A loss of formats in which an object with a mask has no box besides.
+BOX_OF_MASK = "boxes that differ from their masks by over a pixel become those of the masks"
+
 
 @dataclass(frozen=True)
 class DataImage:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from atmnet.conversion.objects import DataImage, DataPart, Losses
+from atmnet.conversion.objects import BOX_OF_MASK, DataImage, DataPart, Losses
 
 
 def write_yolo(part: DataPart, root: Path, losses: Losses) -> Path:
@@ -34,6 +34,7 @@ def _lines(image: DataImage, losses: Losses) -> list[str]:
         if len(item.polygons) > 1:
             losses.add("masks in several parts become boxes")
         if len(item.polygons) == 1:
+            losses.add(BOX_OF_MASK, item.has_other_box)
             values = [value / sides[i % 2] for i, value in enumerate(item.polygons[0])]
         else:
             x0, y0, x1, y1 = item.box

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from atmnet.data.class_names import normal_form
 from atmnet.data.coco_checks import contradictions, crowd_classes, crowd_problems
-from atmnet.data.coco_file import CocoAnnotation, CocoFile, CocoImage, choose_classes, read_coco
+from atmnet.data.coco_file import CocoAnnotation, CocoFile, CocoImage, choose_classes, named_classes, read_coco
 from atmnet.data.images import UnreadableImage, read_image
 from atmnet.data.inventory import Inventory, file_digest, file_sizes
 from atmnet.data.masks import decode_mask
@@ -184,7 +184,7 @@ def open_coco(
             differ from ``classes``.
     """
     require_masks(options)
-    file = read(options, split, classes)
+    file = read(options, split, named_classes(options, classes))
     classes = choose_classes(file, options, classes)
     for kind, ids in {**contradictions(file, masks), **crowd_problems(file, options.crowd)}.items():
         raise UserError(f"{file.path}: {kind}: {len(ids)}, the first {ids[0]}; `atmnet check-data` lists all")

@@ -78,6 +78,11 @@ class CocoFile:
     notes: dict[str, list[str]] = field(default_factory=dict)
 
 
+def named_classes(options: DataOptions, classes: list[str] | None) -> list[str] | None:
+    """``classes``, else the names in the file ``options.classes``; None without both."""
+    return read_class_file(options.classes) if classes is None and options.classes else classes
+
+
 def choose_classes(file: CocoFile, options: DataOptions, classes: list[str] | None) -> list[str]:
     """The class names of a split, in the order of the labels.
 
@@ -101,7 +106,7 @@ def choose_classes(file: CocoFile, options: DataOptions, classes: list[str] | No
         raise UserError(f"{file.path}: categories: id {max(counts, key=counts.__getitem__)} occurs more than once")
     used_ids = {annotation["category_id"] for annotation in file.annotations}
     used = {normal_form(category["name"]) for category in categories if category["id"] in used_ids}
-    chosen = classes or (read_class_file(options.classes) if options.classes else [normal_form(name) for name in names])
+    chosen = named_classes(options, classes) or [normal_form(name) for name in names]
     forms, present = {normal_form(name) for name in chosen}, {normal_form(name) for name in names}
     unknown, missing = sorted(used - forms), sorted(forms - present)
     if unknown or missing:

@@ -18,7 +18,7 @@ from atmnet.data.ade20k import (
 from atmnet.data.check import SplitCheck, add_picture, note_names
 from atmnet.data.coco import CocoRecord, CocoSplit, ReadAnnotations, has_area, require_masks
 from atmnet.data.coco_checks import contradictions, crowd_classes, crowd_problems
-from atmnet.data.coco_file import CocoFile, choose_classes, read_coco
+from atmnet.data.coco_file import CocoFile, choose_classes, named_classes, read_coco
 from atmnet.data.images import UnreadableImage, open_picture, read_image
 from atmnet.data.label_maps import read_label_map
 from atmnet.data.masks import decode_mask
@@ -45,7 +45,7 @@ def check_coco(
         UserError: If the split is missing, is not in COCO's format, or has other classes.
     """
     require_masks(options)
-    file = read(options, split, classes)
+    file = read(options, split, named_classes(options, classes))
     classes = choose_classes(file, options, classes)
     problems = contradictions(file)
     consistent = _consistent(file, problems)

@@ -128,7 +128,9 @@ def _yaml_pictures(record: Record, root: Path, split: str) -> tuple[Path, dict[s
         raise UserError(f"{record.where}: {split}: got {short(value)}, expected {expected}")
     places = [_locate(record, root, split, each) for each in paths]
     if len(places) == 1 and places[0].is_dir():
-        folder = places[0] / "images" if (places[0] / "images").is_dir() else places[0]
+        # A folder below one called 'images' may have folders of any name.
+        is_inside = "images" in places[0].relative_to(os.path.normpath(root)).parts
+        folder = places[0] if is_inside or not (places[0] / "images").is_dir() else places[0] / "images"
         return folder, _with_labels(folder, folder)
     pictures: dict[str, Path] = {}
     for place in places:

@@ -196,8 +196,9 @@ class ConvertOptions:
     output: str
     """Folder to write to; it must be new or empty."""
     data: DataOptions = field(default_factory=DataOptions)
-    images: Literal["copy", "link"] = "copy"
-    """How pictures come into the folder: as copies, or as hard links, which take no space and need the same disk."""
+    images: Literal["copy", "link", "none"] = "copy"
+    """How pictures come into the folder: as copies; as hard links, which take no space and need the same disk; or not
+    at all, so that only annotations are written."""
 
 
 @dataclass
