@@ -162,9 +162,10 @@ def mount(service: Service, examples: Sequence[Path], parent: Any) -> Any:
     """Mount the app at the root of ``parent``, a FastAPI application, without any service of others."""
     app = build_app(service, examples)
     app.has_launched = True  # else Gradio does not check which files a request names
-    font = ["system-ui", "sans-serif"]
+    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    theme.set(block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_400")
     return gr.mount_gradio_app(
-        parent, app, "/", theme=gr.themes.Default(font=font, font_mono=["monospace"]),
+        parent, app, "/", theme=theme,
         css=_STYLE, footer_links=[], run_history=False, ssr_mode=False, mcp_server=False, pwa=False,
         enable_monitoring=False, show_error=True, max_file_size="20mb",
     )  # fmt: skip
