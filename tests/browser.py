@@ -34,7 +34,7 @@ def watched(
     """
     page = browser.new_page(**options)
     problems: list[str] = []
-    page.on("console", lambda message: message.text in ignore or problems.append(message.text))
+    page.on("console", lambda message: problems.extend({message.text} - set(ignore)))
     page.on("pageerror", lambda error: problems.append(str(error)))
 
     def handle(route: Any) -> None:
