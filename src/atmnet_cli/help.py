@@ -19,6 +19,7 @@ FIRST = {
         "epochs", "batch_size",
     ),
     "evaluate": ("data.root", "data.source", "data.val", "report", "weights", "batch_size", "device"),
+    "explore": ("weights", "beside", "beside_weights", "open", "port", "host", "auth", "origins", "device"),
     "predict": ("output", "format", "sheet", "top", "threshold", "weights", "batch_size", "device"),
     "convert": ("data.source", "data.root", "data.train", "data.val", "to", "output", "images"),
     "check-data": ("data.source", "data.root", "data.train", "data.val", "data.classes", "show"),

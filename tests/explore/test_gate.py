@@ -115,3 +115,14 @@ def test_answers_allow_nothing_from_elsewhere(tmp_path):
     policy = _client(tmp_path).get("/").headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "http" not in policy
+
+
+def test_no_more_pictures_than_there_is_room_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("atmnet.explore.gate._MAX_STORED", 1000)
+    client = _client(tmp_path)
+    assert client.post("/gradio_api/upload", content=b"a").status_code == 200
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "a.png").write_bytes(bytes(1001))
+    answer = client.post("/gradio_api/upload", content=b"a")
+    assert (answer.status_code, "try again later" in answer.json()["error"]) == (507, True)
+    assert client.get("/gradio_api/upload_progress").status_code == 200

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from atmnet.cli.checkpoint_note import note_checkpoint
 from atmnet.explore import Explorer
-from atmnet.explore.server import Address, open_browser, running
+from atmnet.explore.server import Address, check_installed, open_browser, running
 from atmnet.predictions import Predictor
 from atmnet.tasks import load_task
 from atmnet_cli.errors import UserError, check_minimums, first_line
@@ -16,6 +16,7 @@ from atmnet_cli.printing import print_line
 def run(options: ExploreOptions) -> int:
     """Serve the app until it is stopped by Ctrl-C."""
     check_minimums(options, {"port": 0})
+    check_installed()
     address = Address(options.host, options.port, _auth(options.auth), _origins(options.origins))
     if options.beside_weights and not options.beside:
         raise UserError("beside_weights: these are for the second model; name it by --beside, or leave them out")

@@ -41,25 +41,30 @@ window.addEventListener("message", (event) => {
 
 
 class Visitors:
-    """The files of visitors, which are deleted when they leave."""
+    """The files of visitors, which are deleted when they leave.
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    Args:
+        service: What keeps their results.
+        shared: Files that stay, such as the examples.
+    """
+
+    def __init__(self, service: Service, shared: set[Path]) -> None:
+        self._service, self._shared = service, shared
         self._files: dict[str, set[Path]] = defaultdict(set)
         self._lock = threading.Lock()
 
-    def note(self, visitor: str, uploads: Sequence[Upload], keep: set[Path]) -> None:
-        """Remember files of a visitor, but not the examples, which ``keep`` names."""
+    def note(self, visitor: str, uploads: Sequence[Upload]) -> None:
+        """Remember files of a visitor."""
         with self._lock:
-            self._files[visitor] |= {upload.file for upload in uploads if isinstance(upload.file, Path)} - keep
+            self._files[visitor] |= {upload.file for upload in uploads if isinstance(upload.file, Path)}
 
     def leave(self, visitor: str) -> None:
         """Delete what a visitor uploaded, and their result."""
         self._service.forget(visitor)
         with self._lock:
             files = self._files.pop(visitor, set())
-            shared = set().union(*self._files.values())  # the same picture has the same file
-        for path in files - shared:
+            used = self._shared.union(*self._files.values())  # the same picture has the same file
+        for path in files - used:
             path.unlink(missing_ok=True)
 
 
@@ -72,7 +77,6 @@ def build_app(service: Service, examples: Sequence[Path]) -> gr.Blocks:
     """
     names = list(service.explorers)
     sizes = [explorer.default_size for explorer in service.explorers.values()]
-    visitors = Visitors(service)
     with gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=_SWEEP) as app:
         gr.Markdown(f"# {_TITLE}")
         with gr.Row():
@@ -83,7 +87,7 @@ def build_app(service: Service, examples: Sequence[Path]) -> gr.Blocks:
                     gr.Examples([[str(path)] for path in examples], [picture], label="Examples")
                 models = gr.CheckboxGroup(names, value=names, label="Models", visible=len(names) > 1)
                 size = gr.Slider(
-                    min(SMALLEST, *sizes, *sizes), max(LARGEST, *sizes), sizes[0], step=1, label="Size in pixels",
+                    min(SMALLEST, *sizes), max(LARGEST, *sizes), sizes[0], step=1, label="Size in pixels",
                     info="Side of a classifier's picture, else its shorter side; networks take any size.",
                     interactive=any(explorer.takes_any_size for explorer in service.explorers.values()),
                 )  # fmt: skip
@@ -92,6 +96,9 @@ def build_app(service: Service, examples: Sequence[Path]) -> gr.Blocks:
             with gr.Column(scale=4, min_width=320):
                 result = gr.HTML(label="Result", js_on_load=_FOLLOW_HEIGHT, elem_id="result")
 
+        kept = (path for block in app.blocks.values() for path in getattr(block, "keep_in_cache", ()))
+        visitors = Visitors(service, {Path(path).resolve() for path in kept})
+
         def explore(
             one: Upload | None, other: Upload | None, pixels: float, chosen: list[str], request: gr.Request
         ) -> str:
@@ -99,7 +106,7 @@ def build_app(service: Service, examples: Sequence[Path]) -> gr.Blocks:
             if not uploads:
                 return "<p>Upload, paste or photograph a picture, or choose an example.</p>"
             visitor = str(request.session_hash)
-            visitors.note(visitor, uploads, copies)
+            visitors.note(visitor, uploads)
             # A slider that was not moved leaves each model at its own size.
             wanted = None if int(pixels) == sizes[0] else int(pixels)
             try:
@@ -108,13 +115,6 @@ def build_app(service: Service, examples: Sequence[Path]) -> gr.Blocks:
                 raise gr.Error(escape(str(error)), title="This cannot be explored") from error
             return _frame(service.keep(visitor, explorations))
 
-        copies: set[Path] = set()
-
-        def start() -> None:
-            """Note the copies that Gradio made of the examples: all files that are there before the first visitor."""
-            copies.update(path for path in Path(picture.GRADIO_CACHE).resolve().rglob("*") if path.is_file())
-
-        start()
         inputs = [picture, second, size, models]
         changes = [picture.change, second.change, size.change, models.change, app.load]
         gr.on(
@@ -162,9 +162,10 @@ def mount(service: Service, examples: Sequence[Path], parent: Any) -> Any:
     """Mount the app at the root of ``parent``, a FastAPI application, without any service of others."""
     app = build_app(service, examples)
     app.has_launched = True  # else Gradio does not check which files a request names
-    font = ["system-ui", "sans-serif"]
+    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    theme.set(block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_400")
     return gr.mount_gradio_app(
-        parent, app, "/", theme=gr.themes.Default(font=font, font_mono=["monospace"]),
+        parent, app, "/", theme=theme,
         css=_STYLE, footer_links=[], run_history=False, ssr_mode=False, mcp_server=False, pwa=False,
         enable_monitoring=False, show_error=True, max_file_size="20mb",
     )  # fmt: skip

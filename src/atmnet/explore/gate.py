@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import hmac
 import json
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,10 @@ _PREFIXES = (
 #: Calls of the app's functions, whose JSON may name files, and the longest call.
 _CALLS = ("/gradio_api/queue/join", "/gradio_api/call/")
 _CALL_BYTES = 2**20
+
+#: Where pictures are uploaded, and how many bytes of them there may be at a time.
+_UPLOAD = "/gradio_api/upload"
+_MAX_STORED = 2**31
 
 #: A request may be larger than a picture by what its form adds.
 _FORM_BYTES = 2**16
@@ -116,7 +121,16 @@ class Gate:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._max_bytes:
             return 413, self._too_large()
+        if scope["method"] == "POST" and path == _UPLOAD and self._stored() > _MAX_STORED:
+            return 507, "there is no room for more pictures at the moment; try again later"
         return None
+
+    def _stored(self) -> int:
+        """Bytes of all uploaded files."""
+        sizes = (file.stat().st_size for file in self._uploads.rglob("*") if file.is_file())
+        with contextlib.suppress(OSError):  # a file went in the meantime
+            return sum(sizes)
+        return 0
 
     def _refusal_of_call(self, content: bytes | None) -> tuple[int, str] | None:
         """Status and reason, if a call of a function of the app is too long, no JSON, or names a file of the server."""

@@ -8,6 +8,7 @@ import threading
 import webbrowser
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +37,27 @@ class Address:
     origins: Sequence[str] = ()
 
 
+def check_installed() -> None:
+    """Raise a UserError that says what to install, if Gradio is missing. It is not imported, which takes seconds."""
+    if find_spec("gradio") is None:
+        raise UserError(f"explore: this needs Gradio, which is not installed: {install('explore')}")
+
+
 @contextlib.contextmanager
 def running(explorers: dict[str, Explorer], address: Address) -> Iterator[tuple[Any, str]]:
     """A server that is ready to run, with its URL. Uploads are deleted at the end.
 
     Raises:
-        UserError: If Gradio is not installed, or no port is free.
+        UserError: If no port is free.
     """
     # Gradio reads these when it is imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     with tempfile.TemporaryDirectory(prefix="atmnet-explore-") as folder, _environment("GRADIO_TEMP_DIR", folder):
-        try:
-            import gradio  # noqa: F401
-            import uvicorn
-            from fastapi import FastAPI
-            from starlette.middleware.cors import CORSMiddleware
-        except ImportError as error:
-            raise UserError(f"explore: this needs Gradio, which is not installed: {install('explore')}") from error
+        import uvicorn
+        from fastapi import FastAPI
+        from starlette.middleware.cors import CORSMiddleware
+
         from atmnet.explore.api import add_routes
         from atmnet.explore.app import mount
         from atmnet.explore.examples import write_examples
