@@ -9,9 +9,8 @@ import yaml
 from atmnet_cli.command import RECIPES, build_parser, recipes_of
 from atmnet_cli.explain import describe
 
-#: What is shown in place of a default that is long.
-_LONGEST = 60
-_HEAD = "| option | value | default | meaning |\n| --- | --- | --- | --- |\n"
+#: The beginning of a line of a recipe's comment that is not the continuation of the one before.
+_FACT = re.compile(r"[A-Z]\w+: ")
 
 
 def pages() -> dict[str, str]:
@@ -23,7 +22,7 @@ def pages() -> dict[str, str]:
     made = {}
     for name, parser in parsers.items():
         summary = (parser.description or "").splitlines()[0]
-        index += f"| [`atmnet {name}`](commands/{name}.md) | {_cell(summary)} |\n"
+        index += f"| [`atmnet {name}`](commands/{name}.md) | {_plain(summary)} |\n"
         made[f"reference/commands/{name}.md"] = _command(name, parser)
     return {"reference/commands.md": index, **made, "reference/recipes.md": _recipes()}
 
@@ -46,8 +45,7 @@ def _command(name: str, parser: argparse.ArgumentParser) -> str:
     text = f"# atmnet {name}\n\n{parser.description or ''}\n\n```\n{parser.usage}\n```\n"
     for title, lines in sections.items():
         if lines:
-            start = [lines.pop(0)] if title.startswith("`") else []
-            text += f"\n## {title}\n\n" + "".join([*start, _HEAD, *lines])
+            text += f"\n## {title}\n\n" + "".join(lines)
     return text
 
 
@@ -57,21 +55,23 @@ def _is_option(action: argparse.Action) -> bool:
 
 
 def _row(action: argparse.Action) -> str:
-    name = f"`{action.option_strings[0]}`" if action.option_strings else f"`{action.dest.upper()}`"
+    """An item of a definition list."""
+    name = action.option_strings[0] if action.option_strings else action.dest.upper()
     kind = describe(action._typehint) if hasattr(action, "_typehint") else "a file or name"
-    return f"| {name} | {_cell(kind)} | {_default(action)} | {_cell(action.help or '')} |\n"
+    return f"`{name}` {_plain(kind)}{_default(action)}\n:   {_plain(action.help or '')}\n\n"
 
 
 def _default(action: argparse.Action) -> str:
-    if action.required:
-        return "required"
     value: Any = action.default
+    if action.required:
+        return ", required"
     if value is None or value == "" or value is argparse.SUPPRESS:
         return ""
-    return f"`{value}`" if len(str(value)) <= _LONGEST else "see the meaning"
+    return f", default `{value}`"
 
 
-def _cell(text: str) -> str:
+def _plain(text: str) -> str:
+    """Text in which Markdown finds no markup, on one line."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
 
 
@@ -82,9 +82,10 @@ def _recipes() -> str:
     text += "override what a recipe sets. Options that a recipe does not set have the command's defaults.\n"
     for name in recipes_of("compare"):
         source = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
-        comments = [line.removeprefix("#").strip() for line in source.splitlines() if line.startswith("#")]
-        text += f"\n## {name}\n\n" + "".join(f"{_cell(line)}  \n" for line in comments)
-        text += "\n| option | value |\n| --- | --- |\n"
+        lines = [line.removeprefix("#").strip() for line in source.splitlines() if line.startswith("#")]
+        text += f"\n## {name}\n\n{_plain(lines[0])}"
+        text += "".join(f"\n\n{_plain(line)}" if _FACT.match(line) else f" {_plain(line)}" for line in lines[1:])
+        text += "\n\n| option | value |\n| --- | --- |\n"
         for option, value in _flat(yaml.safe_load(source)):
             text += f"| `--{option}` | `{value}` |\n"
     return text

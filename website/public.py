@@ -28,6 +28,7 @@ PUBLIC: dict[str, tuple[str, ...] | None] = {
     "atmnet.integrations.weights": None,
     "atmnet.integrations.mmengine": None,
     "atmnet_runtime": None,
+    "atmnet_cli.command": ("main",),
     "atmnet_cli.errors": ("UserError",),
 }
 #: Modules whose ``__all__`` is explained for those who extend the package, and may change in any version.

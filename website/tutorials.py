@@ -4,6 +4,10 @@ from pathlib import Path
 
 import jupytext
 
+_NOTE = """!!! tip
+    This page is a notebook: `jupytext --to ipynb docs/tutorials/{}` makes the file to open in Jupyter. It takes less
+    than two minutes on two cores, and needs no download.
+"""
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 
 
@@ -15,5 +19,6 @@ def pages() -> dict[str, str]:
         cells = [
             cell.source if cell.cell_type == "markdown" else f"```python\n{cell.source}\n```" for cell in notebook.cells
         ]
-        made[f"tutorials/{path.stem}.md"] = "\n\n".join(cells) + "\n"
+        title, _, text = "\n\n".join(cells).partition("\n")
+        made[f"tutorials/{path.stem}.md"] = f"{title}\n\n{_NOTE.format(path.name)}\n{text}\n"
     return made

@@ -158,7 +158,20 @@ def build_parser(full_help: bool = False, only: str = "") -> ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 2 for errors that the user can correct, each one line on stderr."""
+    """Run a command, as the program ``atmnet`` does.
+
+    Args:
+        arguments: The command and its options, such as ``["check-data", "--data.root", "IMAGES"]``. Default: those
+            of the process.
+
+    Returns:
+        The exit status: 0, or 2 for errors that the user can correct, each one line on stderr, or 1 for others.
+
+    Examples:
+        >>> from atmnet_cli.command import main
+        >>> main(["models", "--img_size", "3"])  # says what is wrong on stderr
+        2
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if set(arguments) == {"--version", "--verbose"}:
         arguments = ["env"]

@@ -74,3 +74,18 @@ def test_regions_the_largest_first():
     assert answer.size == (4, 2)
     json.dumps(answer.record)
     assert max(answer.draw(None).size) > 700
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ranking(grey(80, 64), torch.zeros(3), CLASSES, 1),
+        objects(grey(80, 64), found(BOXES, [2, 0, 2]), CLASSES, 0.5),
+        regions(grey(80, 64), torch.zeros(64, 80, dtype=torch.long), CLASSES),
+    ],
+    ids=["classification", "detection", "segmentation"],
+)
+def test_a_program_draws_without_saying_a_size(answer):
+    """As docs/python.md does."""
+    assert answer.draw().tobytes() == answer.draw(None).tobytes()
+    assert answer._repr_png_().startswith(b"\x89PNG")

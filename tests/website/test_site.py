@@ -1,6 +1,7 @@
 """The site has all pages, the reference all options, and the check of the built site finds what is wrong."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def _option_names(kind, prefix="") -> set[str]:
 def test_a_page_lists_every_option_of_its_command(texts, command):
     page = texts[f"reference/commands/{command}.md"]
     for name in _option_names(_COMMANDS[command]):
-        assert f"| `--{name}` |" in page or f"| `{name.upper()}` |" in page, name
+        assert f"\n`--{name}` " in page or f"\n`{name.upper()}` " in page, name
 
 
 def test_the_page_of_recipes_lists_every_value(texts):
@@ -60,7 +61,7 @@ def test_the_page_of_recipes_lists_every_value(texts):
 def test_tables_link_to_their_records(texts):
     assert "(results/model.json)" in texts["performance.md"]
     assert all(
-        (ROOT / "benchmarks" / link).is_file() for link in check.re.findall(r"\((results/[^)]+)\)", texts["records.md"])
+        (ROOT / "benchmarks" / link).is_file() for link in re.findall(r"\((results/[^)]+)\)", texts["records.md"])
     )
 
 
@@ -99,3 +100,12 @@ def test_the_site_builds_without_a_warning(tmp_path):
         done = subprocess.run([sys.executable, "-m", *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "griffe:" not in done.stdout + done.stderr
+
+
+def test_the_programs_on_the_first_page_run(capsys):
+    pytest.importorskip("sklearn")
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "index.md").read_text("utf-8"), re.DOTALL)
+    assert programs
+    for program in programs:
+        exec(compile(program, "docs/index.md", "exec"), {})
+    assert " % 1 " in capsys.readouterr().out

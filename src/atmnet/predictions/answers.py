@@ -32,24 +32,31 @@ class Answer:
         text: One line, for a table.
         record: The prediction as JSON values.
         captions: Lines to show below the drawing.
-        draw: Returns the drawing for the length in pixels of its longer side, without a legend below it; None enlarges
-            small images, and leaves others in their size.
+        drawing: Makes the drawing for the length in pixels of its longer side, or for None; see :meth:`draw`.
         size: Width and height of the image in pixels.
     """
 
     text: str
     record: dict[str, Any]
     captions: list[str]
-    draw: Callable[[int | None], Image.Image]
+    drawing: Callable[[int | None], Image.Image]
     size: tuple[int, int]
 
     def __str__(self) -> str:
         return self.text
 
+    def draw(self, side: int | None = None) -> Image.Image:
+        """The image with the prediction drawn on it.
+
+        Args:
+            side: Longer side in pixels, without a legend below. Default: that of the image; small ones are enlarged.
+        """
+        return self.drawing(side)
+
     def _repr_png_(self) -> bytes:
         """The drawing, for notebooks."""
         buffer = io.BytesIO()
-        self.draw(None).save(buffer, "PNG")
+        self.draw().save(buffer, "PNG")
         return buffer.getvalue()
 
 
