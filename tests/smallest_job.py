@@ -61,6 +61,13 @@ def _dense() -> None:
     assert "objects" in _atmnet("check-data", "--data.source", "coco", "--data.root", "scenes")
 
 
+def _explore() -> None:
+    import gradio
+
+    assert gradio.__version__
+    assert "--port" in _atmnet("explore", "--help")
+
+
 def _export() -> None:
     _atmnet("export", "atmnet_nano.digits", "--to", "onnx", "--img_size", "32", "--output", "digits.onnx")
 
@@ -108,6 +115,7 @@ JOBS: dict[str, Callable[[], None]] = {
     "demo": _demo,
     "dense": _dense,
     "executorch": _executorch,
+    "explore": _explore,
     "export": _export,
     "hfds": _hfds,
     "tensorboard": _tensorboard,

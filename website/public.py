@@ -25,6 +25,7 @@ PUBLIC: dict[str, tuple[str, ...] | None] = {
         "push_to_hub",
         "save_pretrained",
     ),
+    "atmnet.explore": ("Exploration", "Explorer", "show"),
     "atmnet.integrations.weights": None,
     "atmnet.integrations.mmengine": None,
     "atmnet_runtime": None,

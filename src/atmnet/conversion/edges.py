@@ -22,7 +22,7 @@ def clip_polygon(points: Sequence[float], width: float, height: float) -> list[f
 
     Where the polygon leaves and enters again, its parts are joined along the edge.
 
-    Example:
+    Examples:
         >>> clip_polygon([-1, 0, 1, 0, 1, 1, -1, 1], 4, 4)
         [0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0]
     """

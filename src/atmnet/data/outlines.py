@@ -42,7 +42,7 @@ def mask_outlines(mask: NDArray[np.bool_]) -> tuple[list[list[float]], list[list
 
     Pixels that touch only at a corner belong to different parts.
 
-    Example:
+    Examples:
         >>> mask_outlines(np.ones((2, 3), bool))
         ([[0.0, 0.0, 3.0, 0.0, 3.0, 2.0, 0.0, 2.0]], [])
     """

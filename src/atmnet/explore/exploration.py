@@ -59,7 +59,8 @@ class Exploration:
         """All of this as JSON values; docs/explore.md describes them.
 
         Args:
-            x, y: The place whose tokens are described, as fractions of the picture's width and height, 0 to 1.
+            x: The place whose tokens are described, as a fraction of the picture's width, 0 to 1.
+            y: The same of its height.
             traced: Index of the group of blocks whose token is followed back. Default: the last of the backbone.
             every_token: Whether to add the offsets of all tokens, as float32 in base64.
 
@@ -152,6 +153,12 @@ class Explorer:
     Args:
         predictor: The network.
         name: What to call it. Default: its architecture.
+
+    Examples:
+        >>> explorer = Explorer(atmnet.load("atmnet_nano.digits"))
+        >>> exploration = explorer(torch.rand(3, 32, 32))
+        >>> [look["columns"] for look in exploration.record(0.5, 0.5)["looks"]]
+        [8, 4, 2, 1]
     """
 
     def __init__(self, predictor: Predictor, name: str = "") -> None:

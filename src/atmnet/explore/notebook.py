@@ -55,7 +55,7 @@ def show(model: Any, image: Any, *, size: int | None = None, device: str = "auto
     Raises:
         UserError: If there is no such network, or a picture cannot be read.
 
-    Example:
+    Examples:
         >>> atmnet.explore.show("runs/demo", "photo.jpg")  # doctest: +SKIP
     """
     models = model if isinstance(model, list | tuple) else [model]
