@@ -145,6 +145,14 @@ def test_boxes_that_are_not_those_of_their_masks(tmp_path, target, count):
     assert [line.rpartition(": ")[2] for line in lines] == ([f"{count} objects"] if count else [])
 
 
+@pytest.mark.parametrize("target", FORMAT_NAMES)
+@pytest.mark.parametrize("segmentation", [[[2, 3, 12, 3, 12, 13, 2]], [[2, 3]], {"size": [20, 30], "counts": "a"}])
+def test_masks_that_are_none(tmp_path, target, segmentation):
+    root = write(tmp_path / "in", segmentation=segmentation)
+    with pytest.raises(UserError, match=r"a mask of split train: .*`atmnet check-data` lists all"):
+        to(root, target, tmp_path / "out")
+
+
 def test_polygons_are_cut_exactly():
     diamond = clip_polygon([-1, 2, 2, -1, 5, 2, 2, 5], 4, 4)
     assert polygon_area(diamond) == pytest.approx(18 - 4 * 1)  # without its four corners of 2 x 1

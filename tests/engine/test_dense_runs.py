@@ -45,18 +45,19 @@ def test_same_bits_after_a_death_for_other_heads(tmp_path, changes, die_after):
 
 
 @pytest.mark.slow
-def test_same_bits_after_a_death_on_data_that_are_divided(tmp_path, die_after):
+@pytest.mark.parametrize("source", ["labelme", "coco", "yolo"])
+def test_same_bits_after_a_death_on_data_that_are_divided(tmp_path, die_after, source):
     """The division stays that of the start, also if a picture has come, which must be allowed."""
     for number in range(20):
-        _write_labelme(tmp_path / "data" / f"{number}x.png", number)
-    changes = {**DETECTOR, "data.source": "labelme", "data.root": str(tmp_path / "data"), "data.kwargs": {}, **SHORT}
+        _write(tmp_path / "data", source, number)
+    changes = {**DETECTOR, "data.source": source, "data.root": str(tmp_path / "data"), "data.kwargs": {}, **SHORT}
     whole, parts = (tiny("", tmp_path / name, changes) for name in ("whole", "parts"))
     train(whole)
     with pytest.raises(die_after(3)):
         train(parts)
     die_after(None)
     before = (tmp_path / "parts" / "split.json").read_bytes()
-    _write_labelme(tmp_path / "data" / "new.png", 99)
+    _write(tmp_path / "data", source, 20)
     with pytest.raises(UserError, match="its annotations changed since this run started"):
         train(parts)
     train(replace(parts, allow_data_change=True))
@@ -64,10 +65,28 @@ def test_same_bits_after_a_death_on_data_that_are_divided(tmp_path, die_after):
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
-def _write_labelme(path, number):
-    write_picture(path, (64, 64), seed=number)
-    shapes = [{"label": f"class{number % 2}", "shape_type": "rectangle", "points": [[8, 8], [40 + number, 50]]}]
-    path.with_suffix(".json").write_text(json.dumps({"shapes": shapes}))
+def _write(root, source, number):
+    """Picture ``number`` of data without a validation split, beside those before it."""
+    folder = root if source == "labelme" else root / "images"
+    write_picture(folder / f"{number}x.png", (64, 64), seed=number)
+    label, box = number % 2, [8, 8, 20 + number, 42]
+    if source == "labelme":
+        shapes = [{"label": f"class{label}", "shape_type": "rectangle", "points": [[8, 8], [28 + number, 50]]}]
+        (root / f"{number}x.json").write_text(json.dumps({"shapes": shapes}))
+    elif source == "yolo":
+        (root / "data.yaml").write_text("train: images\nnames: [class0, class1]\n")
+        (root / "labels").mkdir(exist_ok=True)
+        (root / "labels" / f"{number}x.txt").write_text(f"{label} .45 .45 {box[2] / 64} {box[3] / 64}")
+    else:
+        path = root / "result.json"
+        content = (
+            json.loads(path.read_text())
+            if path.exists()
+            else {"images": [], "annotations": [], "categories": [{"id": n, "name": f"class{n}"} for n in range(2)]}
+        )
+        content["images"].append({"id": number, "file_name": f"{number}x.png", "width": 64, "height": 64})
+        content["annotations"].append({"id": number, "image_id": number, "category_id": label, "bbox": box})
+        path.write_text(json.dumps(content))
 
 
 @pytest.mark.slow

@@ -182,6 +182,29 @@ def text_formats(sound: Path, folder: Path, damage: Damage, seed: int) -> None:
             split.load(index, "RGB")
 
 
+def conversion(sound: Path, folder: Path, damage: Damage, seed: int) -> None:
+    """Damaged annotations converted into every format: the whole output, or nothing; no file elsewhere."""
+    from atmnet.conversion import convert
+    from atmnet_cli.options import ConvertOptions, DataOptions
+
+    source, name = (
+        ("coco", "annotations/instances_train.json"),
+        ("labelme", "train/a 1.json"),
+        ("labelstudio", "train/tasks.json"),
+    )[seed % 3]
+    targets: tuple[Any, ...] = ("coco", "yolo", "voc", "labelme", "cvat", "labelstudio")
+    root = folder / "in"
+    shutil.copytree(sound / source, root)
+    path = root / name
+    path.write_bytes(damage(json.loads(path.read_text(encoding="utf-8-sig"))))
+    data = DataOptions(root=str(root), source=source, val="train")
+    try:
+        convert(ConvertOptions(targets[seed // 3 % 6], str(folder / "out"), data))
+        assert any((folder / "out").iterdir())
+    finally:
+        assert {each.name for each in folder.iterdir()} <= {"in", "out"}
+
+
 TARGETS: dict[str, Callable[[Path, Path, Damage, int], None]] = {
     "configuration": configuration,
     "exported_file": exported_file,
@@ -189,4 +212,5 @@ TARGETS: dict[str, Callable[[Path, Path, Damage, int], None]] = {
     "coco": coco,
     "annotation_formats": annotation_formats,
     "text_formats": text_formats,
+    "conversion": conversion,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from atmnet.data.coco import CocoSplit
-from atmnet.data.masks import decode_mask
+from atmnet.data.masks import checked_polygons, decode_mask
 from atmnet.data.outlines import mask_outlines
 
 #: A folder that layouts have around all pictures, which is no part of their names.
@@ -132,7 +132,7 @@ def _polygons(segmentation: object, size: tuple[int, int], losses: Losses) -> li
     if not segmentation:
         return []
     if isinstance(segmentation, list):
-        return [[float(value) for value in points] for points in segmentation if len(points) >= 6]
+        return [[float(value) for value in points] for points in checked_polygons(segmentation, *size)]
     outlines, holes = mask_outlines(decode_mask(segmentation, *size).astype(bool))
     losses.add("holes in masks are filled", bool(holes))
     return outlines

@@ -1,9 +1,12 @@
 """Decode masks in COCO's forms. H x W pixels."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from atmnet.records import short
+from atmnet_cli.errors import first_line
 
 #: Upper limits of the length of a mask's outline, in pixels: memory and time are spent in proportion to it.
 _MAX_OUTLINE, _MIN_OUTLINE = 4_000_000, 100_000
@@ -18,15 +21,7 @@ def decode_mask(segmentation: object, height: int, width: int) -> NDArray[np.uin
     from faster_coco_eval.core import mask
 
     if isinstance(segmentation, list):
-        if any(not isinstance(points, list) or len(points) % 2 for points in segmentation):
-            raise ValueError("expected polygons of at least three points x, y")
-        polygons = [points for points in segmentation if len(points) >= 6]
-        if not polygons:
-            raise ValueError("expected polygons of at least three points x, y")
-        longest = min(max(4 * height * width, _MIN_OUTLINE), _MAX_OUTLINE)
-        if not sum(map(_outline, polygons)) <= longest:  # also if it is not a number
-            raise ValueError(f"expected polygons of finite numbers whose outline is at most {longest} pixels long")
-        runs = mask.merge(mask.frPyObjects(polygons, height, width))
+        runs = mask.merge(mask.frPyObjects(checked_polygons(segmentation, height, width), height, width))
     elif isinstance(segmentation, dict) and {"size", "counts"} <= set(segmentation):
         size, counts = segmentation["size"], segmentation["counts"]
         if size != [height, width]:
@@ -43,7 +38,27 @@ def decode_mask(segmentation: object, height: int, width: int) -> NDArray[np.uin
             raise ValueError(f"its counts are {short(counts)}, expected a list or a string")
     else:
         raise ValueError("expected polygons or run lengths {size, counts}")
-    return np.asarray(mask.decode(runs))
+    try:
+        return np.asarray(mask.decode(runs))
+    except RuntimeError as error:  # a string that ends too early
+        raise ValueError(f"its counts: {first_line(error)}") from error
+
+
+def checked_polygons(segmentation: list[Any], height: int, width: int) -> list[list[float]]:
+    """The polygons of a segmentation that have an area, each x, y, x, y, ...
+
+    Raises:
+        ValueError: If there is none, or they have numbers that no mask of that size has.
+    """
+    if any(not isinstance(points, list) or len(points) % 2 for points in segmentation):
+        raise ValueError("expected polygons of at least three points x, y")
+    polygons = [points for points in segmentation if len(points) >= 6]
+    if not polygons:
+        raise ValueError("expected polygons of at least three points x, y")
+    longest = min(max(4 * height * width, _MIN_OUTLINE), _MAX_OUTLINE)
+    if not sum(map(_outline, polygons)) <= longest:  # also if it is not a number
+        raise ValueError(f"expected polygons of finite numbers whose outline is at most {longest} pixels long")
+    return polygons
 
 
 def _outline(points: list[float]) -> float:
