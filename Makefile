@@ -33,11 +33,11 @@ lint: $(VENV)/.dev
 # A warning, a link that leads nowhere, a public name that is not explained, a file from another server: each is an error.
 docs: $(VENV)/.docs
 	$(BIN)/python -m website.stage
-	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m zensical build --clean --strict
 	$(BIN)/python -m website.check build/site
 
 docs-serve: docs
-	$(BIN)/zensical serve --dev-addr 127.0.0.1:8000
+	$(BIN)/python -m zensical serve --dev-addr 127.0.0.1:8000
 
 bench: $(VENV)/.dev demo
 	$(BIN)/python -m benchmarks.parity
