@@ -34,11 +34,11 @@ lint: $(VENV)/.dev
 docs docs-serve: export PYTHONPATH := $(CURDIR)
 docs: $(VENV)/.docs
 	$(BIN)/python -m website.stage
-	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m zensical build --clean --strict
 	$(BIN)/python -m website.check build/site
 
 docs-serve: docs
-	$(BIN)/zensical serve --dev-addr 127.0.0.1:8000
+	$(BIN)/python -m zensical serve --dev-addr 127.0.0.1:8000
 
 bench: $(VENV)/.dev demo
 	$(BIN)/python -m benchmarks.parity
@@ -102,8 +102,10 @@ $(VENV)/.release: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python $(PIP) --constraint constraints.txt 'build>=1.2' 'twine>=6'
 	touch $@
 
+# The site is made from the sources, which are not imported: torch is not needed.
 $(VENV)/.docs: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	$(INSTALL) --editable '.[docs]'
+	$(INSTALL) --no-deps --editable .
+	$(BIN)/python -c 'from atmnet_cli.errors import install; print(install("docs"))' | sed 's/^pip install//' | xargs $(INSTALL)
 	touch $@
 
 $(VENV)/constraints-$(TORCH).txt: constraints.txt | $(BIN)/python
