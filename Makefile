@@ -102,7 +102,7 @@ $(VENV)/.release: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python $(PIP) --constraint constraints.txt 'build>=1.2' 'twine>=6'
 	touch $@
 
-# The site is made from the sources, which are not imported: torch is not needed.
+# The site is made from the sources, which are not imported: torch is not needed, although pip remarks that it is missing.
 $(VENV)/.docs: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(INSTALL) --no-deps --editable .
 	$(BIN)/python -c 'from atmnet_cli.errors import install; print(install("docs"))' | sed 's/^pip install//' | xargs $(INSTALL)
