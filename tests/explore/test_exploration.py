@@ -2,6 +2,8 @@
 
 import base64
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,6 +117,8 @@ def test_dense_networks_at_two_sizes(head, neck):
     assert large.record()["origin"]["look"].endswith("stages.3.groups.0.offset")
     assert first.seen is not None
     assert first.seen.size == (96, 64)
+    names = [(field.stage, field.blocks) for field in first.fields[4:]]
+    assert names == ([] if neck == "fpn" else [("Neck", str(level)) for level in range(1, 5)])
 
 
 def test_a_network_without_our_layers_only_answers():
@@ -136,3 +140,16 @@ def test_a_broken_picture(tmp_path):
     path.write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"a\.png: not a picture"):
         explorer()(path, "a.png")
+
+
+def test_an_exported_file_of_one_size():
+    explore = explorer()
+    classifier = explore.network
+    classifier.exported = True
+    classifier.model.file = SimpleNamespace(path=Path("runs/a.onnx"), shape=[1, 3, 64, 64])
+    of_file = Explorer(explore.predictor)
+    assert of_file(picture()).model == "a.onnx"
+    with pytest.raises(UserError, match="size: got 96, and this exported file takes only 64"):
+        of_file(picture(), size=96)
+    classifier.model.file.shape = [None, 3, None, None]
+    assert Explorer(explore.predictor)(picture(), size=96).size == 96

@@ -23,10 +23,10 @@ def run(options: ExploreOptions) -> int:
     explorers = {}
     for label, model, weights in (("A", options.model, options.weights), ("B", options.beside, options.beside_weights)):
         if model:
-            predictor = Predictor(load_task(model, weights), options.device)
+            explorer = Explorer(Predictor(load_task(model, weights), options.device))
             note_checkpoint(model)
-            name = predictor.task.network.name
-            explorer = Explorer(predictor, f"{label}: {name}" if options.beside else name)
+            if options.beside:
+                explorer.name = f"{label}: {explorer.name}"
             explorers[explorer.name] = explorer
     with running(explorers, address) as (server, url):
         print_line(f"explore at {url} (stop by Ctrl-C)")

@@ -152,7 +152,7 @@ class Explorer:
 
     Args:
         predictor: The network.
-        name: What to call it. Default: its architecture.
+        name: What to call it. Default: its architecture, or the name of an exported file.
 
     Examples:
         >>> explorer = Explorer(atmnet.load("atmnet_nano.digits"))
@@ -163,7 +163,8 @@ class Explorer:
 
     def __init__(self, predictor: Predictor, name: str = "") -> None:
         self.predictor, self.network = predictor, predictor.task.network
-        self.name = name or self.network.name
+        model: Any = self.network.model
+        self.name = name or (model.file.path.name if self.network.exported else self.network.name)
         self.default_size = default_size(self.network)
         self.takes_any_size = takes_any_size(self.network)
         self._at_size = cache(self._predictor_at)

@@ -44,10 +44,11 @@ def explored_page(explorations: Sequence[Exploration], *, bare: bool = False) ->
     sections = [Section(f'<section class="intro"><p class="lead">{_LEAD}</p></section>')]
     for exploration in explorations:
         sections.append(_section(exploration, sum(bool(section.looks) for section in sections)))
-    models = " and ".join(dict.fromkeys(exploration.model for exploration in explorations))
+    models = list(dict.fromkeys(exploration.model for exploration in explorations))
+    title = f"Where {' and '.join(models)} look{'s' * (len(models) == 1)}"
     kind = "bare " * bare + "pair" * (len(explorations) > 1)
     scripts = ["layers.js", "save.js"]
-    return page_html(f"Where {models} looks", _facts(explorations), sections, scripts=scripts, kind=kind.strip())
+    return page_html(title, _facts(explorations), sections, scripts=scripts, kind=kind.strip())
 
 
 def _facts(explorations: Sequence[Exploration]) -> dict[str, str]:

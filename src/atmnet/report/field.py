@@ -27,6 +27,9 @@ _MAX_BYTES = 8_192
 _MAX_EXACT = 250_000
 """Maximum number of offsets of an exact field, unless a single group has more."""
 
+_NECK = {"layer_blocks": "Neck", "top_down": "Alignment"}
+"""What the page calls the parts of an ATMFPN that sample tokens; they are numbered in their order there."""
+
 
 class Fusion(NamedTuple):
     """How much of what a block samples reaches its tokens; see :class:`~atmnet.models.looks.BlockMixing`.
@@ -169,7 +172,8 @@ def _stage_and_blocks(model: nn.Module, name: str) -> tuple[str, str]:
     """Names of the stage and the blocks of the offset predictor ``name``, e.g. ``stages.2.groups.1.offset``."""
     match = re.search(r"^(.*stages\.(\d+)\.groups\.)(\d+)\.offset$", name)
     if match is None:
-        return name, ""
+        neck = re.search(r"\b(layer_blocks|top_down)\.(\d+)\.offset$", name)
+        return (_NECK[neck[1]], f"{int(neck[2]) + 1}") if neck is not None else (name, "")
     groups = model.get_submodule(match[1].removesuffix("."))
     lengths = [len(list(group.get_submodule("blocks").children())) for group in groups.children()]
     stage = f"Stage {int(match[2]) + 1}"
