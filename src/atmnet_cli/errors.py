@@ -38,13 +38,15 @@ def install(extra: str) -> str:
     try:
         required = requires("atmnet") or []
     except PackageNotFoundError:  # run from its source
-        return f"install the packages that pyproject.toml lists for the extra {extra!r}"
+        required = []
     pairs = [requirement.partition(";")[::2] for requirement in required]
     names = sorted(
         name.strip()
         for name, marker in pairs
         if not name.startswith("atmnet") and re.search(rf"extra == ['\"]{extra}['\"]", marker)
     )
+    if not names:  # also if it was installed before it had this extra
+        return f"install the packages that pyproject.toml lists for the extra {extra!r}"
     return "pip install " + " ".join(f"'{name}'" for name in names)
 
 
