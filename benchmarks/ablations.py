@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from timm.models import register_model
+from timm.models.mambaout import Stem
 from torch import Tensor, nn
 
 from atmnet.layers import ATM, OffsetGroup, OffsetPredictor, Stage
@@ -78,6 +79,11 @@ def _no_position(model: ATMNet) -> None:
             module.add_module("pos_embed", nn.Identity())
 
 
+def _fine_stem(model: ATMNet) -> None:
+    channels = model.feature_info[0]["num_chs"]
+    model.patch_embed = Stem(model.in_chans, channels)  # type: ignore[assignment]
+
+
 def _predictors(model: ATMNet) -> list[OffsetPredictor]:
     return [module for module in model.modules() if isinstance(module, OffsetPredictor)]
 
@@ -96,6 +102,7 @@ ABLATIONS: dict[str, tuple[dict[str, Any], Callable[[ATMNet], None] | None]] = {
     "columns_only": ({}, _columns_only),
     "equal_weights": ({}, _equal_weights),
     "no_position": ({}, _no_position),
+    "fine_stem": ({}, _fine_stem),
     "share_1": ({"shares": (1, 1, 1, 1)}, None),
     "share_2": ({"shares": (2, 2, 2, 2)}, None),
     "share_4": ({"shares": (4, 4, 4, 4)}, None),

@@ -119,7 +119,14 @@ _PATH_64 = Pictures(
 #: A part of many long runs is divided, so that its halves fit into a night.
 _FIRST = ("resnet", "convnext", "swin", "mambaout")
 _OTHERS = tuple(name for name in FAMILIES if name not in _FIRST)
-_SIMPLE = [name for name in ABLATIONS if not name.startswith(("share", "interval"))]
+#: With a stem of two 3x3 convolutions, as MambaOut has it, in place of 7x7 pixels of stride 4 or patches of 4x4.
+_STEMS = [
+    _nano(),
+    _nano("ablation_fine_stem", "atmnet, fine stem"),
+    {"name": "family_convnext", "label": "convnext"},
+    {"name": "family_convnext", "label": "convnext, fine stem", "kwargs": {"stem_type": "overlap_tiered"}},
+]
+_SIMPLE = [name for name in ABLATIONS if not name.startswith(("share", "interval", "fine"))]
 _SHARES = [name for name in ABLATIONS if name.startswith("share")]
 _INTERVALS = [name for name in ABLATIONS if name.startswith("interval")]
 
@@ -133,6 +140,9 @@ PARTS: dict[str, Part] = {
     "digits": Part("Handwritten digits, 32 pixels", families(32), _DIGITS, None, 10.0, lrs=(2e-3, 6e-3, 2e-2)),
     "pathfinder_32": Part(
         "Pathfinder, 32 pixels", families(32, _FIRST), _reach(32, 4, 0.5, 0.5), _PATH_32
+    ),
+    "stems_pathfinder_32": Part(
+        "Stems on pathfinder, 32 pixels", _STEMS, _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(6e-3,)
     ),
     "pathfinder_32_more": Part(
         "Pathfinder, 32 pixels, other families", families(32, _OTHERS), _reach(32, 4, 0.5, 0.5), _PATH_32
