@@ -83,12 +83,15 @@ def test_reach_is_measured_through_the_ablations():
 
 
 def test_models_of_all_parts_can_be_built():
-    for part in study.PARTS.values():
-        side = part.options["data"]["img_size"]
-        for model in part.models:
-            network = timm.create_model(model["name"], num_classes=2, **model.get("kwargs", {})).eval()
-            assert network(torch.randn(1, 3, side, side)).shape == (1, 2)
-            if model["label"] in SIZED:
-                assert model["kwargs"] == {"img_size": side}
+    models = {
+        f"{model} {part.options['data']['img_size']}": (model, part.options["data"]["img_size"])
+        for part in study.PARTS.values()
+        for model in part.models
+    }
+    for model, side in models.values():
+        network = timm.create_model(model["name"], num_classes=2, **model.get("kwargs", {})).eval()
+        assert network(torch.randn(1, 3, side, side)).shape == (1, 2)
+        if model["label"] in SIZED:
+            assert model["kwargs"] == {"img_size": side}
     used = {model["name"].removeprefix("ablation_") for part in study.PARTS.values() for model in part.models}
     assert used >= set(ABLATIONS)
