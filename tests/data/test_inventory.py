@@ -108,18 +108,18 @@ def test_annotations(tmp_path):
         "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
     }
     path.write_text(json.dumps(content))
-    before = _open(tmp_path, "coco", "detection")
+    before = _open(tmp_path, "coco", "detection", val="train")
     assert before.sizes == [-1]
     content["annotations"][0]["bbox"][2] = 3
     path.write_text(json.dumps(content))
     (tmp_path / "train" / "a.png").write_bytes(b"123")
-    assert list(file_changes(before, _open(tmp_path, "coco", "detection"))) == [
+    assert list(file_changes(before, _open(tmp_path, "coco", "detection", val="train"))) == [
         "1 image has another size, e.g. a.png",
         "its annotations changed",
     ]
     content["categories"][0]["id"], content["categories"][1]["id"] = 2, 1
     path.write_text(json.dumps(content))
-    (change,) = class_changes(before.classes, _open(tmp_path, "coco", "detection"), before)
+    (change,) = class_changes(before.classes, _open(tmp_path, "coco", "detection", val="train"), before)
     assert change == "the classes are in another order: label 0 was 'cat', is 'dog'"
 
 
