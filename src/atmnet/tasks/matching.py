@@ -76,7 +76,8 @@ def confusions(output: dict[str, Tensor], target: DetectionTarget, matches: Matc
     """Pairs (P, 2) of a true and a predicted class, of each labelled object and of each invented one.
 
     Objects that were found are pairs of equal classes. Then, in the order of their scores, each other detection takes
-    the missed object of another class with the largest IoU, if that is at least :data:`MIN_IOU`.
+    the missed object of another class with the largest IoU, if that is at least :data:`MIN_IOU`. The matrices of
+    supervision and faster-coco-eval have no crowd regions, and do not agree with :func:`match`.
 
     Args:
         output, target: As for :func:`match`.
