@@ -28,6 +28,7 @@ def caption(record: dict[str, Any]) -> str:
 def place(record: dict[str, Any]) -> str:
     """The machine and the versions of the libraries."""
     machine = record["machine"]
-    device = machine.get("gpu") or f"{machine['processor']}, {machine['threads']} threads of {machine['cores']} cores"
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
+    device = machine.get("gpu") or f"{machine['processor']}, {threads} of {machine['cores']} cores"
     libraries = ", ".join(f"{name} {machine[name]}" for name in ("torch", "timm", "numba", "triton") if name in machine)
     return f"{device}; {libraries}"
