@@ -8,15 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timm.models import register_model
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.mambaout import Stem
 from torch import Tensor, nn
 
 from atmnet.layers import ATM, OffsetGroup, OffsetPredictor, Stage
-from atmnet.models import ATMNet, atmnet_nano
+from atmnet.models import ATMNet
 
 #: Standard deviation of random offsets, in tokens.
 RANDOM_OFFSETS = 2.0
+#: The arguments of atmnet_nano.
+_NANO: dict[str, Any] = {"depths": (2, 2, 2, 2), "dims": (32, 64, 96, 128)}
 #: Depths with which the interval between predictions of offsets matters: with two blocks in a stage there is only one.
 DEEP = (2, 2, 6, 2)
 
@@ -114,13 +116,36 @@ ABLATIONS: dict[str, tuple[dict[str, Any], Callable[[ATMNet], None] | None]] = {
 }
 
 
+default_cfgs = generate_default_cfgs(
+    {
+        f"ablation_{name}": {
+            "input_size": (3, 64, 64),
+            "crop_pct": 1.0,
+            "interpolation": "bicubic",
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
+            "first_conv": "patch_embed.conv1" if name == "fine_stem" else "patch_embed.proj",
+            "classifier": "head.fc",
+        }
+        for name in ABLATIONS
+    }
+)
+
+
 def _register(name: str) -> None:
     arguments, change = ABLATIONS[name]
 
-    def create(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-        model = atmnet_nano(pretrained, **{**arguments, **kwargs})
+    def build(**kwargs: Any) -> ATMNet:
+        model = ATMNet(**kwargs)
         if change is not None:
             change(model)
+        return model
+
+    def create(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+        # Weights are loaded into the model that is changed already.
+        model: nn.Module = build_model_with_cfg(
+            build, f"ablation_{name}", pretrained, **{**_NANO, **arguments, **kwargs}
+        )
         return model
 
     create.__name__ = f"ablation_{name}"

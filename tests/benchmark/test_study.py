@@ -5,8 +5,12 @@ import timm
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from atmnet.engine import latest_checkpoint, save_checkpoint
 from atmnet.layers import ATM
 from atmnet.models.looks import record_looks
+from atmnet.tasks import load_network
+from atmnet.tasks.classifier import build_classifier
+from atmnet_cli.options import ModelOptions
 from benchmarks import study
 from benchmarks.ablations import ABLATIONS, EqualWeights
 from benchmarks.families import FAMILIES, SIZED
@@ -63,6 +67,13 @@ def test_ablations_look_where_their_names_say():
     assert height > 0
 
 
+def test_ablations_have_the_parameters_of_atmnet_nano():
+    state = timm.create_model("atmnet_nano", num_classes=2).state_dict()
+    for name in ("zero_offsets", "random_offsets"):
+        varied = timm.create_model(f"ablation_{name}", num_classes=2).state_dict()
+        assert {key: value.shape for key, value in varied.items()} == {key: value.shape for key, value in state.items()}
+
+
 def test_random_offsets_are_not_trained():
     model = timm.create_model("ablation_random_offsets", num_classes=2)
     model(torch.randn(2, 3, 32, 32)).sum().backward()
@@ -95,3 +106,18 @@ def test_models_of_all_parts_can_be_built():
             assert model["kwargs"] == {"img_size": side}
     used = {model["name"].removeprefix("ablation_") for part in study.PARTS.values() for model in part.models}
     assert used >= set(ABLATIONS)
+
+
+@pytest.mark.parametrize("name", ["zero_offsets", "fine_stem"])
+def test_a_checkpoint_is_of_the_variation(name, tmp_path):
+    options = ModelOptions(name=f"ablation_{name}")
+    network = build_classifier(options, ["a", "b"], 32)
+    for module in network.model.modules():
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, std=0.3)
+    save_checkpoint(tmp_path / "run", 1, network, network.model.state_dict(), {"step": 1})
+    loaded = load_network(str(latest_checkpoint(tmp_path / "run")))
+    assert loaded.name == f"ablation_{name}"
+    image = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert loaded.model.eval()(image).equal(network.model.eval()(image))

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -82,10 +83,12 @@ def _try(comparison: Comparison, job: Job, steps: dict[str, int], current: Path 
             result = run(comparison, job, steps.get(job.model.label))
         except Diverged as error:
             result = {"failed": f"diverged: {first_line(error).partition(';')[0]}"}
+        except (Interrupted, OSError):  # of the command, or of the disk: not of the model
+            raise
         except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            result = {"failed": f"not enough memory: {first_line(error)}"}
+            traceback.print_exc()
+            reason = "not enough memory" if is_out_of_memory(error) else type(error).__name__
+            result = {"failed": f"{reason}: {first_line(error)}"}
         write_json(path, result)
     return True
 

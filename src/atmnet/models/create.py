@@ -48,15 +48,22 @@ def check_model_name(name: str, option: str, kind: str = "model") -> None:
 def create_model(name: str, **kwargs: Any) -> Any:
     """``timm.create_model``, whose errors name the option to correct.
 
+    The model's ``pretrained_cfg`` names it as it was asked for: a function that changes another model and returns it
+    would else be recorded as that other model.
+
     Raises:
         UserError: For arguments that the model does not take, and for what timm refuses.
     """
     try:
-        return timm.create_model(name, **kwargs)
+        model: Any = timm.create_model(name, **kwargs)
     except TypeError as error:
         raise UserError(f"model.kwargs: {name}: {error}") from error
     except Exception as error:  # constructors meet values that they do not expect
         raise UserError(f"model: {name}: {first_line(error)}") from error
+    architecture, config = name.partition(".")[0], getattr(model, "pretrained_cfg", {})
+    if timm.is_model(architecture) and config.get("architecture") != architecture:
+        model.pretrained_cfg = model.default_cfg = {**config, "architecture": architecture}
+    return model
 
 
 def enable_grad_checkpointing(model: Any, name: str) -> None:
