@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from atmnet.models.create import create_model
 from atmnet_cli import command
 from atmnet_cli.own_modules import VARIABLE
 
@@ -36,6 +37,9 @@ def test_commands_know_models_of_own_modules(module, monkeypatch, capsys):
     monkeypatch.setenv(VARIABLE, f" {module}, ")
     assert _benchmark() == 0
     assert "users_own_net" in capsys.readouterr().out
+    # Not the name of the model that the function returns, as which a checkpoint would be loaded.
+    assert create_model("users_own_net").pretrained_cfg["architecture"] == "users_own_net"
+    assert create_model("test_resnet").pretrained_cfg["architecture"] == "test_resnet"
 
 
 def test_modules_that_cannot_be_imported(tmp_path, monkeypatch, capsys):

@@ -61,7 +61,9 @@ def create_model(name: str, **kwargs: Any) -> Any:
     except Exception as error:  # constructors meet values that they do not expect
         raise UserError(f"model: {name}: {first_line(error)}") from error
     architecture, config = name.partition(".")[0], getattr(model, "pretrained_cfg", {})
-    if timm.is_model(architecture) and config.get("architecture") != architecture:
+    is_known = timm.is_model(architecture) and config.get("architecture") != architecture
+    # timm's own functions that do so are old names, which it maps to the new ones.
+    if is_known and not timm.model_entrypoint(architecture).__module__.startswith("timm."):
         model.pretrained_cfg = model.default_cfg = {**config, "architecture": architecture}
     return model
 
