@@ -137,7 +137,7 @@ def _pairs(distance: float) -> Pictures:
 
 
 PARTS: dict[str, Part] = {
-    "digits": Part("Handwritten digits, 32 pixels", families(32), _DIGITS, None, 10.0, lrs=(2e-3, 6e-3, 2e-2)),
+    "digits": Part("Handwritten digits, 32 pixels", families(32), _DIGITS, None, 10.0, sizes=(48, 64)),
     "pathfinder_32": Part(
         "Pathfinder, 32 pixels", families(32, _FIRST), _reach(32, 4, 0.5, 0.5), _PATH_32
     ),
