@@ -1,9 +1,11 @@
 """Comparisons from the first option to the page: refusals, learning rates, failures, and what is done only once."""
 
+import errno
 import shutil
 
 import pytest
 
+from atmnet.comparison import worker
 from atmnet.comparison.plan import Job, open_comparison, record_comparison
 from atmnet.comparison.worker import take_jobs
 from atmnet.engine import read_metrics
@@ -98,6 +100,34 @@ def test_a_model_that_diverges_is_named_and_the_others_go_on(root, tmp_path):
     alone = check(root, tmp_path / "alone", lrs=[1e29, 1e30], seeds=1, models=["test_resnet"])
     take_jobs(alone, {})
     assert alone.result(alone.jobs()[-1])["failed"].startswith("failed at every learning rate: diverged: ")
+
+
+def test_a_model_that_fails_is_named_and_the_others_go_on(root, tmp_path, monkeypatch):
+    comparison = check(root, tmp_path / "out", seeds=1)
+    trained = worker.train
+
+    def train(options, *parts):
+        if options.model.name == "test_resnet":
+            raise ValueError("expected a map\nof two sides")
+        return trained(options, *parts)
+
+    monkeypatch.setattr(worker, "train", train)
+    take_jobs(comparison, {})
+    narrow, failing = (comparison.result(job) for job in comparison.jobs())
+    assert "score" in narrow
+    assert failing == {"failed": "ValueError: expected a map of two sides"}
+
+
+def test_a_full_disk_is_no_failure_of_the_model(root, tmp_path, monkeypatch):
+    comparison = check(root, tmp_path / "out", seeds=1)
+
+    def train(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(worker, "train", train)
+    with pytest.raises(OSError, match="No space left"):
+        take_jobs(comparison, {})
+    assert comparison.result(comparison.jobs()[0]) is None
 
 
 def test_what_is_done_is_not_done_again(root, tmp_path, monkeypatch):
