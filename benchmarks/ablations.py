@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from atmnet.layers import ATM, OffsetGroup, OffsetPredictor, Stage
 from atmnet.models import ATMNet
+from benchmarks.families import configuration
 
 #: Standard deviation of random offsets, in tokens.
 RANDOM_OFFSETS = 2.0
@@ -118,15 +119,7 @@ ABLATIONS: dict[str, tuple[dict[str, Any], Callable[[ATMNet], None] | None]] = {
 
 default_cfgs = generate_default_cfgs(
     {
-        f"ablation_{name}": {
-            "input_size": (3, 64, 64),
-            "crop_pct": 1.0,
-            "interpolation": "bicubic",
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "first_conv": "patch_embed.conv1" if name == "fine_stem" else "patch_embed.proj",
-            "classifier": "head.fc",
-        }
+        f"ablation_{name}": configuration(f"patch_embed.{'conv1' if name == 'fine_stem' else 'proj'}", "head.fc")
         for name in ABLATIONS
     }
 )

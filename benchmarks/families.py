@@ -49,20 +49,24 @@ FAMILIES: dict[str, tuple[Callable[..., nn.Module], dict[str, Any], tuple[str, s
 #: Families whose weights depend on the image's size, which they take as ``img_size``.
 SIZED = ("swin", "mixer")
 
+
+def configuration(first: str, classifier: str, fixed_input_size: bool = False) -> dict[str, Any]:
+    """timm's configuration of a model for images of 64 pixels, seen whole.
+
+    Args:
+        first: The name of its first convolution.
+        classifier: The name of its classifier.
+        fixed_input_size: Whether its weights depend on the size.
+    """
+    return {
+        "input_size": (3, 64, 64), "crop_pct": 1.0, "interpolation": "bicubic", "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225), "first_conv": first, "classifier": classifier,
+        "fixed_input_size": fixed_input_size,
+    }  # fmt: skip
+
+
 default_cfgs = generate_default_cfgs(
-    {
-        f"family_{family}": {
-            "input_size": (3, 64, 64),
-            "crop_pct": 1.0,
-            "interpolation": "bicubic",
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "first_conv": first,
-            "classifier": classifier,
-            "fixed_input_size": family in SIZED,
-        }
-        for family, (_, _, (first, classifier)) in FAMILIES.items()
-    }
+    {f"family_{family}": configuration(*names, family in SIZED) for family, (_, _, names) in FAMILIES.items()}
 )
 
 

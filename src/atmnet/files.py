@@ -43,6 +43,33 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(folder: Path, option: str) -> Iterator[Path]:
+    """A temporary folder beside ``folder``, which takes its place if the block ends without an error.
+
+    Args:
+        folder: A folder that is new or empty.
+        option: The option that names it, for errors.
+
+    Raises:
+        UserError: If the folder is not empty, or something cannot be written.
+    """
+    folder = folder.absolute()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{option}: {folder} is not empty; expected a new or empty folder")
+    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise UserError(f"{option}: {error.filename or folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def to_json(value: object, **format: Any) -> str:
     """``value`` as JSON that every reader takes: numbers that are not finite, which JSON does not have, become null.
 

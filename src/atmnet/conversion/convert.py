@@ -20,6 +20,7 @@ from atmnet.conversion.yolo import write_yolo
 from atmnet.data.coco import CocoSplit
 from atmnet.data.coco_checks import leads_out
 from atmnet.data.sources import choose_source, find_source, open_split
+from atmnet.files import whole_folder
 from atmnet_cli.errors import UserError, refuse_options
 from atmnet_cli.options import ConvertOptions, DataOptions, Kind
 
@@ -69,28 +70,16 @@ def convert(options: ConvertOptions) -> list[str]:
         UserError: For data that the format has no place for, boxes of a picture that is missing, unreadable or of
             another size, or a folder that is not empty.
     """
-    folder = Path(options.output).absolute()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UserError(f"output: {folder} is not empty; expected a new or empty folder")
     data, line = choose_source(options.data, "detection" if options.to in _FORMATS else "classification")
     refuse_options(data, ["img_size", "max_unreadable", "workers"], "convert", prefix="data.")
     kind = _kind(data, options.to)
     if options.images == "none" and options.to == "folder":
         raise UserError("images: got 'none', but a folder of classes consists of images; use copy or link")
-    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(Path(options.output), "output") as partial:
         if kind == "detection":
             lines = _convert_objects(data, options, partial)
         else:
             lines = _convert_labels(data, options, partial, kind)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except OSError as error:
-        raise UserError(f"output: {error.filename or folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return [*filter(None, [line]), *lines]
 
 

@@ -6,8 +6,6 @@ annotations/{train,val}/000000.png          ADE20K: class k is k + 1
 classes.txt                                 ADE20K
 """
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from PIL import Image
 
 from atmnet.data.scene import label_map
 from atmnet.data.scenes import SceneDetection, SceneSegmentation
-from atmnet.files import to_json
+from atmnet.files import to_json, whole_folder
 from atmnet_cli.errors import UserError, install
 from atmnet_cli.options import MakeScenesOptions
 
@@ -28,27 +26,15 @@ def write_scenes(options: MakeScenesOptions) -> None:
     Raises:
         UserError: If the folder is not empty or cannot be written, or an option is out of range.
     """
-    folder = Path(options.directory).absolute()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UserError(f"directory: {folder} is not empty; expected a new or empty folder")
     scene_kwargs: dict[str, Any] = {
         "img_size": options.img_size, "objects": options.objects, "contrast": options.contrast, "seed": options.seed,
         **({"digit_sizes": options.digit_sizes} if options.digit_sizes else {}),
     }  # fmt: skip
-    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(Path(options.directory), "directory") as partial:
         for split, images in (("train", options.train), ("val", options.val)):
             _write_split(partial, SceneDetection(split, images=images, **scene_kwargs))
         names = SceneSegmentation("train", img_size=options.img_size).classes
         (partial / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except OSError as error:
-        raise UserError(f"directory: {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_split(folder: Path, source: SceneDetection) -> None:
