@@ -75,8 +75,8 @@ def _device(name: str, device: torch.device) -> Iterator[str]:
         built = (
             f"torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch was built without CUDA"
         )
-        found = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
-        reason = f" (auto: {found}; {built})"
+        devices = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
+        reason = f" (auto: {devices}; {built})"
     yield f"device: {device}{reason}"
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
@@ -121,5 +121,5 @@ def _caches() -> Iterator[str]:
 
 
 def _environment() -> Iterator[str]:
-    found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(_VARIABLES)]
-    yield f"environment: {' '.join(found) or 'no variables that matter'}"
+    variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(_VARIABLES)]
+    yield f"environment: {' '.join(variables) or 'no variables that matter'}"

@@ -14,7 +14,7 @@ from atmnet.conversion.edges import cut_at_edges
 from atmnet.conversion.labelme import write_labelme
 from atmnet.conversion.labels import check_folder_names, check_table_names, labelled_images, table_rows, write_table
 from atmnet.conversion.labelstudio import write_labelstudio
-from atmnet.conversion.objects import DataPart, Losses, read_part
+from atmnet.conversion.objects import DataPart, Losses, read_part, without_crowd
 from atmnet.conversion.voc import write_voc
 from atmnet.conversion.yolo import write_yolo
 from atmnet.data.coco import CocoSplit
@@ -34,6 +34,7 @@ class _Format:
         by_stem: Whether the annotations of a picture are in a file of its name.
         has_classes: Whether it says which classes there are, and in which order.
         strict_names: Whether it can only hold names of classes without control characters and outer spaces.
+        has_crowd: Whether it has regions of uncounted objects.
         is_within: Whether boxes and masks must be within the picture.
         refused_folders: Names of folders that it has for something else.
     """
@@ -42,15 +43,16 @@ class _Format:
     by_stem: bool = False
     has_classes: bool = True
     strict_names: bool = True
+    has_crowd: bool = False
     is_within: bool = False
     refused_folders: tuple[str, ...] = ()
 
 
 _FORMATS = {
-    "coco": _Format(write_coco, strict_names=False),
+    "coco": _Format(write_coco, strict_names=False, has_crowd=True),
     # Programs replace the last folder 'images' in the path of a picture by 'labels'.
     "yolo": _Format(write_yolo, by_stem=True, strict_names=False, is_within=True, refused_folders=("images",)),
-    "voc": _Format(write_voc, by_stem=True, has_classes=False, is_within=True),
+    "voc": _Format(write_voc, by_stem=True, has_classes=False, has_crowd=True, is_within=True),
     "labelme": _Format(write_labelme, by_stem=True, has_classes=False),
     "cvat": _Format(write_cvat),
     "labelstudio": _Format(write_labelstudio, has_classes=False, is_within=True),
@@ -118,13 +120,15 @@ def _convert_objects(data: DataOptions, options: ConvertOptions, root: Path) -> 
             raise UserError(f"{data.root}: a mask of split {name}: {error}; `atmnet check-data` lists all") from error
         if form.strict_names:
             check_classes(classes, options.to)
+        count = sum(len(image.objects) for image in part.images)
         check_images(part, options.to, form.by_stem, form.strict_names, form.refused_folders)
+        if not form.has_crowd:
+            part = without_crowd(part, losses)
         if form.is_within:
             part = cut_at_edges(part, losses)
         pictures = form.write(part, root, losses)
         for image in part.images:
             _place(image.path, pictures / image.name, options.images)
-        count = sum(len(image.objects) for image in part.images)
         lines.append(f"{split}: {len(part.images)} images, {count} objects of {len(classes)} classes")
         if options.images == "none":
             lines.append(f"{split}: put its images into {pictures.relative_to(root).as_posix()}")
@@ -146,7 +150,7 @@ def _convert_labels(data: DataOptions, options: ConvertOptions, root: Path, kind
         (check_folder_names if options.to == "folder" else check_table_names)(classes)
         written: list[tuple[str, list[str]]] = []
         taken: Counter[str] = Counter()
-        for image in labelled_images(source, "RGB"):
+        for image in labelled_images(source):
             base = f"{image.labels[0]}/" if options.to == "folder" else ""
             own_name = _unused(base + (PurePosixPath(image.name).name if base else image.name), taken)
             if leads_out(own_name):  # archives have names of any kind

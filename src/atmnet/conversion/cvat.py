@@ -26,11 +26,8 @@ def write_cvat(part: DataPart, root: Path, losses: Losses) -> Path:
         size = {"width": str(image.width), "height": str(image.height)}
         element = SubElement(content, "image", {"id": str(number), "name": image.name, "subset": part.split, **size})
         for item in image.objects:
-            if item.crowd:
-                losses.add("crowd regions are left out")
-            else:
-                losses.add(BOX_OF_MASK, item.has_other_box)
-                _add_shape(element, image, item, part.classes[item.label])
+            losses.add(BOX_OF_MASK, item.has_other_box)
+            _add_shape(element, image, item, part.classes[item.label])
     indent(content)
     ElementTree(content).write(folder / "annotations.xml", encoding="utf-8", xml_declaration=True)
     return folder / "images"

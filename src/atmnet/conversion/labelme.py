@@ -28,9 +28,6 @@ def write_labelme(part: DataPart, root: Path, losses: Losses) -> Path:
 def _shapes(image: DataImage, classes: list[str], losses: Losses) -> list[dict[str, Any]]:
     shapes: list[dict[str, Any]] = []
     for number, item in enumerate(image.objects):
-        if item.crowd:
-            losses.add("crowd regions are left out")
-            continue
         losses.add(BOX_OF_MASK, item.has_other_box)
         x0, y0, x1, y1 = item.box
         forms = [("polygon", _pairs(points)) for points in item.polygons] or [("rectangle", [[x0, y0], [x1, y1]])]

@@ -27,13 +27,8 @@ class LabelledImage:
     file: Path | bytes
 
 
-def labelled_images(source: Split, mode: str) -> Iterator[LabelledImage]:
-    """The pictures of a split of labelled images, one at a time. Those that are generated become PNG files.
-
-    Args:
-        source: The split.
-        mode: In which generated pictures are drawn, 'RGB' or 'L'.
-    """
+def labelled_images(source: Split) -> Iterator[LabelledImage]:
+    """The pictures of a split of labelled images, one at a time. Those that are generated become PNG files."""
     for index in range(len(source)):
         name = source.name(index).replace("\\", "/")
         if isinstance(source, TableSplit):
@@ -50,10 +45,8 @@ def labelled_images(source: Split, mode: str) -> Iterator[LabelledImage]:
                 with file:
                     yield LabelledImage(own_name, [label], file.read())
         else:
-            picture, answer = source.load(index, mode)
-            yield LabelledImage(
-                f"{name}.png" if "." not in name else name, [source.classes[int(answer)]], _png(picture)
-            )
+            picture, answer = source.load(index, "RGB")
+            yield LabelledImage(name, [source.classes[int(answer)]], _png(picture))
 
 
 def check_folder_names(classes: Sequence[str]) -> None:

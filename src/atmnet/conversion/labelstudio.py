@@ -29,9 +29,6 @@ def _regions(image: DataImage, classes: list[str], losses: Losses) -> list[dict[
     regions: list[dict[str, Any]] = []
     sides = image.width, image.height
     for item in image.objects:
-        if item.crowd:
-            losses.add("crowd regions are left out")
-            continue
         if len(item.polygons) > 1:
             losses.add("masks in several parts become boxes")
         name = classes[item.label]

@@ -127,6 +127,14 @@ def read_part(source: CocoSplit, split: str, losses: Losses) -> DataPart:
     return DataPart(split, source.classes, source.category_ids, images)
 
 
+def without_crowd(part: DataPart, losses: Losses) -> DataPart:
+    """A split without regions of uncounted objects."""
+    images = [replace(image, objects=[item for item in image.objects if not item.crowd]) for image in part.images]
+    counts = [sum(len(image.objects) for image in each) for each in (part.images, images)]
+    losses.add("crowd regions are left out", counts[0] - counts[1])
+    return replace(part, images=images)
+
+
 def _polygons(segmentation: object, size: tuple[int, int], losses: Losses) -> list[list[float]]:
     """Polygons as they are, and masks by their outlines."""
     if not segmentation:

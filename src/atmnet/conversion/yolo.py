@@ -28,9 +28,6 @@ def _lines(image: DataImage, losses: Losses) -> list[str]:
     lines = []
     sides = image.width, image.height
     for item in image.objects:
-        if item.crowd:
-            losses.add("crowd regions are left out")
-            continue
         if len(item.polygons) > 1:
             losses.add("masks in several parts become boxes")
         if len(item.polygons) == 1:

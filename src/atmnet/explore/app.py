@@ -108,9 +108,9 @@ def build_app(service: Service, examples: Sequence[Path]) -> gr.Blocks:
             visitor = str(request.session_hash)
             visitors.note(visitor, uploads)
             # A slider that was not moved leaves each model at its own size.
-            wanted = None if int(pixels) == sizes[0] else int(pixels)
+            other_size = None if int(pixels) == sizes[0] else int(pixels)
             try:
-                explorations = service.explore(uploads, chosen, wanted)
+                explorations = service.explore(uploads, chosen, other_size)
             except UserError as error:
                 raise gr.Error(escape(str(error)), title="This cannot be explored") from error
             return _frame(service.keep(visitor, explorations))

@@ -190,7 +190,7 @@ class Gate:
 
         try:
             await self._app(scope, counted, protected)
-        except Exception:
+        except Exception:  # of any kind: the application was told that the client is gone, and 413 is answered below
             if received <= self._max_bytes:
                 raise
         return (413, self._too_large()) if received > self._max_bytes and not started else None
