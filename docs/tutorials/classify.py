@@ -80,8 +80,8 @@ print(Path("report.html").stat().st_size // 1000, "kB")
 predictor = run.load(device="cpu")
 pictures = sorted(Path("pictures/val").glob("*/*.png"))
 answers = predictor(pictures)
-found = [answer.record["predictions"][0]["class"] for answer in answers]
-right = sum(name == path.parent.name for name, path in zip(found, pictures, strict=True))
+predicted = [answer.record["predictions"][0]["class"] for answer in answers]
+right = sum(name == path.parent.name for name, path in zip(predicted, pictures, strict=True))
 print(answers[0].text)
 print(f"{right} of {len(pictures)} right")
 assert right / len(pictures) > 0.85
