@@ -17,27 +17,27 @@ from pathlib import Path
 from typing import Any
 
 from atmnet.benchmark import versions
-from atmnet.data.pairs import PairClassification
-from atmnet.data.pathfinder import Pathfinder
+from atmnet.comparison.plan import ComparedModel
+from atmnet.conversion import convert
 from atmnet.engine import device_of
 from atmnet.files import to_json, write_json
 from atmnet.records import Record
 from atmnet_cli import command
+from atmnet_cli.options import ConvertOptions, DataOptions
 from atmnet_cli.own_modules import VARIABLE
 from benchmarks.ablations import ABLATIONS
 from benchmarks.families import FAMILIES, SIZED
 from benchmarks.script import RESULTS
 
 MODULES = ("benchmarks.families", "benchmarks.ablations")
-_CLASSES = ("different", "same")
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Generated pictures: the name of their folder, their class, and its arguments."""
+    """Generated pictures: the name of their folder, their data source, and its arguments."""
 
     name: str
-    source: type[Pathfinder] | type[PairClassification]
+    source: str
     arguments: dict[str, Any]
 
 
@@ -46,21 +46,17 @@ class Part:
     """One comparison of the study.
 
     Attributes:
-        title: What it asks.
         models: As in a recipe of ``atmnet compare``.
         options: Other options of the recipe.
         data: Generated pictures; None if the options name the data.
-        chance: The score of the best answer that does not look at the picture, in percent.
         seeds: Runs of each model.
         lrs: Learning rates that are tried for each model.
         sizes: Sides at which the trained models are evaluated as well.
     """
 
-    title: str
     models: list[Any]
     options: dict[str, Any]
     data: Pictures | None = None
-    chance: float = 50.0
     seeds: int = 3
     lrs: Sequence[float] = (2e-3, 6e-3)
     sizes: Sequence[int] = ()
@@ -111,10 +107,10 @@ _DIGITS = {
     "batch_size": 64,
 }
 _PATH_32 = Pictures(
-    "pathfinder_32", Pathfinder, {"img_size": 32, "dashes": 3, "distractors": 0, "images": [20000, 2000]}
+    "pathfinder_32", "pathfinder", {"img_size": 32, "dashes": 3, "distractors": 0, "images": [20000, 2000]}
 )
 _PATH_64 = Pictures(
-    "pathfinder_64", Pathfinder, {"img_size": 64, "dashes": 6, "distractors": 0, "images": [40000, 2000]}
+    "pathfinder_64", "pathfinder", {"img_size": 64, "dashes": 6, "distractors": 0, "images": [40000, 2000]}
 )
 #: A part of many long runs is divided, so that its halves fit into a night.
 _FIRST = ("resnet", "convnext", "swin", "mambaout")
@@ -133,45 +129,28 @@ _INTERVALS = [name for name in ABLATIONS if name.startswith("interval")]
 
 def _pairs(distance: float) -> Pictures:
     arguments = {"img_size": 64, "distance": distance, "digit_classes": 2, "distractors": 0, "images": [40000, 2000]}
-    return Pictures(f"pairs_{round(100 * distance)}", PairClassification, arguments)
+    return Pictures(f"pairs_{round(100 * distance)}", "pairs", arguments)
 
 
 PARTS: dict[str, Part] = {
-    "digits": Part("Handwritten digits, 32 pixels", families(32), _DIGITS, None, 10.0, sizes=(48, 64)),
-    "pathfinder_32": Part(
-        "Pathfinder, 32 pixels", families(32, _FIRST), _reach(32, 4, 0.5, 0.5), _PATH_32
-    ),
-    "stems_pathfinder_32": Part(
-        "Stems on pathfinder, 32 pixels", _STEMS, _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(6e-3,)
-    ),
-    "pathfinder_32_more": Part(
-        "Pathfinder, 32 pixels, other families", families(32, _OTHERS), _reach(32, 4, 0.5, 0.5), _PATH_32
-    ),
-    "ablation_pathfinder_32": Part(
-        "Ablations on pathfinder, 32 pixels", ablations(_SIMPLE), _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(4e-3,)
-    ),
-    "ablation_digits": Part(
-        "Ablations on digits", ablations([*_SIMPLE, *_SHARES]), _DIGITS, None, 10.0, lrs=(4e-3,)
-    ),
-    "shares_pathfinder_32": Part(
-        "Share groups on pathfinder, 32 pixels", ablations(_SHARES), _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(4e-3,)
-    ),
-    "intervals_pathfinder_32": Part(
-        "Intervals on pathfinder, 32 pixels", ablations(_INTERVALS), _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(4e-3,)
-    ),
-    "pathfinder_64": Part(
-        "Pathfinder, 64 pixels", families(64), _reach(64, 8, 0.5, 0.5), _PATH_64, sizes=(96, 128)
-    ),
+    "digits": Part(families(32), _DIGITS, sizes=(48, 64)),
+    "pathfinder_32": Part(families(32, _FIRST), _reach(32, 4, 0.5, 0.5), _PATH_32),
+    "stems_pathfinder_32": Part(_STEMS, _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(6e-3,)),
+    "pathfinder_32_more": Part(families(32, _OTHERS), _reach(32, 4, 0.5, 0.5), _PATH_32),
+    "ablation_pathfinder_32": Part(ablations(_SIMPLE), _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(4e-3,)),
+    "ablation_digits": Part(ablations([*_SIMPLE, *_SHARES]), _DIGITS, lrs=(4e-3,)),
+    "shares_pathfinder_32": Part(ablations(_SHARES), _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(4e-3,)),
+    "intervals_pathfinder_32": Part(ablations(_INTERVALS), _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(4e-3,)),
+    "pathfinder_64": Part(families(64), _reach(64, 8, 0.5, 0.5), _PATH_64, sizes=(96, 128)),
     **{
         f"pairs_{round(100 * distance)}": Part(
-            f"Pairs of digits, {distance:g} of the side apart",
             families(64),
             _reach(64, 8, 0.0, 0.0),
             _pairs(distance),
         )
         for distance in (0.3, 0.5, 0.7)
     },
-}  # fmt: skip
+}
 
 
 def run(name: str, folder: Path, output: Path, jobs: int) -> None:
@@ -181,7 +160,9 @@ def run(name: str, folder: Path, output: Path, jobs: int) -> None:
     options |= {"threads": 1, "jobs": jobs}
     if part.data is not None:
         root = folder / "data" / part.data.name
-        write_pictures(part.data, root)
+        if not root.exists():
+            data = DataOptions(part.data.source, kwargs=part.data.arguments)
+            convert(ConvertOptions(to="folder", output=str(root), data=data))
         options["data"] = {**options["data"], "source": "folder", "root": str(root)}
     folder.mkdir(parents=True, exist_ok=True)
     recipe = folder / f"{name}.yaml"
@@ -189,9 +170,12 @@ def run(name: str, folder: Path, output: Path, jobs: int) -> None:
     if command.main(["compare", "--config", str(recipe), "--output", str(folder / name)]) != 0:
         raise RuntimeError(f"{name}: some runs failed; see {folder / name}")
     results = Record.read(folder / name / "compare.json").value
-    for model, entry in zip(results["models"], part.models, strict=True):
-        runs = [folder / name / "runs" / entry["label"] / f"seed-{each['seed']}" for each in model["scores"]]
-        model["scores_at"] = {str(size): [score_at(run, size) for run in runs] for size in part.sizes}
+    for model in results["models"]:
+        runs = folder / name / "runs" / ComparedModel(model["label"], model["name"]).folder
+        model["scores_at"] = {
+            str(size): [score_at(runs / f"seed-{each['seed']}", size) for each in model["scores"]]
+            for size in part.sizes
+        }
     hours = (time.time() - started) / 3600
     write_json(output / f"{name}.json", {"machine": versions(device_of("cpu")), "hours": hours, **results})
 
@@ -202,21 +186,6 @@ def score_at(run: Path, size: int) -> float | None:
     with contextlib.redirect_stdout(output):
         status = command.main(["evaluate", str(run / "last"), f"--data.img_size={size}", "--threads=1"])
     return None if status else float(json.loads(output.getvalue().splitlines()[-1])["top1"])
-
-
-def write_pictures(pictures: Pictures, root: Path) -> None:
-    """Write generated pictures as PNG files in folders of classes, unless they are there."""
-    done = root / "arguments.json"
-    if done.is_file() and Record.read(done).value == json.loads(to_json(pictures.arguments)):
-        return
-    for split in ("train", "val"):
-        source = pictures.source(split, **pictures.arguments)
-        for label in _CLASSES:
-            (root / split / label).mkdir(parents=True, exist_ok=True)
-        for index in range(len(source)):
-            picture, answer = source.load(index, "RGB")
-            picture.save(root / split / _CLASSES[answer] / f"{index:06d}.png")
-    write_json(done, pictures.arguments)
 
 
 def main() -> None:

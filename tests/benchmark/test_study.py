@@ -1,5 +1,7 @@
 """The models of the study: as large as atmnet_nano, and varied where their names say so."""
 
+import json
+
 import pytest
 import timm
 import torch
@@ -121,3 +123,17 @@ def test_a_checkpoint_is_of_the_variation(name, tmp_path):
     image = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         assert loaded.model.eval()(image).equal(network.model.eval()(image))
+
+
+@pytest.mark.slow
+def test_a_part_from_its_pictures_to_its_record(tmp_path, monkeypatch):
+    pictures = study.Pictures("tiny", "pathfinder", {"img_size": 32, "dashes": 3, "images": [32, 16]})
+    options = {"data": {"img_size": 32, "workers": 0}, "epochs": 1, "batch_size": 16, "device": "cpu"}
+    models = [{"name": "test_resnet", "label": "a, b"}, {"name": "test_convnext", "label": "c"}]
+    part = study.Part(models, options, pictures, seeds=1, lrs=(1e-3,), sizes=(64,))
+    monkeypatch.setitem(study.PARTS, "tiny", part)
+    study.run("tiny", tmp_path, tmp_path, jobs=1)
+    record = json.loads((tmp_path / "tiny.json").read_text())
+    assert [model["label"] for model in record["models"]] == ["a, b", "c"]
+    assert all(0 <= model["scores_at"]["64"][0] <= 100 for model in record["models"])
+    assert len(list((tmp_path / "data/tiny/train").rglob("*.png"))) == 32
