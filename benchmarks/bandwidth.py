@@ -11,15 +11,20 @@ from atmnet.benchmark import compare
 from benchmarks.script import Settings
 
 
-def compare_with_copy(run: Callable[[], object], num_bytes: int, settings: Settings) -> dict[str, Any]:
+def compare_with_copy(
+    run: Callable[[], object],
+    num_bytes: int,
+    settings: Settings,
+    prepare: Callable[[Callable[[], object]], Callable[[], object]] = lambda copy: copy,
+) -> dict[str, Any]:
     """Time of a copy that moves ``num_bytes`` bytes, half read and half written, divided by the time of ``run``.
 
     ``num_bytes`` is the minimum that ``run`` must move, so that a share of 1 is the limit. A copy of the same size
-    profits equally from caches.
+    profits equally from caches. ``prepare`` does to the copy what was done to ``run``, e.g. puts it into a CUDA graph.
     """
     source = torch.zeros(num_bytes // 2, dtype=torch.uint8, device=settings.device)
     copy = partial(torch.empty_like(source).copy_, source)
-    comparison = compare({"run": run, "copy": copy}, settings.rounds, device=settings.device)
+    comparison = compare({"run": run, "copy": prepare(copy)}, settings.rounds, device=settings.device)
     return {
         "share": comparison.ratio("copy", "run")._asdict(),
         "bytes_per_second": num_bytes / comparison.seconds("run").median,

@@ -17,6 +17,7 @@ from benchmarks.script import Settings
 from benchmarks.workloads import BASELINES, PUBLISHED, Mode, build_workload
 
 OURS = "atmnet_tiny"
+SIDE = 224
 #: Modes with batch sizes and models. There are fewer compiled ones, since compiling takes almost a minute for each.
 Plan = list[tuple[Mode, list[int], tuple[str, ...]]]
 PLAN: dict[str, Plan] = {
@@ -38,7 +39,7 @@ QUICK: Plan = [(Mode(), [2], ()), (Mode(torch.bfloat16), [2], ())]
 
 def measure(settings: Settings) -> Iterator[dict[str, Any]]:
     """A result for each mode and batch size."""
-    ours, side = ("atmnet_nano", 32) if settings.quick else (OURS, 224)
+    ours, side = ("atmnet_nano", 32) if settings.quick else (OURS, SIDE)
     for mode, batches, baselines in QUICK if settings.quick else PLAN[settings.device.type]:
         names = {ours: (ours, mode), PUBLISHED: (PUBLISHED, mode)}
         if mode != Mode():
