@@ -11,7 +11,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 INSTALL := $(BIN)/python $(PIP) --constraint $(CONSTRAINTS)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-all lint docs docs-serve bench dist try-dist env lint-workflows clean
+.PHONY: demo test test-all lint docs docs-serve bench gpu dist try-dist env lint-workflows clean
 
 demo: $(VENV)/.demo
 	rm -rf runs/demo
@@ -54,6 +54,10 @@ bench: $(VENV)/.dev demo
 	$(BIN)/python -m benchmarks.eight_bits runs/demo runs/scenes/semantic_fpn-0
 	$(BIN)/python -m benchmarks.ecosystem
 	$(BIN)/python -m benchmarks.tables
+
+# On a machine with a CUDA GPU: its tests and measurements, in parts of nine minutes. Again, it goes on.
+gpu: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.gpu
 
 # Two builds of one commit have the same bytes: the time in the files is the commit's, and the build's tools are pinned.
 dist: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)

@@ -58,8 +58,8 @@ class Part:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def parts(device: str, quick: bool) -> Iterator[Part]:
-    """All parts, in the order in which they are begun."""
+def parts(device: str, quick: bool, folder: Path) -> Iterator[Part]:
+    """All parts, in the order in which they are begun. Quick ones leave their records in the folder."""
     cuda = device == "cuda"
     files = [*(["tests/gpu"] if cuda else []), "tests/ops/test_triton.py"]
     workers = ["--numprocesses", str(WORKERS)] if cuda else []
@@ -75,9 +75,9 @@ def parts(device: str, quick: bool) -> Iterator[Part]:
         for name in compiled(device):
             yield Part(f"compile {name}", ["-m", "benchmarks.compile_ahead", name], 200, alone=False)
     interpreted = {} if cuda else {"TRITON_INTERPRET": "1"}
-    options = ["--device", device, *(["--quick"] if quick else ["--rounds", "9"])]
     for name, seconds in SCRIPTS.items():
-        command = ["-m", f"benchmarks.{name}", *options]
+        command = ["-m", f"benchmarks.{name}", "--device", device]
+        command += ["--quick", "--output", str(folder / f"{name}.json")] if quick else ["--rounds", "9"]
         yield Part(name, command, seconds, environment=interpreted if name in ("kernels", "operator") else {})
 
 
@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "gpu", help="default: build/gpu")
     parser.add_argument("--parts", nargs="+", metavar="NAME", help="only these; default: all")
     options = parser.parse_args(arguments)
-    chosen = list(parts(options.device, options.quick))
+    chosen = list(parts(options.device, options.quick, options.folder))
     names = [part.name for part in chosen]
     for name in options.parts or []:
         if name not in names:

@@ -18,6 +18,7 @@ from benchmarks import (
     first_call,
     fold,
     growth,
+    kernels,
     layer,
     model,
     operator,
@@ -30,9 +31,11 @@ from benchmarks.script import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [
-    DOCS / f"{name}.md" for name in ("performance", "folding", "dense", "deploy", "ecosystem", "training", "evidence")
+    DOCS / f"{name}.md"
+    for name in ("gpu", "performance", "folding", "dense", "deploy", "ecosystem", "training", "evidence")
 ]
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "kernels": kernels.table,
     "operator": operator.table,
     "layer": layer.table,
     "model": model.table,

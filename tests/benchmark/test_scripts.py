@@ -4,13 +4,12 @@ import json
 import re
 import subprocess
 import sys
-from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from benchmarks import first_call, runtimes, script, tables
-from tests.processes import Command, call
+from benchmarks import gpu, runtimes, script, tables
+from tests.processes import call
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,51 +19,30 @@ TRAINED = ("scenes", "small_data", "study", "eight_bits")
 MODULES = {name: getattr(tables, name) for name in tables.TABLES if name not in TRAINED}
 
 
-#: Those that take half a minute even with --quick, as they start processes or write files for every runtime.
-LONG = ("first_call", "runtimes")
-
-
 def _run_runtimes_in_part(arguments):
     """With one file, which runs in two ways."""
     runtimes._FILES = [file for file in runtimes._FILES if file[0] == "OpenVINO, static"]
     script.run("runtimes", runtimes.__doc__, runtimes.measure, runtimes.table, arguments)
 
 
-def _execute(program, argument):
-    sys.argv = ["-c", argument]
-    exec(program, {"__name__": "__main__"})
-
-
-def _run_in_fork(command, env, **options):
-    """Stands in for subprocess.run, for a program that need not import torch and timm anew."""
-    *_, program, argument = command
-    finished = Command(_execute, program, argument, TRITON_CACHE_DIR=env["TRITON_CACHE_DIR"]).finish()
-    assert finished.returncode == 0, finished.stderr
-    return finished
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """Records of quick runs of all scripts, and of parts of quick runs of those that take long."""
     folder = tmp_path_factory.mktemp("results")
+    assert gpu.main(["--device", "cpu", "--quick", "--folder", str(folder), "--parts", *gpu.SCRIPTS]) == 0
     for name, module in MODULES.items():
-        arguments, measure = ["--quick", "--threads=1", "--output", str(folder / f"{name}.json")], module.measure
-        with pytest.MonkeyPatch.context() as patch:
-            if name == "runtimes":  # the threads of runtimes outlive what they are called for
-                assert call(_run_runtimes_in_part, arguments) == 0
-                continue
-            if name == "first_call":
-                patch.setattr(first_call.subprocess, "run", _run_in_fork)
-                measure = lambda settings: islice(first_call.measure(settings), 1)  # noqa: E731
-            script.run(name, module.__doc__, measure, module.table, arguments)
+        arguments = ["--quick", "--threads=1", "--output", str(folder / f"{name}.json")]
+        if name == "runtimes":  # the threads of runtimes outlive what they are called for
+            assert call(_run_runtimes_in_part, arguments) == 0
+        elif name not in gpu.SCRIPTS:
+            script.run(name, module.__doc__, module.measure, module.table, arguments)
     return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LONG)
-def test_whole_quick_run(name, tmp_path):
+def test_whole_quick_run_of_the_runtimes(tmp_path):
     path = tmp_path / "record.json"
-    subprocess.run([sys.executable, "-m", f"benchmarks.{name}", "--quick", "--output", path], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.runtimes", "--quick", "--output", path], cwd=ROOT, check=True)
     assert json.loads(path.read_text())["results"]
 
 

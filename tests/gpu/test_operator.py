@@ -11,9 +11,11 @@ BRAIN, HALF, FLOAT, WIDE = torch.bfloat16, torch.float16, torch.float32, torch.f
 
 
 def inputs(shape: tuple[int, ...], share: int, dtype: torch.dtype = FLOAT) -> tuple[Tensor, Tensor]:
-    """Tokens, and offsets of about 3 tokens along both axes."""
+    """Tokens, and offsets of about 3 tokens along both axes, in float32 at least."""
     x = torch.randn(shape, device="cuda").to(dtype)
-    offset = 3 * torch.randn(*shape[:-1], 2 * shape[-1] // share, device="cuda")
+    offset = 3 * torch.randn(
+        *shape[:-1], 2 * shape[-1] // share, device="cuda", dtype=torch.promote_types(dtype, FLOAT)
+    )
     return x.requires_grad_(), offset.requires_grad_()
 
 

@@ -1,12 +1,15 @@
 """Training, evaluation and export on a CUDA device."""
 
 import json
-import subprocess
-import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
 from atmnet.engine import train
+from atmnet.engine.auto_batch import measure_share
+from atmnet_cli.command import main
 from tests.engine.conftest import die_after  # noqa: F401
 from tests.engine.runs import DETECTOR, RANDOM, SEGMENTER, assert_same_run, metrics, tiny
 
@@ -47,14 +50,36 @@ def test_dense_runs_start_as_on_a_cpu(tmp_path, task, precision):
     assert (tmp_path / "run" / "best" / "config.json").exists()
 
 
-def test_commands_take_a_run_of_a_gpu(root, tmp_path):
+def test_commands_take_a_run_of_a_gpu(root, tmp_path, capsys):
+    """What a run of a GPU answers there, it answers on a CPU."""
     run = train(tiny(root, tmp_path / "run", {"device": "cuda"}))
     picture = next(root.glob("val/*/*"))
-    printed = {}
+    scores, vectors = {}, {}
     for device in ("cuda", "cpu"):
-        command = ["predict", str(run / "last"), str(picture), "--format", "jsonl", "--device", device]
-        done = subprocess.run(
-            [sys.executable, "-m", "atmnet_cli", *command], capture_output=True, text=True, check=True
-        )
-        printed[device] = json.loads(done.stdout)
-    assert printed["cuda"].keys() == printed["cpu"].keys()
+        features = tmp_path / f"{device}.npz"
+        for command in (
+            ["evaluate", run / "last", "--report", tmp_path / f"{device}.html"],
+            ["embed", run / "last", picture, "--output", features],
+            ["predict", run / "last", picture, "--format", "jsonl"],
+        ):
+            capsys.readouterr()
+            assert main([*map(str, command), "--device", device]) == 0
+        scores[device] = json.loads(capsys.readouterr().out)
+        vectors[device] = np.load(features)["features"]
+    assert scores["cuda"].keys() == scores["cpu"].keys()
+    np.testing.assert_allclose(vectors["cuda"], vectors["cpu"], rtol=1e-3, atol=1e-4)
+
+
+def test_auto_batch(root, tmp_path, monkeypatch):
+    """The largest batch that fits into a part of the memory, which half of that part does not hold."""
+    options = tiny(root, tmp_path, {"device": "cuda", "data.img_size": 160, "augment.mixup": 0.5})
+    whole = measure_share(options)
+    assert whole.images == 24  # all of them
+    assert 0 < whole.needed < whole.limit
+    part = int(0.6 * whole.needed / 0.9)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (part, part))
+    share = measure_share(options)
+    assert share.needed <= share.limit
+    assert 2 <= share.images < 24
+    assert share.images % 2 == 0  # Mixup takes pairs
+    train(replace(options, batch_size=share.images, output=str(tmp_path / "run"), epochs=1))
