@@ -20,6 +20,7 @@ import safetensors.torch
 from torch import Tensor
 
 from atmnet_cli.errors import UserError
+from atmnet_cli.output_paths import check_output_folder
 
 #: What file systems without a feature answer, such as exFAT, network shares and FUSE.
 _UNSUPPORTED = {
@@ -54,6 +55,7 @@ def whole_folder(folder: Path, option: str) -> Iterator[Path]:
     Raises:
         UserError: If the folder is not empty, or something cannot be written.
     """
+    check_output_folder(folder, option)
     folder = folder.absolute()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{option}: {folder} is not empty; expected a new or empty folder")

@@ -50,7 +50,7 @@ def test_an_unreadable_picture_is_named_and_left_out(atmnet, run, root, tmp_path
 
 def test_refusals_come_before_work(atmnet, run, root, tmp_path):
     for arguments, message in {
-        ("--output=a.csv",): "output: a.csv: expected a file that ends in .npz or .parquet",
+        ("--output=a.csv",): "output: got a.csv, expected the name of a file that ends in .npz or .parquet",
         ("--output=a.parquet", "--tokens=true"): "tokens: Parquet has one row for each picture",
     }.items():
         assert message in atmnet("embed", run, root / "val", *arguments).error

@@ -50,7 +50,7 @@ def test_export(folder, tmp_path, monkeypatch, capfd):
         (["--batch_size=0"], "batch_size: got 0, expected at least 1"),
         (["--img_size=2"], "img_size: got 2, expected at least 3"),
         (["--precision=int8"], "calibration: precision 'int8' needs a folder"),
-        (["--output=a.pb"], "expected a name that ends in .onnx"),
+        (["--output=a.pb"], "expected the name of a file that ends in .onnx"),
         (["--to=tflite"], "to"),
         (["--threads=0"], "threads: got 0, expected at least 1"),
         (["--raw=true"], "raw: only detectors have raw outputs"),

@@ -12,6 +12,7 @@ from atmnet.files import write_json
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError, check_minimums, first_line
 from atmnet_cli.options import BenchmarkOptions
+from atmnet_cli.output_paths import check_output_file
 from atmnet_cli.printing import print_lines
 
 _MINIMUMS = {"img_size": 1, "batch_size": 1, "threads": 1, "rounds": 2}
@@ -34,7 +35,9 @@ def run(options: BenchmarkOptions) -> int:
     if options.output:
         settings = {**vars(options), "models": names, "device": str(device)}
         record = {"machine": machine, "settings": settings, "models": rows}
-        write_json(Path(options.output), record)
+        output = Path(options.output)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_json(output, record)
     return 0
 
 
@@ -42,9 +45,7 @@ def _check_options(options: BenchmarkOptions) -> torch.device:
     """Refuse options that cannot work, before anything is measured. Returns the device."""
     check_minimums(options, _MINIMUMS)
     if options.output:
-        path = Path(options.output)
-        if path.is_dir() or not path.parent.is_dir():
-            raise UserError(f"output: {path}: expected a file in a folder that exists")
+        check_output_file(Path(options.output), "output", [".json"])
     device = device_of(options.device)
     if device.type not in ("cpu", "cuda"):
         raise UserError(

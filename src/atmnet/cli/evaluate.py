@@ -16,7 +16,7 @@ from atmnet.engine import evaluate, find_run, read_metrics, read_options
 from atmnet.engine.calibration import Calibration, calibrate
 from atmnet.files import to_json
 from atmnet.models.create import data_config
-from atmnet.predictions.evaluation_files import RecordedTask, check_folder, write_evaluation
+from atmnet.predictions.evaluation_files import RecordedTask, write_evaluation
 from atmnet.report import (
     Example,
     Report,
@@ -34,13 +34,19 @@ from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet_cli.errors import UserError
 from atmnet_cli.invocation import command_line
 from atmnet_cli.options import DataOptions, EvaluateOptions, EvaluationData
+from atmnet_cli.output_paths import check_output_file, check_output_folder
 from atmnet_cli.printing import print_line, printable
 
 _WORST, _EXAMPLES = 24, 10
+_PAGES = (".html", ".htm")
 
 
 def run(options: EvaluateOptions) -> int:
     """Print the metrics as one JSON line, and write the report if one is asked for."""
+    if options.output:
+        check_output_folder(Path(options.output), "output")
+    if options.report:
+        check_output_file(Path(options.report), "report", _PAGES)
     keep_mistakes = _WORST if options.report or options.output else 0
     task = load_task(options.model, options.weights, options.windows, keep_mistakes, options.flip)
     note_checkpoint(options.model)
@@ -53,8 +59,6 @@ def run(options: EvaluateOptions) -> int:
         data = replace(data, split_file=str(run_path / SPLIT_FILE))
     if options.data.img_size is not None:
         network.config = data_config(network.model, options.data.img_size)
-    if options.output:
-        check_folder(Path(options.output))
     calibration = calibrate(options, cast(Classifier, network), data) if options.calibrate else None
     recorder = RecordedTask(task)
     result = evaluate(options, cast(Task, recorder) if options.output else task, data)

@@ -15,6 +15,7 @@ from atmnet.predictions.video import check_video_reader, frame_path, is_camera, 
 from atmnet.tasks import load_task
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import PredictOptions
+from atmnet_cli.output_paths import check_output_file, check_output_folder
 from atmnet_cli.printing import print_line, printable
 
 #: Maximum length of a path in the table, in characters.
@@ -24,6 +25,8 @@ _PATH_WIDTH = 60
 def run(options: PredictOptions) -> int:
     """Print the prediction for each picture. Returns 1 if a picture could not be read."""
     check_minimums(options, {"top": 1, "threshold": 0, "batch_size": 1, "every": 1, "frames": 1})
+    if options.output:
+        check_output_folder(Path(options.output), "output")
     sheet_format = _picture_format(options.sheet)
     notes: list[str] = []
     paths = find_images(options.images, notes)
@@ -86,6 +89,7 @@ def run(options: PredictOptions) -> int:
         results.close()
         print_line(f"results in {options.output}", error=True)
     if tiles:
+        Path(options.sheet).parent.mkdir(parents=True, exist_ok=True)
         with replacing(Path(options.sheet)) as beside:
             contact_sheet(tiles, tile=kind.tile).save(beside, sheet_format)
         print_line(f"contact sheet of {len(tiles)} pictures in {options.sheet}", error=True)
@@ -104,4 +108,5 @@ def _picture_format(path: str) -> str | None:
     suffix = Path(path).suffix.lower()
     if Image.registered_extensions().get(suffix) not in Image.SAVE:
         raise UserError(f"sheet: {path}: expected the name of a picture file, ending in .png or .jpg")
+    check_output_file(Path(path), "sheet", [suffix])
     return Image.registered_extensions()[suffix]

@@ -28,6 +28,7 @@ from atmnet.tasks import find_head, open_training, start_task
 from atmnet.tasks.configuration import CLASSIFIERS
 from atmnet_cli.errors import UserError, check_minimums, refuse_options
 from atmnet_cli.options import CompareOptions, TrainOptions
+from atmnet_cli.output_paths import check_output_folder
 
 OPTIONS_FILE = "comparison.json"
 #: Options that may change when a comparison goes on.
@@ -220,6 +221,7 @@ def open_comparison(options: CompareOptions) -> Comparison:
         UserError: If the folder contains another comparison or other files.
     """
     folder = Path(options.output)
+    check_output_folder(folder, "output")
     record = folder / OPTIONS_FILE
     if record.is_file():
         recorded = Record.read(record).value

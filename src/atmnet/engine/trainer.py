@@ -64,6 +64,7 @@ from atmnet.tasks.balance import class_groups
 from atmnet.threads import cpu_threads
 from atmnet_cli.errors import UserError
 from atmnet_cli.options import TrainOptions
+from atmnet_cli.output_paths import check_output_folder
 from atmnet_cli.printing import print_line
 from atmnet_cli.streams import durable_streams
 
@@ -83,6 +84,7 @@ def train(options: TrainOptions, splits: Splits | None = None, draw: Draw | None
     check_numbers(options)
     check_trackers(options.trackers)
     folder = Path(options.output)
+    check_output_folder(folder, "output")
     options, line = choose_data(options)
     options = recorded_batch(options)
     with durable_streams(stdout_may_fail=True), cpu_threads(options.threads), ExitStack() as held:

@@ -86,6 +86,7 @@ def _folder_beside(path: Path) -> Iterator[Path]:
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{_ENDING}"):
         with suppress(OSError), _held(left):
             shutil.rmtree(left, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_ENDING, dir=path.parent))
     try:
         with ExitStack() as stack:

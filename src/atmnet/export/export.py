@@ -15,13 +15,14 @@ from atmnet.export.frame import Framed, metadata
 from atmnet.export.job import Job
 from atmnet.export.kinds import TASK_EXPORTS
 from atmnet.export.pictures import calibration_pictures, comparison_pictures
-from atmnet.export.refusals import check_path, check_settings, check_subject
+from atmnet.export.refusals import check_settings, check_subject
 from atmnet.export.settings import ExportSettings
 from atmnet.export.torch_file import on_arrays
 from atmnet.export.verify import ExportReport, random_images
 from atmnet.models.create import DataConfig, data_config
 from atmnet.tasks import Classifier, DenseNetwork, Network
 from atmnet_cli.errors import UserError
+from atmnet_cli.output_paths import check_output_file
 
 
 def export(
@@ -65,7 +66,7 @@ def export(
     path, settings = Path(path), settings or ExportSettings()
     file_format, task = find_format(settings.to), TASK_EXPORTS[network.kind]
     settings = replace(settings, dynamic=settings.dynamic and file_format.dynamic)
-    check_path(path, file_format)
+    check_output_file(path, "output", [file_format.suffix])
     check_settings(settings, file_format, task, network)
     subject = task.describe(network, settings)
     check_subject(settings, file_format, subject, network)

@@ -1,24 +1,10 @@
 """Settings that a format or a network does not take are refused, before any work is spent."""
 
-from pathlib import Path
-
 from atmnet.export.formats import FORMATS, Format
 from atmnet.export.settings import ExportSettings
 from atmnet.export.subject import Subject, TaskExport
 from atmnet.tasks import Network
 from atmnet_cli.errors import UserError
-
-
-def check_path(path: Path, file_format: Format) -> None:
-    """Refuse a file that cannot be written.
-
-    Raises:
-        UserError: For another ending than the format's, or a missing folder.
-    """
-    if path.suffix != file_format.suffix:
-        raise UserError(f"output: got {path}, expected a name that ends in {file_format.suffix}")
-    if not path.parent.is_dir():
-        raise UserError(f"output: {path.parent}: no such folder; create it first")
 
 
 def check_settings(settings: ExportSettings, file_format: Format, task: TaskExport, network: Network) -> None:

@@ -10,6 +10,7 @@ from atmnet.files import write_tensors
 from atmnet.tasks import Classifier, load_classifier
 from atmnet.tasks.weights import find_checkpoint
 from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.output_paths import check_output_folder
 
 _CITATION = """@inproceedings{wei2023active,
   title = {Active Token Mixer},
@@ -39,6 +40,7 @@ def save_pretrained(model: str | Path | Classifier, folder: str | Path, *, licen
         >>> model = timm.create_model("local-dir:demo-model", pretrained=True)  # doctest: +SKIP
     """
     folder = Path(folder)
+    check_output_folder(folder, "folder")
     classifier = model if isinstance(model, Classifier) else load_classifier(str(model))
     run = None if isinstance(model, Classifier) else Path(model)
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from atmnet.records import Record
 from atmnet.tasks.classifier import Classifier, imagenet_classes
 from atmnet.tasks.weights import read_weights
 from atmnet_cli.errors import UserError, first_line
+from atmnet_cli.output_paths import check_output_folder
 
 __all__ = ["StoredWeights", "export_weights", "import_weights", "list_weights", "push_weights"]
 
@@ -118,6 +119,7 @@ def export_weights(name: str, folder: str | Path) -> Path:
         ['README.md', 'config.json']
     """
     source, target = _folder_of(name), Path(folder)
+    check_output_folder(target, "folder")
     if target.is_dir() and any(target.iterdir()):
         raise UserError(f"folder: {target} is not empty; choose a new folder")
     shutil.copytree(source, target, dirs_exist_ok=True)

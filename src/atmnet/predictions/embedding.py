@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from atmnet.files import replacing
 from atmnet.tasks import ClassificationTask, Classifier
 from atmnet_cli.errors import UserError
+from atmnet_cli.output_paths import check_output_file
 
 #: Endings of the files that :func:`write_features` writes.
 ENDINGS = (".npz", ".parquet")
@@ -53,10 +54,9 @@ def check_features_file(path: Path, tokens: bool) -> None:
     """Refuse a file that :func:`write_features` cannot write, before any work is done.
 
     Raises:
-        UserError: For another ending, for tokens in Parquet, and if pyarrow is missing.
+        UserError: For another ending, if it cannot be written, for tokens in Parquet, and if pyarrow is missing.
     """
-    if path.suffix not in ENDINGS:
-        raise UserError(f"output: {path}: expected a file that ends in {' or '.join(ENDINGS)}")
+    check_output_file(path, "output", ENDINGS)
     if path.suffix == ".parquet":
         if tokens:
             raise UserError("tokens: Parquet has one row for each picture; write tokens to a .npz file")
@@ -75,6 +75,7 @@ def write_features(path: Path, names: list[str], features: NDArray[np.float32]) 
         names: N names.
         features: (N, ...).
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as file:
         if path.suffix == ".npz":
             np.savez(file, names=np.array(names), features=features)

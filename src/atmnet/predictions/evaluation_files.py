@@ -23,7 +23,6 @@ from atmnet.tasks.matching import BACKGROUND, MISSED, match
 from atmnet.tasks.multilabel_meter import MultilabelResult
 from atmnet.tasks.segmentation_meter import SegmentationResult
 from atmnet.tasks.task import Meter
-from atmnet_cli.errors import UserError
 
 Row = dict[str, Any]
 
@@ -72,18 +71,6 @@ class _RecordingMeter:
         return self._meter.result()
 
 
-def check_folder(folder: Path) -> None:
-    """Create the folder of the files, before work is spent.
-
-    Raises:
-        UserError: If there is a file of this name.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"output: {folder}: expected a folder, but there is a file of this name") from error
-
-
 def evaluation_tables(
     kind: Kind, classes: list[str], result: Result, rows: Mapping[int, Row], source: Split
 ) -> dict[str, list[Row]]:
@@ -113,10 +100,11 @@ def write_evaluation(
     """Write evaluation.json, with everything, and a CSV file of each of the tables.
 
     Args:
-        folder: An existing folder; files of these names are replaced.
+        folder: It is created if it does not exist; files of these names are replaced.
         kind, classes, result, rows, source: As for :func:`evaluation_tables`.
     """
     tables = evaluation_tables(kind, classes, result, rows, source)
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "evaluation.json", {"kind": kind, "metrics": result.metrics, **tables})
     for name, table in tables.items():
         _write_csv(folder / f"{name}.csv", table)

@@ -39,18 +39,12 @@ class Results:
 
     Attributes:
         lines: The lines of predictions.csv, which are added to; see :class:`~atmnet.predictions.csv_table.CsvTable`.
-
-    Raises:
-        UserError: If ``folder`` is a file.
     """
 
     def __init__(
         self, folder: Path, classes: list[str], category_ids: Sequence[int], min_score: float = MIN_SCORE
     ) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise UserError(f"output: {folder}: expected a folder, but there is a file of this name") from error
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.classes = classes
         self.category_ids = list(category_ids)
