@@ -29,11 +29,12 @@ WORKERS = 6
 #: The measurements, by how much they tell for their time, and their seconds on an H200.
 SCRIPTS = {
     "kernels": 25,
-    "model": 150,
-    "step": 90,
-    "operator": 60,
-    "layer": 30,
-    "first_call": 90,
+    "launches": 25,
+    "step": 60,
+    "model": 90,
+    "layer": 25,
+    "operator": 50,
+    "first_call": 60,
     "growth": 40,
     "fold": 40,
 }

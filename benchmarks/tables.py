@@ -19,6 +19,7 @@ from benchmarks import (
     fold,
     growth,
     kernels,
+    launches,
     layer,
     model,
     operator,
@@ -36,6 +37,7 @@ PAGES = [
 ]
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "kernels": kernels.table,
+    "launches": launches.table,
     "operator": operator.table,
     "layer": layer.table,
     "model": model.table,
