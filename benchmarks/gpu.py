@@ -74,7 +74,7 @@ def parts(device: str, quick: bool, folder: Path) -> Iterator[Part]:
         from benchmarks.compile_ahead import compiled
 
         for name in compiled(device):
-            yield Part(f"compile {name}", ["-m", "benchmarks.compile_ahead", name], 200, alone=False)
+            yield Part(f"compile {name}", ["-m", "benchmarks.compile_ahead", name], 140, alone=False)
     interpreted = {} if cuda else {"TRITON_INTERPRET": "1"}
     for name, seconds in SCRIPTS.items():
         command = ["-m", f"benchmarks.{name}", "--device", device]
