@@ -127,4 +127,4 @@ def test_an_outer_checkpoint_keeps_nothing_of_it():
     x, scale = _inputs()
     with saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
         checkpoint(layer, x, scale, use_reentrant=False)
-    assert {tensor.data_ptr() for tensor in kept} <= {x.data_ptr(), scale.data_ptr()}
+    assert {tensor.data_ptr() for tensor in kept if tensor.numel()} <= {x.data_ptr(), scale.data_ptr()}

@@ -49,7 +49,7 @@ class _Recomputation:
     def __init__(self, function: Callable[..., Tensor], args: tuple[Tensor, ...]) -> None:
         self._function = function
         self._requires_grad = [arg.requires_grad for arg in args]
-        self._node: Any = _Arguments.apply(torch.empty(0, requires_grad=True), *args).grad_fn
+        self._kept: Any = _Arguments.apply(torch.empty(0, requires_grad=True), *args)
         self._autocast = _autocast_state(args[0].device.type)
         self._count = 0
         self._values: dict[int, Tensor] = {}
@@ -66,7 +66,7 @@ class _Recomputation:
     def _recompute(self) -> None:
         args = [
             arg.detach().requires_grad_(requires_grad)
-            for arg, requires_grad in zip(self._node.saved_tensors, self._requires_grad, strict=True)
+            for arg, requires_grad in zip(self._kept.grad_fn.saved_tensors, self._requires_grad, strict=True)
         ]
         values = self._values = {}
 
