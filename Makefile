@@ -4,14 +4,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-# make test TORCH=2.9: with that version of PyTorch, in an environment that is new.
-TORCH ?=
-CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints-$(TORCH).txt,constraints.txt)
 PIP := -m pip install --quiet --disable-pip-version-check
-INSTALL := $(BIN)/python $(PIP) --constraint $(CONSTRAINTS)
+INSTALL := $(BIN)/python $(PIP) --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-all lint docs docs-serve bench gpu dist try-dist env lint-workflows clean
+.PHONY: demo test test-all test-lowest test-newest lint docs docs-serve bench gpu dist try-dist env lint-workflows clean
 
 demo: $(VENV)/.demo
 	rm -rf runs/demo
@@ -24,6 +21,16 @@ test: $(VENV)/.dev $(VENV)/timm-tests
 
 test-all: $(VENV)/.dev $(VENV)/timm-tests
 	$(PYTEST) -m ""
+
+# The same with the lowest, or the newest, versions that pyproject.toml allows: make test-lowest PYTHON=python3.10.
+test-lowest: RESOLUTION := lowest-direct
+test-newest: RESOLUTION := highest
+test-lowest test-newest: CURRENT = $(subst $(VENV),build/$@,$(BIN))/python
+test-lowest test-newest: $(VENV)/timm-tests
+	$(PYTHON) -m venv --clear build/$@
+	$(CURRENT) $(PIP) uv
+	$(CURRENT) -m uv pip install --quiet --python $(CURRENT) --resolution $(RESOLUTION) --editable '.[dev]'
+	$(subst $(BIN)/python,$(CURRENT),$(PYTEST))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -94,11 +101,11 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[demo]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
 	touch $@ $(VENV)/.demo $(VENV)/.docs
 
@@ -107,14 +114,10 @@ $(VENV)/.release: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 # The site is made from the sources, which are not imported: torch is not needed, although pip remarks that it is missing.
-$(VENV)/.docs: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --no-deps --editable .
 	$(BIN)/python -c 'from atmnet_cli.errors import install; print(install("docs"))' | sed 's/^pip install//' | xargs $(INSTALL)
 	touch $@
-
-$(VENV)/constraints-$(TORCH).txt: constraints.txt | $(BIN)/python
-	grep -vE '^(torch|torchvision|triton)==' constraints.txt > $@
-	echo 'torch==$(TORCH).*' >> $@
 
 # timm's own tests come with its source distribution alone.
 $(VENV)/timm-tests: $(VENV)/.dev
