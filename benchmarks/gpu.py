@@ -79,7 +79,7 @@ def parts(device: str, quick: bool, folder: Path) -> Iterator[Part]:
     for name, seconds in SCRIPTS.items():
         command = ["-m", f"benchmarks.{name}", "--device", device]
         command += ["--quick", "--output", str(folder / f"{name}.json")] if quick else ["--rounds", "9"]
-        yield Part(name, command, seconds, environment=interpreted if name in ("kernels", "operator") else {})
+        yield Part(name, command, seconds, environment=interpreted if name == "kernels" else {})
 
 
 class Run:
