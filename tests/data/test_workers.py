@@ -73,6 +73,17 @@ def test_batches_arrive_as_they_were(has_memfd, monkeypatch):
     _assert_same(list(_loader()), list(_loader(workers=0)))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+def test_they_are_forked_whatever_python_does_by_default():
+    """As Python 3.14 does; a process that is not forked takes seconds, and no function without a name."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        _assert_same(list(_loader(lambda index: _sample(index))), list(_loader(workers=0)))
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
 def test_packed_values():
     """All dtypes, strides, empty and shared tensors, and whatever else is in a batch."""
     dense = torch.arange(24.0).reshape(2, 3, 4)

@@ -36,6 +36,9 @@ _PATIENCE = 3.0
 _INTERVAL = 1.0
 #: Signals to which only the process that started the loader processes reacts: it saves, then ends them.
 _IGNORED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+#: How they are started: a forked one is there at once, where another first imports PyTorch for seconds. Python 3.14 no
+#: longer forks by default. Elsewhere than on Linux, libraries of the system do not survive a fork.
+_START = "fork" if sys.platform == "linux" else None
 #: Whether blocks of memory without a name can be made, sent and mapped.
 _HAS_MEMFD = hasattr(os, "memfd_create") and sys.platform == "linux" and os.path.isdir("/proc/self/fd")
 
@@ -53,7 +56,13 @@ class Loader(DataLoader[Sample]):
     """
 
     def __init__(self, data: Dataset[Sample], collate: Collate, workers: int, **options: Any) -> None:
-        super().__init__(data, collate_fn=partial(_collate, collate), num_workers=workers, **options)
+        super().__init__(
+            data,
+            collate_fn=partial(_collate, collate),
+            num_workers=workers,
+            multiprocessing_context=_START if workers else None,
+            **options,
+        )
 
     def __iter__(self) -> Generator[Batch, None, None]:  # type: ignore[override]
         if self.num_workers == 0:
