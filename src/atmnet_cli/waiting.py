@@ -10,9 +10,10 @@ _VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 def let_waiting_threads_sleep() -> None:
     """Let threads that wait for others sleep, unless the user has set how they wait.
 
-    By default, a thread of OpenMP that waits for the others of an operation spins for milliseconds. If any other process
-    keeps a core busy, it takes that core from the thread that it waits for, and an operation of a tenth of a millisecond
-    lasts until the system's scheduler changes over. A step has some hundreds of operations. The numbers are the same.
+    By default, a thread of OpenMP that waits for the others of an operation spins for milliseconds. If any other
+    process keeps a core busy, it takes that core from the thread that it waits for, and an operation of a tenth of a
+    millisecond lasts until the scheduler of the system changes over. A step has some hundreds of operations. The
+    numbers are the same.
 
     OpenMP reads the variable as PyTorch is imported, so this has no effect afterwards.
     """

@@ -10,6 +10,7 @@ is left behind.
 import contextlib
 import errno
 import itertools
+import multiprocessing
 import os
 import signal
 import socket
@@ -36,9 +37,6 @@ _PATIENCE = 3.0
 _INTERVAL = 1.0
 #: Signals to which only the process that started the loader processes reacts: it saves, then ends them.
 _IGNORED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-#: How they are started: a forked one is there at once, where another first imports PyTorch for seconds. Python 3.14 no
-#: longer forks by default. Elsewhere than on Linux, libraries of the system do not survive a fork.
-_START = "fork" if sys.platform == "linux" else None
 #: Whether blocks of memory without a name can be made, sent and mapped.
 _HAS_MEMFD = hasattr(os, "memfd_create") and sys.platform == "linux" and os.path.isdir("/proc/self/fd")
 
@@ -60,7 +58,7 @@ class Loader(DataLoader[Sample]):
             data,
             collate_fn=partial(_collate, collate),
             num_workers=workers,
-            multiprocessing_context=_START if workers else None,
+            multiprocessing_context=_start_method() if workers else None,
             **options,
         )
 
@@ -86,6 +84,17 @@ class Loader(DataLoader[Sample]):
             for line in theirs:
                 line.close()
             end()
+
+
+def _start_method() -> str | None:
+    """How loader processes are started; None for Python's default.
+
+    A forked process is there at once, where another first imports PyTorch for seconds. Python 3.14 no longer forks by
+    default, but starts processes off a server. Elsewhere than on Linux, the system's libraries do not survive a fork.
+    A program whose data sets do not survive it either chooses 'spawn'.
+    """
+    is_spawn = multiprocessing.get_start_method(allow_none=True) == "spawn"
+    return "fork" if sys.platform == "linux" and not is_spawn else None
 
 
 def _collate(collate: Collate, samples: Sequence[Sample]) -> Any:
