@@ -27,6 +27,7 @@ from benchmarks import (
     scenes,
     small_data,
     step,
+    waiting,
 )
 from benchmarks.script import RESULTS
 
@@ -51,6 +52,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "runtimes": runtimes.table,
     "ecosystem": ecosystem.table,
     "small_data": small_data.table,
+    "waiting": waiting.table,
     "study": evidence.table,
 }
 _BLOCK = re.compile(r"(<!-- begin: (?P<name>[\w/-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)

@@ -39,6 +39,7 @@ from atmnet_cli.options import (
 from atmnet_cli.own_modules import import_own_modules
 from atmnet_cli.printing import ERROR
 from atmnet_cli.streams import durable_streams, open_closed_streams, print_error
+from atmnet_cli.waiting import let_waiting_threads_sleep
 
 RECIPES = Path(__file__).parents[1] / "atmnet" / "recipes"
 
@@ -83,6 +84,8 @@ _POSITIONAL = {
 _SEVERAL = {"images": "+", "arguments": "*"}
 #: Commands whose positional arguments may be left out.
 _OPTIONAL = ("explore",)
+#: Commands that say how the programs of users run on this machine, so that they leave the threads' settings alone.
+_ABOUT_THE_MACHINE = ("benchmark", "env")
 #: Commands that train, and so take recipes.
 _RECIPES_OF = ("train", "compare")
 #: Options that the command line takes several values of without brackets.
@@ -190,6 +193,8 @@ def _run(arguments: list[str]) -> int:
     try:
         try:
             name, options = parse(arguments)
+            if name not in _ABOUT_THE_MACHINE:
+                let_waiting_threads_sleep()
             import_own_modules()
             module = importlib.import_module(f"atmnet.cli.{name.replace('-', '_')}")
             status: int = module.run(options)

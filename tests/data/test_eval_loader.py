@@ -2,7 +2,7 @@
 
 import pytest
 
-from atmnet.data import OnImage, eval_loader, eval_transform, open_labelled, stack_samples
+from atmnet.data import OnImage, eval_loader, eval_transform, loader, open_labelled, stack_samples
 from atmnet_cli.options import DataOptions
 
 CONFIG = {
@@ -29,6 +29,16 @@ def test_shares_hold_every_image_once(digits_root, world, workers):
         assert [int(target) for batch in share for target in batch.targets] == targets[rank::world]
         ours = [image for batch in share for image in batch.images]
         assert all(a.equal(b) for a, b in zip(ours, images[rank::world], strict=True))
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [(12, 0), (6, 2), (4, 3), (3, 3)])
+def test_loader_processes_that_evaluations_start(digits_root, monkeypatch, batch_size, expected):
+    """None for a single batch, which this process reads as soon, and none without a batch of its own."""
+    monkeypatch.setattr(loader, "_cores", lambda: 4)
+    monkeypatch.setattr(loader, "Loader", lambda data, collate, workers, **options: workers)
+    source = open_labelled(DataOptions(root=str(digits_root)), "val")
+    transform = OnImage(eval_transform(CONFIG))
+    assert eval_loader(source, transform, stack_samples, "RGB", batch_size, 3) == expected
 
 
 def test_broken_images_are_named_and_nothing_takes_their_place(digits_root):

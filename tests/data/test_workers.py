@@ -73,6 +73,19 @@ def test_batches_arrive_as_they_were(has_memfd, monkeypatch):
     _assert_same(list(_loader()), list(_loader(workers=0)))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+@pytest.mark.parametrize(("default", "expected"), [("forkserver", "fork"), ("spawn", "spawn")])
+def test_they_are_forked_unless_a_program_spawns(default, expected):
+    """'forkserver' is the default of Python 3.14."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(default, force=True)
+    try:
+        context = _loader().multiprocessing_context or multiprocessing.get_context()
+        assert context.get_start_method() == expected
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
 def test_packed_values():
     """All dtypes, strides, empty and shared tensors, and whatever else is in a batch."""
     dense = torch.arange(24.0).reshape(2, 3, 4)

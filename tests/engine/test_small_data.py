@@ -1,5 +1,7 @@
 """Recipes on little data: two epochs beat chance, the moving average keeps up, and the run says what it did."""
 
+from multiprocessing.process import BaseProcess
+
 import pytest
 
 from atmnet.engine import load_checkpoint, read_metrics, train
@@ -80,3 +82,19 @@ def test_which_weights_it_starts_from(root, tmp_path, trained, capsys):
     run = trained({"epochs": 2})
     train(tiny(root, tmp_path / "run", {"epochs": 2, "model.weights": str(run)}))
     assert f", from the weights in {run}\n" in capsys.readouterr().out
+
+
+def test_loader_processes_start_once_for_all_epochs(root, trained, tmp_path, monkeypatch):
+    """A step waits for them as long as they take to start; an evaluation of a single batch does without."""
+    started = []
+    start = BaseProcess.start
+
+    def counted(process):
+        started.append(process.name)  # a process that is kept keeps its descriptors
+        start(process)
+
+    monkeypatch.setattr(BaseProcess, "start", counted)
+    changes = {"evaluate_every": 1}
+    train(tiny(root, tmp_path / "run", {**changes, "data.workers": 1}))
+    assert len(started) == 1
+    assert_same_run(tmp_path / "run", trained(changes))

@@ -111,10 +111,12 @@ def eval_loader(
 ) -> Loader:
     """Batches of this process's share of the images: every ``world``-th image, from image ``rank`` on.
 
-    All processes together evaluate each image exactly once.
+    All processes together evaluate each image exactly once. A single batch is read in this process: one loader process
+    would read it no sooner, and would have to be started for each evaluation of a training run.
     """
     share = list(range(rank, len(source), world))
     batches = [share[i : i + batch_size] for i in range(0, len(share), batch_size)]
+    workers = min(workers, len(batches)) if len(batches) > 1 else 0
     return _loader(EvalSet(source, transform, mode), collate, workers, pin, batch_sampler=batches)
 
 

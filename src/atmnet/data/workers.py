@@ -10,6 +10,7 @@ is left behind.
 import contextlib
 import errno
 import itertools
+import multiprocessing
 import os
 import signal
 import socket
@@ -53,7 +54,13 @@ class Loader(DataLoader[Sample]):
     """
 
     def __init__(self, data: Dataset[Sample], collate: Collate, workers: int, **options: Any) -> None:
-        super().__init__(data, collate_fn=partial(_collate, collate), num_workers=workers, **options)
+        super().__init__(
+            data,
+            collate_fn=partial(_collate, collate),
+            num_workers=workers,
+            multiprocessing_context=_start_method() if workers else None,
+            **options,
+        )
 
     def __iter__(self) -> Generator[Batch, None, None]:  # type: ignore[override]
         if self.num_workers == 0:
@@ -77,6 +84,17 @@ class Loader(DataLoader[Sample]):
             for line in theirs:
                 line.close()
             end()
+
+
+def _start_method() -> str | None:
+    """How loader processes are started; None for Python's default.
+
+    A forked process is there at once, where another first imports PyTorch for seconds. Python 3.14 no longer forks by
+    default, but starts processes off a server. Elsewhere than on Linux, the system's libraries do not survive a fork.
+    A program whose data sets do not survive it either chooses 'spawn'.
+    """
+    is_spawn = multiprocessing.get_start_method(allow_none=True) == "spawn"
+    return "fork" if sys.platform == "linux" and not is_spawn else None
 
 
 def _collate(collate: Collate, samples: Sequence[Sample]) -> Any:

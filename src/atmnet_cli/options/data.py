@@ -38,7 +38,8 @@ class DataOptions:
     max_unreadable: float = 0.05
     """Share of training images (0 to 1) that may be unreadable before training stops. Evaluation accepts none."""
     workers: int = 4
-    """Loader processes of each training process, at most one per core; 0 reads in the training process itself."""
+    """Loader processes of each training process, at most one per core; 0 reads in the training process itself, as an
+    evaluation of a single batch always does."""
     ignore_zero: bool = True
     """'ade20k': ignore pixels of label 0, and count classes from label 1."""
     crowd: Literal["regions", "objects"] | None = None
