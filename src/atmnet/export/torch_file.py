@@ -32,7 +32,8 @@ def write_program(job: Job, path: Path) -> None:
 
 def load_program(path: Path, threads: int) -> Run:
     """Load an exported program."""
-    return on_arrays(torch.export.load(path).module())
+    with quiet():  # PyTorch 2.9 warns of its own buffers
+        return on_arrays(torch.export.load(path).module())
 
 
 def write_machine_code(job: Job, path: Path) -> None:
