@@ -122,6 +122,10 @@ _STEMS = [
     {"name": "family_convnext", "label": "convnext"},
     {"name": "family_convnext", "label": "convnext, fine stem", "kwargs": {"stem_type": "overlap_tiered"}},
 ]
+_HARDER_32 = Pictures(
+    "pathfinder_32_harder", "pathfinder", {"img_size": 32, "dashes": 4, "distractors": 1, "images": [20000, 2000]}
+)
+_FINE = [_STEMS[1], _STEMS[3], *families(32, ("resnet", "mambaout"))[1:]]
 _SIMPLE = [name for name in ABLATIONS if not name.startswith(("share", "interval", "fine"))]
 _SHARES = [name for name in ABLATIONS if name.startswith("share")]
 _INTERVALS = [name for name in ABLATIONS if name.startswith("interval")]
@@ -136,6 +140,7 @@ PARTS: dict[str, Part] = {
     "digits": Part(families(32), _DIGITS, sizes=(48, 64)),
     "pathfinder_32": Part(families(32, _FIRST), _reach(32, 4, 0.5, 0.5), _PATH_32),
     "stems_pathfinder_32": Part(_STEMS, _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(6e-3,)),
+    "fine_pathfinder_32": Part(_FINE, _reach(32, 4, 0.5, 0.5), _HARDER_32, lrs=(6e-3,)),
     "pathfinder_32_more": Part(families(32, _OTHERS), _reach(32, 4, 0.5, 0.5), _PATH_32),
     "ablation_pathfinder_32": Part(ablations(_SIMPLE), _reach(32, 4, 0.5, 0.5), _PATH_32, lrs=(4e-3,)),
     "ablation_digits": Part(ablations([*_SIMPLE, *_SHARES]), _DIGITS, lrs=(4e-3,)),

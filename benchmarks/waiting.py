@@ -1,7 +1,8 @@
-"""Compare the ways in which CPU threads wait for each other, spinning and asleep: ``python -m benchmarks.waiting``.
+"""Compare the ways in which CPU threads wait for each other: ``python -m benchmarks.waiting``.
 
-OpenMP reads the setting as PyTorch is imported, so each way has a process of its own. These take turns, once beside a
-process that keeps one core busy and once without.
+They spin for milliseconds (the default), for tens of microseconds before they sleep, or sleep at once. OpenMP reads the
+setting as PyTorch is imported, so each way has a process of its own. These take turns, once beside a process that
+keeps one core busy and once without.
 """
 
 import json
@@ -38,7 +39,7 @@ for _ in sys.stdin:
         optimizer.zero_grad()
     print("done", flush=True)
 """
-_WAYS = {"spinning": {}, "asleep": {"OMP_WAIT_POLICY": "PASSIVE"}}
+_WAYS = {"spinning": {}, "spinning briefly": {"GOMP_SPINCOUNT": "20000"}, "asleep": {"OMP_WAIT_POLICY": "PASSIVE"}}
 #: Name, side of the images, batch, and whether it is a training step.
 _WORK = (("atmnet_nano", 32, 32, True), ("atmnet_tiny", 224, 1, False))
 
@@ -62,7 +63,7 @@ def measure(settings: Settings) -> Iterator[dict[str, Any]]:
                 "train": train,
                 "others": others,
                 "seconds": {way: comparison.seconds(way)._asdict() for way in _WAYS},
-                "ratio": comparison.ratio("spinning", "asleep")._asdict(),
+                "ratios": {way: comparison.ratio("spinning", way)._asdict() for way in list(_WAYS)[1:]},
             }
 
 
@@ -101,10 +102,11 @@ def table(record: dict[str, Any]) -> str:
                 f"{result['model']}, {result['batch']} x 3 x {result['side']} x {result['side']}, {work}",
                 "one core busy" if result["others"] else "none added",
                 *(f"{1000 * seconds[way]['median']:.0f} ms" for way in _WAYS),
-                times(result["ratio"]),
+                *(times(ratio) for ratio in result["ratios"].values()),
             ]
         )
-    return f"{grid(['work', 'other load', *_WAYS, 'spinning / asleep'], rows)}\n\n{caption(record)}"
+    head = ["work", "other load", *_WAYS, *(f"spinning / {way}" for way in list(_WAYS)[1:])]
+    return f"{grid(head, rows)}\n\n{caption(record)}"
 
 
 if __name__ == "__main__":
