@@ -1,6 +1,6 @@
 """Compare the ways in which CPU threads wait for each other: ``python -m benchmarks.waiting``.
 
-They spin for milliseconds (the default), for tens of microseconds before they sleep, or sleep at once. OpenMP reads the
+They spin for milliseconds (the default), for some microseconds before they sleep, or sleep at once. OpenMP reads the
 setting as PyTorch is imported, so each way has a process of its own. These take turns, once beside a process that
 keeps one core busy and once without.
 """
@@ -39,7 +39,7 @@ for _ in sys.stdin:
         optimizer.zero_grad()
     print("done", flush=True)
 """
-_WAYS = {"spinning": {}, "spinning briefly": {"GOMP_SPINCOUNT": "20000"}, "asleep": {"OMP_WAIT_POLICY": "PASSIVE"}}
+_WAYS = {"spinning": {}, "spinning briefly": {"GOMP_SPINCOUNT": "1000"}, "asleep": {"OMP_WAIT_POLICY": "PASSIVE"}}
 #: Name, side of the images, batch, and whether it is a training step.
 _WORK = (("atmnet_nano", 32, 32, True), ("atmnet_tiny", 224, 1, False))
 

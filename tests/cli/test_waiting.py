@@ -1,13 +1,12 @@
 """How the threads of a command wait for each other."""
 
 import os
-import re
 import subprocess
 import sys
 
 import pytest
-import torch
 
+from atmnet_cli import waiting
 from atmnet_cli.own_modules import VARIABLE
 from atmnet_cli.waiting import let_waiting_threads_sleep
 
@@ -28,30 +27,41 @@ def _run(*arguments, **environment):
 @pytest.mark.parametrize(
     ("command", "environment", "policy"),
     [
-        ("models", {}, "PASSIVE"),
         ("models", {"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"),
         ("models", {"GOMP_SPINCOUNT": "1000"}, None),
         ("env", {}, None),  # it says how programs of users run
     ],
 )
-def test_waiting_threads_sleep_unless_the_user_decides(tmp_path, command, environment, policy):
+def test_the_user_decides(tmp_path, command, environment, policy):
     (tmp_path / "probe.py").write_text(PROBE)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     error = _run(command, **environment, **{VARIABLE: "probe", "PYTHONPATH": path}).stderr
     assert f"policy {policy}, torch False" in error
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not (sys.platform == "linux" and torch.backends.openmp.is_available()), reason="GCC's runtime reports its settings"
+@pytest.mark.parametrize(
+    ("load", "policy"),
+    [
+        ("1.00 0.5 0.5 2/80 4711", "PASSIVE"),
+        ("1.00 0.5 0.5 1/80 4711", None),  # what was busy has ended
+        ("0.10 0.5 0.5 3/80 4711", None),  # for a moment
+        ("1.00 a-b", None),
+        (None, None),
+    ],
 )
-def test_pytorch_starts_with_the_setting():
-    command = _run("models", "--img_size=32", OMP_DISPLAY_ENV="TRUE")
-    assert command.returncode == 0
-    assert set(re.findall(r"OMP_WAIT_POLICY = '(\w+)'", command.stderr)) == {"PASSIVE"}
+def test_waiting_threads_sleep_on_a_busy_machine(tmp_path, monkeypatch, load, policy):
+    for name in waiting._VARIABLES:
+        monkeypatch.setenv(name, "")  # so that it is as before in the end
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(waiting.sys, "modules", {})
+    if load is not None:
+        (tmp_path / "loadavg").write_text(load)
+    let_waiting_threads_sleep(tmp_path / "loadavg")
+    assert os.environ.get("OMP_WAIT_POLICY") == policy
 
 
-def test_a_program_that_has_imported_pytorch_keeps_its_environment(monkeypatch):
+def test_a_program_that_has_imported_pytorch_keeps_its_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    let_waiting_threads_sleep()
+    (tmp_path / "loadavg").write_text("9.00 9.00 9.00 9/80 4711")
+    let_waiting_threads_sleep(tmp_path / "loadavg")
     assert "OMP_WAIT_POLICY" not in os.environ
