@@ -17,7 +17,7 @@ PAGES = ROOT / "build" / "pages"
 _BESIDE = ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md")
 _RESULTS = "benchmarks/results"
 #: Where a table ends that benchmarks/tables.py has made from a record.
-_TABLE = re.compile(r"<!-- end: ([\w-]+) -->")
+_TABLE = re.compile(r"<!-- end: ([\w/-]+) -->")
 
 
 def main() -> None:
@@ -46,7 +46,13 @@ def texts() -> Iterator[tuple[str, str]]:
 def _links_from_docs(text: str) -> str:
     """The text of a page in docs/ with links that are right in the site, in which docs/ is the root."""
     text = re.sub(r"\]\(\.\./([A-Z_]+\.md)", r"](\1", text)
-    return _TABLE.sub(r"[The record of these numbers](results/\1.json)\n\n\g<0>", text)
+    return _TABLE.sub(_with_record, text)
+
+
+def _with_record(end: re.Match[str]) -> str:
+    """The end of a table after a link to its record, if that has been made."""
+    name = f"{end[1]}.json"
+    return f"[The record of these numbers](results/{name})\n\n{end[0]}" if (ROOT / _RESULTS / name).exists() else end[0]
 
 
 if __name__ == "__main__":
